@@ -1,0 +1,156 @@
+"""What the portal needs from a cloud.
+
+1. *Ask, don't wait.* A call returns once the request is accepted, within
+   ``timeout_s``; progress is seen later through ``get_vm`` and ``list_vms``.
+   The calls that move bytes are the exception: they say how far they are through
+   ``on_progress``, at least once a second.
+2. *Harmless to repeat.* Stopping a stopped machine, creating what a token already
+   names and deleting what is gone all return quietly.
+3. *Five errors.* Only :mod:`cloud.errors` leaves a driver.
+4. *Nothing remembered.* Two drivers built with the same options see the same
+   cloud. Every process may build its own.
+
+``cloud/tests/conformance.py`` holds these rules as tests; a driver is done when it
+passes them. The portal names a thing before asking for it, with a ``token``: if the
+answer is lost, ``find_*(token)`` finds the thing again.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import BinaryIO, Protocol
+
+from cloud.types import (
+    Capabilities,
+    Capacity,
+    ConsoleEndpoint,
+    ConsoleKind,
+    ImageInfo,
+    ImageSource,
+    VmInfo,
+    VmSpec,
+    VmUsage,
+    VolumeInfo,
+)
+
+#: Called with (bytes done, bytes in all), at least once a second, by calls that move
+#: bytes. Raising from it abandons the transfer and leaves nothing behind.
+Progress = Callable[[int, int], None]
+
+
+class CloudDriver(Protocol):
+    timeout_s: float
+
+    def capabilities(self) -> Capabilities:
+        """What this engine offers; cheap, and the same until the engine changes."""
+
+    def capacity(self) -> Capacity:
+        """What the site has and has left, now."""
+
+    # Machines ------------------------------------------------------------------
+
+    def find_vm(self, token: str) -> VmInfo | None:
+        """The machine that was asked for with ``token``, if any."""
+
+    def create_vm(self, spec: VmSpec, *, token: str) -> VmInfo:
+        """Ask for a machine. Its ``endpoints`` are known at once where the engine can.
+
+        Raises:
+            CloudRefused: it would never fit, or its image is damaged.
+            CloudBusy: not now: the site is full, or (where ``reserves_before_image``
+                is false) the image is not there yet. The sentence says which.
+        """
+
+    def get_vm(self, ref: str) -> VmInfo:
+        """What the engine says about one machine, now.
+
+        Raises:
+            NotFound: no such machine, or it was deleted.
+        """
+
+    def list_vms(self) -> Iterable[VmInfo]:
+        """Every machine of ours, in one sweep of the engine."""
+
+    def start_vm(self, ref: str) -> None:
+        """Start a machine that is STOPPED or UNKNOWN, from its own disk. Seen later.
+
+        Raises:
+            NotFound, CloudRefused, CloudBusy: as for ``create_vm``.
+        """
+
+    def stop_vm(self, ref: str) -> None:
+        """Press the power button (ACPI). A guest may ignore it; seen later as STOPPED."""
+
+    def reboot_vm(self, ref: str) -> None:
+        """Restart the guest: asked politely where the engine can, else reset."""
+
+    def delete_vm(self, ref: str) -> None:
+        """Pull the plug and remove every trace: process, disk, ports. Quiet if gone."""
+
+    def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
+        """Yield the ``ref`` of each machine that has just changed, until ``stop()``.
+
+        A courtesy, not a promise: what it misses the sweep finds. Yields ``""`` at
+        least once a second so that the caller can leave.
+
+        Raises:
+            Unsupported: the engine tells nobody; sweep it.
+        """
+
+    # What a running machine shows ----------------------------------------------
+
+    def console(self, ref: str, kind: ConsoleKind) -> ConsoleEndpoint:
+        """Where the gateway connects.
+
+        Raises:
+            NotFound: no such machine. CloudBusy: it is not running. Unsupported.
+        """
+
+    def console_log(self, ref: str, *, max_bytes: int) -> bytes:
+        """The last ``max_bytes`` that the serial line printed, as they came."""
+
+    def usage(self, refs: Iterable[str]) -> Mapping[str, VmUsage]:
+        """Counters by ref; machines that do not run are absent. One call for all."""
+
+    # Images --------------------------------------------------------------------
+
+    def find_image(self, token: str) -> ImageInfo | None:
+        """The image that was imported under ``token``, verified and bootable."""
+
+    def import_image(
+        self, source: ImageSource, *, token: str, on_progress: Progress
+    ) -> ImageInfo:
+        """Copy, verify every checksum, and keep as bootable under ``token``.
+
+        Raises:
+            CloudRefused: size, checksum or format are not what ``source`` says, or the
+                file names other files (backing file, external data). Nothing is kept.
+            CloudBusy: somebody is importing this token now, or the disk is full.
+        """
+
+    def delete_image(self, ref: str) -> None:
+        """Forget a cached image. Machines that run from it go on. Quiet if gone."""
+
+    # Volumes -------------------------------------------------------------------
+
+    def find_volume(self, token: str) -> VolumeInfo | None: ...
+
+    def create_volume(self, size_bytes: int, *, token: str) -> VolumeInfo: ...
+
+    def import_volume(
+        self, source: BinaryIO, *, size_bytes: int, token: str, on_progress: Progress
+    ) -> VolumeInfo: ...
+
+    def export_volume(self, ref: str, sink: BinaryIO, *, on_progress: Progress) -> None: ...
+
+    def copy_volume(self, ref: str, *, token: str, on_progress: Progress) -> VolumeInfo: ...
+
+    def get_volume(self, ref: str) -> VolumeInfo: ...
+
+    def delete_volume(self, ref: str) -> None: ...
+
+    def save_root_disk(
+        self, vm_ref: str, *, token: str, on_progress: Progress
+    ) -> VolumeInfo: ...
+
+    def attach_volume(self, vm_ref: str, volume_ref: str, *, read_only: bool) -> None: ...
+
+    def detach_volume(self, vm_ref: str, volume_ref: str) -> None: ...

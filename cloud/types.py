@@ -1,0 +1,163 @@
+"""What goes in and out of a driver: frozen values, with units in their names."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+
+class VmPhase(StrEnum):
+    """What a cloud was last seen doing with a machine."""
+
+    QUEUED = "queued"  # accepted; waits for room or for a boot lane
+    STAGING = "staging"  # its disks are being prepared, or its image is on its way
+    BOOTING = "booting"  # the hypervisor is starting it
+    RUNNING = "running"  # the hypervisor runs it; the guest may still be booting
+    STOPPING = "stopping"  # the power button was pressed
+    STOPPED = "stopped"  # powered off, by the guest or on request; its disks are there
+    FAILED = "failed"  # the engine gave up on it; ``message`` says why
+    UNKNOWN = "unknown"  # it should run, and does not: its process or its host is gone
+
+
+class ConsoleKind(StrEnum):
+    SCREEN = "screen"  # RFB (VNC)
+    SERIAL = "serial"  # raw bytes of the serial line
+
+
+class DiskBus(StrEnum):
+    VIRTIO = "virtio"
+    SCSI = "scsi"
+    IDE = "ide"
+
+
+class ImageFormat(StrEnum):
+    QCOW2 = "qcow2"
+    RAW = "raw"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageSource:
+    """Bytes that are to become a bootable image, and what they must turn out to be.
+
+    ``token`` of the image is its StratusLab identifier. Empty checksums are not checked;
+    ``sha1`` is never empty.
+    """
+
+    path: Path
+    format: ImageFormat
+    size_bytes: int
+    sha1: str
+    sha256: str = ""
+    sha512: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageInfo:
+    ref: str
+    token: str
+    size_bytes: int
+    virtual_size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmSpec:
+    """A machine to be made. Free text (``name``) may hold any character."""
+
+    name: str
+    vcpus: int
+    memory_mib: int
+    image: str  # the image's *token*: it may still be on its way (see Capabilities)
+    swap_mib: int = 0
+    cpu_share: float = 1.0  # weight against other machines, 0.1 to 1.0 of a full share
+    disk_bus: DiskBus = DiskBus.VIRTIO
+    inbound_ports: tuple[int, ...] = (22,)  # TCP ports of the guest that users must reach
+    ssh_keys: tuple[str, ...] = ()  # OpenSSH public keys, one line each
+    user_data: str = ""  # cloud-init user data, passed on to the byte
+    hostname: str = ""  # RFC 1123 label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """Where users reach one TCP port of the guest."""
+
+    guest_port: int
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disk:
+    """A volume plugged into a machine; ``device`` as the guest is likely to see it."""
+
+    volume: str
+    device: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmInfo:
+    ref: str
+    token: str
+    phase: VmPhase
+    message: str = ""  # the engine's reason, in words a user may read
+    endpoints: tuple[Endpoint, ...] = ()
+    disks: tuple[Disk, ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=dict)  # everything else worth showing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VmUsage:
+    """Counters since the machine started. ``None``: this engine cannot tell."""
+
+    ref: str
+    at: datetime  # aware
+    cpu_s: float
+    memory_bytes: int
+    disk_read_bytes: int | None = None
+    disk_write_bytes: int | None = None
+    net_rx_bytes: int | None = None
+    net_tx_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleEndpoint:
+    """Where the console gateway connects. Never shown to a browser.
+
+    ``backlog`` is text that was printed before now, for a serial line.
+    """
+
+    kind: ConsoleKind
+    unix_path: Path
+    backlog: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeInfo:
+    ref: str
+    token: str
+    size_bytes: int
+    sha1: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What this engine offers. ``lacks`` has, for each thing it does not, a sentence."""
+
+    engine: str  # for people: "QEMU 7.2 on this machine (TCG)"
+    lacks: Mapping[str, str]  # name of a driver call or feature -> why not, for the user
+    reserves_before_image: bool  # create_vm may come before import_image has finished
+    consoles: tuple[ConsoleKind, ...] = ()
+    disk_buses: tuple[DiskBus, ...] = (DiskBus.VIRTIO,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What the site has, and what it has left, for the launch page."""
+
+    largest_vcpus: int  # of one machine
+    largest_memory_mib: int  # of one machine, on an empty site
+    free_memory_mib: int
+    free_disk_bytes: int
+    machines: int  # that hold resources now
