@@ -1,0 +1,1 @@
+"""What two apps share, and no noun of the domain."""

@@ -1,0 +1,1 @@
+"""The assembly: settings, URLs, ASGI, Celery, and pages that belong to no app."""

@@ -1,0 +1,36 @@
+"""The Celery application. Tasks only ring and step; plans live in rows."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+app = Celery("portal")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.update(
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={"socket_connect_timeout": 2},
+    task_publish_retry=False,
+    worker_prefetch_multiplier=4,
+    worker_hijack_root_logger=False,
+    worker_redirect_stdouts=False,
+    timezone="UTC",
+    # Messages that nobody fetched in time are not worth having: the next one says the same.
+    beat_schedule={
+        "vms.sweep": {"task": "vms.sweep", "schedule": 2.0, "options": {"expires": 2}},
+        "marketplace.sweep": {
+            "task": "marketplace.sweep",
+            "schedule": 2.0,
+            "options": {"expires": 2},
+        },
+        "vms.reconcile": {"task": "vms.reconcile", "schedule": 15.0, "options": {"expires": 15}},
+        "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
+        "portal.tidy": {"task": "portal.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
+    },
+)
+app.autodiscover_tasks()

@@ -1,0 +1,229 @@
+"""Every setting of the portal; what differs between places comes from the environment."""
+
+import ipaddress
+
+from portal import env, paths
+from portal.secrets import secret_key
+
+BASE_DIR = paths.checkout()
+VERSION = "0.1.0"
+
+# All state: database, Redis, images, machines, logs, secrets, mails.
+PORTAL_HOME = paths.home()
+# Where the portal listens.
+PORTAL_HOST = env.text("PORTAL_HOST", "127.0.0.1")
+PORTAL_PORT = env.number("PORTAL_PORT", 8000)
+# The name or address under which users reach the ports of their machines.
+PORTAL_PUBLIC_HOST = env.text("PORTAL_PUBLIC_HOST", "127.0.0.1")
+# Behind TLS: cookies become Secure and browsers are told to come back by HTTPS only.
+PORTAL_HTTPS = env.flag("PORTAL_HTTPS")
+# How the site is called in titles and mails.
+PORTAL_SITE_NAME = env.text("PORTAL_SITE_NAME", "StratusLab")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+DEBUG = env.flag("PORTAL_DEBUG")
+SECRET_KEY = env.secret("PORTAL_SECRET_KEY") or secret_key(PORTAL_HOME)
+ALLOWED_HOSTS = [
+    "localhost",
+    "127.0.0.1",
+    "[::1]",
+    PORTAL_PUBLIC_HOST,
+    PORTAL_HOST,
+    *env.words("PORTAL_ALLOWED_HOSTS"),
+]
+# Where the portal is reached, for links in mails and for CSRF behind a proxy.
+PORTAL_URL = env.text(
+    "PORTAL_URL", f"http{'s' if PORTAL_HTTPS else ''}://{PORTAL_PUBLIC_HOST}:{PORTAL_PORT}"
+).rstrip("/")
+CSRF_TRUSTED_ORIGINS = [PORTAL_URL]
+
+INSTALLED_APPS = [
+    "portal",
+    "vms",
+    "marketplace",
+    "registration",
+    "core",
+    "crispy_forms",
+    "crispy_bootstrap5",
+    "csp",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+]
+
+MIDDLEWARE = [
+    "core.http.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "portal.urls"
+ASGI_APPLICATION = "portal.asgi.application"
+AUTH_USER_MODEL = "registration.User"
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "home"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "portal.context.site",
+            ],
+        },
+    },
+]
+CRISPY_ALLOWED_TEMPLATE_PACKS = "bootstrap5"
+CRISPY_TEMPLATE_PACK = "bootstrap5"
+
+# Data ------------------------------------------------------------------------------
+DATABASES = {
+    "default": env.database(env.secret("DATABASE_URL") or f"sqlite://{PORTAL_HOME}/portal.sqlite3")
+}
+# Doorbells (Celery) and live updates. By default a Redis of our own, on a Unix socket.
+REDIS_URL = env.secret("REDIS_URL") or f"unix://{paths.socket_path('redis.sock', under=PORTAL_HOME)}"
+
+# The clouds this portal drives, by the name that users see and rows remember. A name
+# must not change while rows refer to it.
+CLOUDS = {
+    "local": {
+        "DRIVER": "cloud.local.driver.LocalDriver",
+        "OPTIONS": {
+            "home": PORTAL_HOME / "cloud",
+            "public_host": PORTAL_PUBLIC_HOST,
+            # Forwarded ports are open where users are: here, or on every interface.
+            "bind_address": "127.0.0.1" if _is_loopback(PORTAL_PUBLIC_HOST) else "0.0.0.0",  # noqa: S104
+        },
+    },
+}
+DEFAULT_CLOUD = "local"
+
+# What one person may hold at the same time; administrators can change it per person.
+PORTAL_QUOTA_MACHINES = env.number("PORTAL_QUOTA_MACHINES", 4)
+PORTAL_QUOTA_VCPUS = env.number("PORTAL_QUOTA_VCPUS", 8)
+PORTAL_QUOTA_MEMORY_MIB = env.number("PORTAL_QUOTA_MEMORY_MIB", 16384)
+
+# Tasks -----------------------------------------------------------------------------
+CELERY_BROKER_URL = (
+    REDIS_URL.replace("unix://", "redis+socket://", 1)
+    if REDIS_URL.startswith("unix://")
+    else REDIS_URL
+)
+
+# Mail: written to files that an administrator reads in the portal, unless SMTP is set.
+EMAIL_HOST = env.text("EMAIL_HOST")
+EMAIL_PORT = env.number("EMAIL_PORT", 25)
+EMAIL_HOST_USER = env.text("EMAIL_HOST_USER")
+EMAIL_HOST_PASSWORD = env.secret("EMAIL_HOST_PASSWORD")
+EMAIL_USE_TLS = env.flag("EMAIL_USE_TLS")
+EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL")
+EMAIL_TIMEOUT = 10
+EMAIL_FILE_PATH = PORTAL_HOME / "mails"
+EMAIL_BACKEND = (
+    "django.core.mail.backends.smtp.EmailBackend"
+    if EMAIL_HOST
+    else "django.core.mail.backends.filebased.EmailBackend"
+)
+DEFAULT_FROM_EMAIL = env.text("PORTAL_MAIL_FROM", f"portal@{PORTAL_PUBLIC_HOST}")
+
+# People ----------------------------------------------------------------------------
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+SESSION_COOKIE_AGE = 12 * 3600
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = PORTAL_HTTPS
+SESSION_COOKIE_NAME = "__Host-session" if PORTAL_HTTPS else f"session-{PORTAL_PORT}"
+CSRF_COOKIE_NAME = "__Host-csrf" if PORTAL_HTTPS else f"csrf-{PORTAL_PORT}"
+CSRF_COOKIE_HTTPONLY = True
+PASSWORD_RESET_TIMEOUT = 24 * 3600
+
+# Headers ---------------------------------------------------------------------------
+SECURE_HSTS_SECONDS = 31_536_000 if PORTAL_HTTPS else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if PORTAL_HTTPS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'none'"],
+        "script-src": ["'self'"],
+        "style-src": ["'self'"],
+        "img-src": ["'self'", "data:"],
+        "font-src": ["'self'"],
+        "connect-src": ["'self'"],
+        "form-action": ["'self'"],
+        "base-uri": ["'none'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# Files -----------------------------------------------------------------------------
+STATIC_URL = "/static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "servestatic.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+# Words -----------------------------------------------------------------------------
+LANGUAGE_CODE = "en-gb"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = False
+
+# Logs ------------------------------------------------------------------------------
+# Lines for a person at a terminal; JSON where a machine collects them.
+PORTAL_LOG_JSON = env.flag("PORTAL_LOG_JSON")
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {
+        "json": {"()": "core.logs.JsonFormatter"},
+        "line": {"()": "core.logs.LineFormatter"},
+    },
+    "handlers": {
+        "console": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if PORTAL_LOG_JSON else "line",
+        }
+    },
+    "root": {"handlers": ["console"], "level": env.text("PORTAL_LOG_LEVEL", "INFO")},
+    "loggers": {
+        "django.request": {"level": "ERROR"},
+        "celery": {"level": "WARNING"},
+        "qemu": {"level": "ERROR"},
+    },
+}
