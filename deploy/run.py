@@ -1,0 +1,92 @@
+"""``make run``: set up what is missing, then serve the portal until Ctrl-C."""
+
+import os
+import sys
+import time
+from pathlib import Path
+
+from debian import install, missing, wanted
+from serve import Portal
+from steps import CHECKOUT, Failed, Runner, fail, say, step
+from workspace import alone, front_end, requirements, static_files, virtual_environment
+
+sys.path.insert(0, str(CHECKOUT))
+from portal import paths
+
+PACKAGES = Path(__file__).with_name("debian-packages.txt")
+
+
+def environment(home: Path) -> dict[str, str]:
+    """What the portal's processes and the Procfile read; defaults are made plain here."""
+    env = {
+        "PORTAL_HOME": str(home),
+        "PORTAL_HOST": os.environ.get("PORTAL_HOST") or "127.0.0.1",
+        "PORTAL_PORT": os.environ.get("PORTAL_PORT") or "8000",
+        "PORTAL_TRUSTED_PROXIES": os.environ.get("PORTAL_TRUSTED_PROXIES", ""),
+        "PORTAL_REDIS_SOCKET": str(paths.socket_path("redis.sock", under=home)),
+        "LANG": os.environ.get("LANG") or "C.UTF-8",
+    }
+    if not env["PORTAL_PORT"].isdecimal() or not 0 < int(env["PORTAL_PORT"]) < 65536:
+        raise Failed(f"PORTAL_PORT is {env['PORTAL_PORT']!r}; write a number from 1 to 65535.")
+    return env
+
+
+def prepare_home(home: Path, socket: Path) -> None:
+    """Make the folders for state. The home itself can be crossed: machines run as others."""
+    try:
+        home.mkdir(mode=0o711, parents=True, exist_ok=True)
+        for folder in (home / "run", home / "logs", socket.parent):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as exc:
+        raise Failed(f"PORTAL_HOME {home} cannot be used: {exc}. Set PORTAL_HOME.") from exc
+    if socket.parent.stat().st_uid != os.getuid():
+        raise Failed(f"{socket.parent} belongs to somebody else. Set a shorter PORTAL_HOME.")
+
+
+def set_up(runner: Runner, home: Path) -> None:
+    """Everything between a fresh clone and a portal that can start."""
+    with alone():
+        if packages := missing(wanted(PACKAGES)):
+            install(packages, runner)
+        virtual_environment(runner)
+        requirements("requirements.txt", runner)
+        front_end(runner)
+        static_files(runner)
+    with step("Bringing the database up to date"):
+        advice = "Check DATABASE_URL and that the database accepts connections."
+        runner.manage("migrate", "--noinput", "-v0", otherwise=advice)
+    with step("Checking the demo image (built the first time)"):
+        advice = "Run `.venv/bin/python manage.py build_demo_image` to see why."
+        runner.manage("build_demo_image", otherwise=advice)
+    with step("Checking that there is an administrator"):
+        advice = "Run `.venv/bin/python manage.py create_admin` to see why."
+        runner.manage("create_admin", otherwise=advice)
+        _show_first_login(home)
+
+
+def _show_first_login(home: Path) -> None:
+    login = home / "first-login.txt"
+    if login.is_file():
+        say(f"    The first administrator's sign-in is in {login}")
+
+
+def main() -> int:
+    started = time.monotonic()
+    home = paths.home()
+    try:
+        env = environment(home)
+        prepare_home(home, Path(env["PORTAL_REDIS_SOCKET"]))
+        portal = Portal(home, env)
+        with portal.only_one():
+            portal.check_port()
+            set_up(Runner(home / "logs" / "set-up.log", env), home)
+            return portal.serve(since=started)
+    except Failed as failure:
+        return fail(failure)
+    except KeyboardInterrupt:
+        say("\nStopped during set-up; `make run` goes on from here.")
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())
