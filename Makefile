@@ -1,6 +1,6 @@
 # Thin on purpose: every target is one command that also works by hand.
 PYTHON := $(shell command -v python3.11 || command -v python3)
-SUITES := lint types contracts migrations fast postgres qemu faults journeys
+SUITES := lint types contracts migrations scripts fast slow postgres qemu faults journeys
 
 .DEFAULT_GOAL := help
 .PHONY: help run test $(SUITES) doctor shell bench fix clean

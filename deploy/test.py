@@ -1,0 +1,190 @@
+"""``make test``: set up what is missing, run the suites one after another, and count.
+
+``test.py [SUITE...]`` runs some of them; ``test.py --set-up-only`` none.
+"""
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import xml.etree.ElementTree as ET
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import servers
+from debian import install, missing, wanted
+from steps import CHECKOUT, PYTHON, Failed, Runner, fail, say
+from workspace import alone, front_end, requirements, static_files, virtual_environment
+
+BIN = PYTHON.parent
+RESULTS = CHECKOUT / "test-results"
+LISTS = [Path(__file__).with_name(f"debian-packages{kind}.txt") for kind in ("", "-test")]
+#: Tests that need neither a machine, nor a browser, nor a portal, nor patience.
+FAST = "not qemu and not journeys and not faults and not slow"
+SLOW = "slow and not qemu and not journeys and not faults"
+QEMU = "qemu and not journeys and not faults"
+
+
+@dataclass
+class Count:
+    passed: int = 0
+    failed: int = 0
+    skipped: int = 0
+    seconds: float = 0.0
+
+
+Suite = Callable[[str], Count]
+
+
+def checks(*commands: Sequence[str | Path]) -> Suite:
+    """A suite of programs; each is one test."""
+
+    def suite(name: str) -> Count:
+        codes = [call(*command) for command in commands]
+        return Count(passed=codes.count(0), failed=len(codes) - codes.count(0))
+
+    return suite
+
+
+def pytests(marker: str, *options: str, timeout_s: int, on_postgres: bool = False) -> Suite:
+    """A suite of pytest tests, chosen by their markers."""
+
+    def suite(name: str) -> Count:
+        report = RESULTS / f"{name}.xml"
+        report.unlink(missing_ok=True)
+        argv = [PYTHON, "-m", "pytest", "-q", "--tb=short", "-m", marker, f"--junitxml={report}"]
+        argv += ["--durations=5", f"--timeout={timeout_s}", *options]
+        with servers.postgres() if on_postgres else contextlib.nullcontext("") as url:
+            code = call(*argv, **({"DATABASE_URL": url} if url else {}))
+        return read(report, code)
+
+    return suite
+
+
+def read(report: Path, code: int) -> Count:
+    """Counts from JUnit XML; a run without a report or without a test has failed."""
+    if not report.is_file():
+        return Count(failed=1)
+    (suite,) = ET.parse(report).getroot().iter("testsuite")  # noqa: S314  (our own file)
+    total, failures, errors, skipped = (
+        int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")
+    )
+    failed = failures + errors
+    passed = max(0, total - failed - skipped)
+    if not failed and (code or not total):
+        failed = 1
+    return Count(passed, failed, skipped)
+
+
+def call(*argv: str | Path, **env: str) -> int:
+    say(f"$ {' '.join(str(word) for word in argv)}")
+    return subprocess.call(argv, cwd=CHECKOUT, env={**os.environ, **env})
+
+
+SUITES: dict[str, Suite] = {
+    "lint": checks(
+        [BIN / "ruff", "check", "."],
+        [BIN / "ruff", "format", "--check", "."],
+        [BIN / "djhtml", "--check", "templates"],
+    ),
+    "types": checks([BIN / "mypy", "."]),
+    "contracts": checks([BIN / "lint-imports"]),
+    "migrations": checks([PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"]),
+    "scripts": checks(["npm", "test", "--silent"]),
+    "fast": pytests(FAST, "-n", "2", timeout_s=60),
+    "slow": pytests(SLOW, timeout_s=180),
+    "postgres": pytests(FAST, "-n", "2", timeout_s=60, on_postgres=True),
+    "qemu": pytests(QEMU, timeout_s=300),
+    "faults": pytests("faults", timeout_s=900),
+    "journeys": pytests("journeys", timeout_s=600),
+}
+
+
+#: Suites that read the code and run nothing of it.
+READERS = frozenset({"lint", "types", "contracts", "migrations"})
+
+
+def set_up(names: list[str]) -> None:
+    with alone():
+        runner = Runner(RESULTS / "set-up.log")
+        if packages := missing(wanted(*LISTS)):
+            install(packages, runner)
+        virtual_environment(runner)
+        requirements("requirements-dev.txt", runner)
+        if set(names) - READERS:
+            front_end(runner)
+            static_files(runner)
+
+
+@contextlib.contextmanager
+def surroundings() -> Iterator[Path]:
+    """A PORTAL_HOME and a Redis for this run; the user's own stay untouched."""
+    for name in [name for name in os.environ if name.startswith("PORTAL_")]:
+        del os.environ[name]
+    for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
+        os.environ.pop(name, None)
+    home = Path(tempfile.mkdtemp(prefix="portal-test-"))
+    home.chmod(0o711)  # machines run as somebody else and must reach their files
+    for folder in ("run", "logs"):
+        (home / folder).mkdir(mode=0o700)
+    os.environ |= {"PORTAL_HOME": str(home), "LANG": os.environ.get("LANG") or "C.UTF-8"}
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def run(names: list[str], home: Path) -> dict[str, Count]:
+    counts: dict[str, Count] = {}
+    with servers.redis(home / "run" / "redis.sock", home / "logs" / "redis.log"):
+        for name in names:
+            say(f"\n=== {name}")
+            began = time.monotonic()
+            try:
+                counts[name] = SUITES[name](name)
+            except Failed as failure:
+                fail(failure)
+                counts[name] = Count(failed=1)
+            counts[name].seconds = time.monotonic() - began
+    return counts
+
+
+def summarise(counts: dict[str, Count]) -> int:
+    say(f"\n{'suite':<12}{'passed':>8}{'failed':>8}{'skipped':>9}{'seconds':>9}")
+    for name, count in counts.items():
+        figures = f"{count.passed:>8}{count.failed:>8}{count.skipped:>9}{count.seconds:>9.1f}"
+        say(f"{name:<12}{figures}")
+    passed = sum(count.passed for count in counts.values())
+    failed = sum(count.failed for count in counts.values())
+    skipped = sum(count.skipped for count in counts.values())
+    say(
+        f"{'all':<12}{passed:>8}{failed:>8}{skipped:>9}"
+        f"{sum(count.seconds for count in counts.values()):>9.1f}\n"
+    )
+    say(f"TOTAL: {passed} passed, {failed} failed, {skipped} skipped")
+    return 1 if failed or not passed else 0
+
+
+def main(words: list[str]) -> int:
+    names = [word for word in words if not word.startswith("-")] or list(SUITES)
+    if unknown := [name for name in names if name not in SUITES]:
+        return fail(Failed(f"There is no suite {unknown[0]!r}; there are {', '.join(SUITES)}."))
+    try:
+        RESULTS.mkdir(exist_ok=True)
+        with surroundings() as home:
+            set_up(names)
+            if "--set-up-only" in words:
+                return 0
+            return summarise(run(names, home))
+    except Failed as failure:
+        return fail(failure)
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
