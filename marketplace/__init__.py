@@ -1,0 +1,1 @@
+"""The catalogue: entries, and the copies of their bytes inside each cloud."""

@@ -1,0 +1,290 @@
+"""The tables of the catalogue. No verbs here: those are in ``actions``."""
+
+import re
+import uuid
+from pathlib import Path
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from cloud.types import DiskBus, ImageFormat, ImageSource
+from core.machine import Stateful
+from marketplace import identifiers
+from marketplace.states import (
+    IMAGE_DEADLINES,
+    IMAGE_MEANINGS,
+    IMAGE_MOVES,
+    Compression,
+    EntryStatus,
+    ImageState,
+    Kind,
+    Visibility,
+)
+
+#: Words of a search beyond these are ignored: SQLite bounds the depth of a condition.
+MOST_WORDS = 12
+
+DISK_BUSES = [(bus.value, bus.value) for bus in DiskBus]
+FORMATS = [(form.value, form.value) for form in ImageFormat]
+
+_SITE_FILE = re.compile(rf"portal:images/({identifiers.PATTERN})\.(?:qcow2|raw)\Z")
+_IDENTIFIER = RegexValidator(
+    rf"^{identifiers.PATTERN}\Z", "An image identifier has 27 letters, digits, - or _."
+)
+
+
+def _hex(digits: int) -> RegexValidator:
+    return RegexValidator(rf"^[0-9a-f]{{{digits}}}\Z", f"{digits} hexadecimal digits.")
+
+
+def default_ports() -> list[int]:
+    return [22]
+
+
+class EntryQuerySet(models.QuerySet["Entry"]):
+    def visible_to(self, user: Any) -> Self:
+        """What ``user`` may see, signed in or not. An entry outside it is a 404."""
+        if not user.is_authenticated:
+            return self.filter(visibility=Visibility.PUBLIC)
+        if user.is_staff:
+            return self
+        return self.filter(Q(visibility=Visibility.PUBLIC) | Q(owner=user))
+
+    def with_status(self, status: str) -> Self:
+        """Those that are in ``status`` now; every one for a word that is no status."""
+        now = timezone.now()
+        if status == EntryStatus.DEPRECATED:
+            return self.exclude(deprecated="")
+        current = self.filter(deprecated="")
+        match status:
+            case EntryStatus.VALID:
+                return current.filter(valid_until__gt=now)
+            case EntryStatus.EXPIRED:
+                return current.filter(valid_until__lte=now)
+            case EntryStatus.UNDATED:
+                return current.filter(valid_until=None)
+        return self
+
+    def listed(self) -> Self:
+        """Those that lists may show: an entry without an end of validity is in none."""
+        return self.exclude(valid_until=None)
+
+    def latest(self) -> Self:
+        """The newest entry of each endorser about each image."""
+        newer = Entry.objects.filter(
+            identifier=OuterRef("identifier"),
+            endorser_email=OuterRef("endorser_email"),
+            created_at__gt=OuterRef("created_at"),
+        )
+        return self.exclude(Exists(newer))
+
+    def launchable(self) -> Self:
+        """Machine images that may be started now, one entry per endorser and image."""
+        return self.latest().filter(kind=Kind.MACHINE).with_status(EntryStatus.VALID)
+
+    def search(self, text: str) -> Self:
+        """Every word of ``text`` must be found in what the entry says; case is ignored."""
+        rows = self
+        for word in text.replace("\0", "").casefold().split()[:MOST_WORDS]:
+            rows = rows.filter(words__contains=word)
+        return rows
+
+
+class Entry(models.Model):
+    """What one endorser says about one image. Never changed in substance, never deleted."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    identifier = models.CharField(max_length=27, validators=[_IDENTIFIER])
+    endorser_email = models.EmailField(max_length=254)
+    created_at = models.DateTimeField("endorsed")  # whole seconds: it is part of the address
+    endorser_name = models.CharField(max_length=120, blank=True)
+    # The site's own entries have no owner; nobody else can make an official one.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="entries"
+    )
+    is_official = models.BooleanField(default=False, editable=False)
+    visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
+
+    title = models.CharField(max_length=200, blank=True)
+    alternative = models.CharField("tag", max_length=100, blank=True)
+    description = models.TextField(blank=True)
+    publisher = models.CharField(max_length=120, blank=True)
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.MACHINE)
+    os = models.CharField("operating system", max_length=60, blank=True)
+    os_version = models.CharField("version of the system", max_length=60, blank=True)
+    os_arch = models.CharField("architecture", max_length=30, blank=True)
+    version = models.CharField("version of the image", max_length=60, blank=True)
+    serial = models.PositiveBigIntegerField("serial number", null=True, blank=True)
+
+    format = models.CharField(max_length=10, choices=FORMATS, default=ImageFormat.QCOW2.value)
+    compression = models.CharField(
+        max_length=3, choices=Compression, default=Compression.NONE, blank=True
+    )
+    # Of the file as the cloud reads it, after unpacking.
+    size_bytes = models.PositiveBigIntegerField()
+    # What a machine sees as its disk; None where nobody has looked.
+    virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    md5 = models.CharField("MD5", max_length=32, blank=True, validators=[_hex(32)])
+    sha1 = models.CharField("SHA-1", max_length=40, validators=[_hex(40)])
+    sha256 = models.CharField("SHA-256", max_length=64, blank=True, validators=[_hex(64)])
+    sha512 = models.CharField("SHA-512", max_length=128, blank=True, validators=[_hex(128)])
+    # "portal:images/<identifier>.qcow2" for a file of this site, else a URL.
+    location = models.CharField(max_length=500, blank=True)
+
+    valid_until = models.DateTimeField(null=True, blank=True)
+    deprecated = models.CharField(max_length=500, blank=True)  # the reason; empty: it is not
+
+    hypervisor = models.CharField(max_length=20, blank=True, default="kvm")
+    disks_bus = models.CharField(max_length=10, choices=DISK_BUSES, default=DiskBus.VIRTIO.value)
+    inbound_ports = models.JSONField(default=default_ports, blank=True)  # TCP; 0: every port
+    default_user = models.CharField(max_length=32, blank=True, default="root")
+    min_memory_mib = models.PositiveIntegerField(
+        default=0, validators=[MaxValueValidator(1024 * 1024)]
+    )
+    # What a search looks through, case-folded: databases disagree about case in most scripts.
+    words = models.TextField(editable=False, blank=True)
+
+    objects = EntryQuerySet.as_manager()
+
+    class Meta:
+        verbose_name_plural = "entries"
+        ordering = ["-created_at", "-pk"]
+        indexes = [models.Index(fields=["owner", "-created_at"], name="marketplace_entry_owner")]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["identifier", "endorser_email", "created_at"],
+                name="marketplace_entry_key",
+            ),
+            models.CheckConstraint(
+                condition=Q(is_official=False) | Q(owner=None),
+                name="marketplace_entry_official_is_the_sites",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        self.words = self.searched_text()
+        super().save(*args, **kwargs)
+
+    def get_absolute_url(self) -> str:
+        return reverse("marketplace:entry", args=[self.identifier])
+
+    def searched_text(self) -> str:
+        """What ``search`` looks through; ``bulk_create`` must set ``words`` to it."""
+        said = (
+            self.title, self.alternative, self.description, self.os, self.os_version,
+            self.os_arch, self.version, self.kind, self.publisher, self.identifier,
+            self.endorser_email, self.endorser_name,
+        )  # fmt: skip
+        return " ".join(filter(None, said)).casefold()
+
+    @property
+    def label(self) -> str:
+        """Its title; without one, what system it is; without that, its identifier."""
+        system = f"{self.os} {self.os_version} {self.os_arch}".strip()
+        return self.title or " ".join(system.split()) or self.identifier
+
+    @property
+    def status(self) -> EntryStatus:
+        if self.deprecated:
+            return EntryStatus.DEPRECATED
+        if self.valid_until is None:
+            return EntryStatus.UNDATED
+        return EntryStatus.VALID if self.valid_until > timezone.now() else EntryStatus.EXPIRED
+
+    @property
+    def is_launchable(self) -> bool:
+        """Whether a machine may start from it now, unless a newer entry replaces it."""
+        return self.kind == Kind.MACHINE and self.status is EntryStatus.VALID
+
+    @property
+    def endorser(self) -> str:
+        return self.endorser_name or self.endorser_email
+
+    @property
+    def site_file(self) -> Path | None:
+        """Where its file is on this site; None for a file that is elsewhere.
+
+        Built from the identifier alone: no path that anybody typed is ever opened.
+        """
+        found = _SITE_FILE.match(self.location)
+        if found is None or found[1] != self.identifier:
+            return None
+        return Path(settings.PORTAL_HOME) / "images" / f"{self.identifier}.{self.format}"
+
+    def source(self, path: Path) -> ImageSource:
+        """What a cloud must find in the file at ``path``."""
+        return ImageSource(
+            path=path,
+            format=ImageFormat(self.format),
+            size_bytes=self.size_bytes,
+            sha1=self.sha1,
+            sha256=self.sha256,
+            sha512=self.sha512,
+        )
+
+
+class ImageFileQuerySet(models.QuerySet["ImageFile"]):
+    def visible_to(self, user: Any) -> Self:
+        """Whoever may see the entry may see how far its copy is."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.is_staff else self.filter(entry__in=Entry.objects.visible_to(user))
+
+
+class ImageFile(Stateful):
+    """The checked copy of an image inside one cloud, shared by all machines made from it."""
+
+    KIND = "image"
+    MOVES = IMAGE_MOVES
+    DEADLINES = IMAGE_DEADLINES
+
+    state = models.CharField(max_length=10, choices=ImageState, default=ImageState.WANTED)
+    cloud = models.CharField(max_length=40)
+    identifier = models.CharField(max_length=27)
+    # Whose words about the bytes are believed, and where they come from.
+    entry = models.ForeignKey(Entry, models.PROTECT, related_name="files")
+    ref = models.CharField(max_length=200, blank=True)  # the cloud's name for it
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(default=0)
+    virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ImageFileQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["next_tick_at"],
+                name="marketplace_image_due",
+                condition=Q(next_tick_at__isnull=False),
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=ImageState.values), name="marketplace_image_state"
+            ),
+            models.UniqueConstraint(
+                fields=["cloud", "identifier"], name="marketplace_image_once_per_cloud"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.identifier} in {self.cloud}"
+
+    @property
+    def percent(self) -> int:
+        """How far its copying is, 0 to 100."""
+        return min(100, self.bytes_done * 100 // self.bytes_total) if self.bytes_total else 0
+
+    @property
+    def meaning(self) -> str:
+        return IMAGE_MEANINGS[str(self.state)]
