@@ -1,0 +1,200 @@
+"""From a record to a running QEMU: make its disks once, start it, see whether it lives."""
+
+import errno
+import logging
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from enum import Enum
+
+from cloud.local import accel, command, files, images, inspect, ports, process, qmp, seed
+from cloud.local.machine import Machine, Record, Stage, records
+from cloud.local.process import Process
+from cloud.types import ImageFormat
+
+logger = logging.getLogger(__name__)
+
+#: A port can be lost to a stranger between choosing and starting; more often than this
+#: it is not bad luck.
+PORT_TRIES = 5
+POLL_MS = 10
+GIB = 1 << 30
+
+_PORT_TAKEN = re.compile(r"Could not set up host forwarding rule 'tcp:[^:]*:(\d+)-")
+_NOT_NOW = {
+    "No space left on device": "The site's disk is full.",
+    "Cannot allocate memory": "The host has not enough memory now.",
+    "cannot set up guest memory": "The host has not enough memory now.",
+}
+_NEVER = {
+    'Failed to get "write" lock': "Its disk is in use by another process.",
+    "Failed to get shared": "Its disk is in use by another process.",
+    "Image is corrupt": "Its disk is damaged.",
+    "not in qcow2 format": "Its disk is damaged.",
+    "No such file or directory": "One of its disks is missing.",
+}
+
+
+class Outcome(Enum):
+    STARTED = "started"
+    NOT_NOW = "not now"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    outcome: Outcome
+    sentence: str = ""
+
+
+def boot(machine: Machine, record: Record) -> Result:
+    """Start the machine. Call it with its lock held; writes what becomes of it.
+
+    Whatever was half done by a killed process is done again, or taken over.
+    """
+    if left := process.find(record.token):
+        machine.save(record, stage=Stage.STARTED, process=left[0], reason="")
+        return Result(Outcome.STARTED)
+    try:
+        if not record.prepared:
+            _prepare(machine, record)
+            record = machine.save(record, prepared=True)
+        result = _start(machine, record)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        result = Result(Outcome.NOT_NOW, "The site's disk is full.")
+    if result.outcome is Outcome.FAILED:
+        machine.save(machine.load(), stage=Stage.FAILED, reason=result.sentence)
+    elif result.outcome is Outcome.NOT_NOW:
+        machine.save(machine.load(), stage=Stage.QUEUED)
+    return result
+
+
+def _prepare(machine: Machine, record: Record) -> None:
+    """Make ``run``: the image's bytes, the overlay on them, seed and swap.
+
+    Raises:
+        OSError: the disk is full. CloudBusy: qemu-img did not end.
+    """
+    cached = images.find(machine.site, record.spec.image)
+    if cached is None:
+        raise OSError(errno.ENOENT, "the image went away")
+    run = machine.run
+    shutil.rmtree(run, ignore_errors=True)
+    run.mkdir(mode=0o700)
+    base = f"base.{cached.format}"
+    images.link(machine.site, cached, run / base)
+    files.write(run / "seed.iso", seed.iso(record.spec, token=record.token), mode=0o400)
+    if record.spec.swap_mib:
+        _make_swap(machine, record.spec.swap_mib)
+    if record.uid is not None:
+        for path in (run, run / "seed.iso", run / "swap.raw"):
+            if path.exists():
+                os.chown(path, record.uid, record.uid)
+    _make_overlay(machine, record, base, cached.format)
+
+
+def _make_swap(machine: Machine, size_mib: int) -> None:
+    path = machine.run / "swap.raw"
+    with path.open("xb") as file:
+        os.truncate(file.fileno(), size_mib << 20)
+    path.chmod(0o600)
+    subprocess.run(
+        ["mkswap", "-q", "-L", "swap", str(path)], check=True, capture_output=True, timeout=10
+    )
+
+
+def _make_overlay(machine: Machine, record: Record, base: str, kind: ImageFormat) -> None:
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", kind.value, "root.qcow2"]
+    done = inspect.jailed(argv, cwd=machine.run, uid=record.uid, file_bytes=GIB)
+    if done.returncode:
+        said = done.stderr.decode(errors="replace")
+        number = errno.ENOSPC if "No space left" in said else errno.EIO
+        raise OSError(number, said)
+
+
+def _start(machine: Machine, record: Record) -> Result:
+    result = Result(Outcome.FAILED, "The site's ports are taken by other programs.")
+    for _ in range(PORT_TRIES):
+        born = _spawn(machine, record)
+        record = machine.save(
+            record,
+            stage=Stage.STARTED,
+            process=born,
+            started_at=time.time(),
+            stop_asked_at=0.0,
+            reboot_asked_at=0.0,
+            reason="",
+        )
+        if _wait_until_up(machine, born):
+            return Result(Outcome.STARTED)
+        said = files.tail(machine.output, 8192).decode(errors="replace")
+        logger.warning("qemu.exited", extra={"subject": record.token, "detail": said})
+        if not (taken := _PORT_TAKEN.search(said)):
+            return _classify(said)
+        record = _change_port(machine, record, int(taken[1]))
+    return result
+
+
+def _spawn(machine: Machine, record: Record) -> Process:
+    argv = command.argv(
+        record,
+        accel=accel.choose(machine.site.home),
+        bind_address=machine.site.bind_address,
+        largest_file_bytes=_largest_file_bytes(machine, record),
+    )
+    return process.start(argv, cwd=machine.run, output=machine.output)
+
+
+def _largest_file_bytes(machine: Machine, record: Record) -> int:
+    """No file of this machine may outgrow its largest disk, and its metadata."""
+    cached = images.find(machine.site, record.spec.image)
+    root = cached.virtual_size_bytes if cached else inspect.LARGEST_BYTES
+    return max(root + root // 64, record.spec.swap_mib << 20) + GIB
+
+
+def _wait_until_up(machine: Machine, born: Process) -> bool:
+    """Until its QMP answers (50 ms) or it is gone. A slow one is left to be seen later."""
+    deadline = time.monotonic() + machine.site.timeout_s
+    fd = process.open_pidfd(born)
+    if fd is None:
+        return False
+    try:
+        while time.monotonic() < deadline:
+            if _answers(machine):
+                return True
+            if process.has_exited(fd, wait_s=POLL_MS / 1000):
+                return False
+    finally:
+        os.close(fd)
+    return True
+
+
+def _answers(machine: Machine) -> bool:
+    try:
+        qmp.ask(machine.run, "query-status", timeout_s=1)
+    except qmp.NoAnswer:
+        return False
+    return True
+
+
+def _change_port(machine: Machine, record: Record, taken: int) -> Record:
+    """Give up a port that a stranger has taken, and write the new one down."""
+    used = {port for other in records(machine.site) for port in other.ports.values()}
+    (new,) = ports.choose(machine.site, 1, taken=used | {taken})
+    changed = {guest: new if port == taken else port for guest, port in record.ports.items()}
+    return machine.save(record, ports=changed)
+
+
+def _classify(said: str) -> Result:
+    for mark, sentence in _NOT_NOW.items():
+        if mark in said:
+            return Result(Outcome.NOT_NOW, sentence)
+    for mark, sentence in _NEVER.items():
+        if mark in said:
+            return Result(Outcome.FAILED, sentence)
+    return Result(Outcome.FAILED, "QEMU stopped as soon as it was started.")

@@ -1,0 +1,120 @@
+"""QEMU's command line for one machine.
+
+Source: the measured command of engine.md, section 11 (QEMU 7.2). Every path is relative
+to the machine's ``run`` directory, where QEMU starts: its unprivileged user needs no
+right on any directory above, and socket paths stay short. Nothing a person types is in
+it: names come from the token, numbers are numbers.
+"""
+
+import hashlib
+import json
+import math
+
+from cloud.local.accel import Accel
+from cloud.local.machine import Record
+from cloud.types import DiskBus, ImageFormat
+
+#: Every machine yields to the portal; smaller shares yield more, 1.25 times a step.
+NICE = 5
+NICE_STEP = 1.25
+LOWEST = 19
+
+
+def argv(record: Record, *, accel: Accel, bind_address: str, largest_file_bytes: int) -> list[str]:
+    """The whole command, from the wrappers that take its rights to the network card."""
+    return [
+        *wrappers(record, accel, largest_file_bytes),
+        *_machine(record, accel),
+        *_consoles(),
+        *_disks(record),
+        *_network(record, bind_address),
+    ]
+
+
+def wrappers(record: Record, accel: Accel, largest_file_bytes: int) -> list[str]:
+    """Drop root, forbid getting it back, be nice, and bound what it may use."""
+    return [
+        *("env", "--ignore-signal=XFSZ"),
+        *as_user(record.uid, groups=() if accel.gid is None else (accel.gid,)),
+        *("nice", "-n", str(niceness(record.spec.cpu_share))),
+        *("prlimit", "--core=0", "--nofile=1024", f"--fsize={largest_file_bytes}", "--"),
+    ]
+
+
+def as_user(uid: int | None, *, groups: tuple[int, ...] = ()) -> list[str]:
+    """The prefix that runs a command as ``uid``, without a way back to root."""
+    if uid is None:
+        return ["setpriv", "--no-new-privs", "--"]
+    more = f"--groups={','.join(map(str, groups))}" if groups else "--clear-groups"
+    user = (f"--reuid={uid}", f"--regid={uid}", more)
+    return ["setpriv", *user, "--bounding-set=-all", "--no-new-privs", "--"]
+
+
+def niceness(cpu_share: float) -> int:
+    """Weight 1.0 is ``NICE``; each step above it is worth ``NICE_STEP`` times less."""
+    share = min(max(cpu_share, 0.01), 1.0)
+    return min(LOWEST, NICE + round(math.log(1 / share, NICE_STEP)))
+
+
+def mac(token: str) -> str:
+    """A hardware address that is the same at each start of the machine."""
+    digest = hashlib.sha256(token.encode()).digest()
+    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
+
+
+def _machine(record: Record, accel: Accel) -> list[str]:
+    deny = "obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"
+    return [
+        *("qemu-system-x86_64", "-name", f"guest=vm-{record.token[:8]},debug-threads=on"),
+        *("-uuid", record.token, "-msg", "timestamp=on", "-nodefaults", "-no-user-config"),
+        *("-machine", "q35,vmport=off,smm=off,hpet=off", *accel.argv),
+        *("-m", str(record.spec.memory_mib), "-smp", str(record.spec.vcpus)),
+        *("-rtc", "base=utc", "-sandbox", f"on,{deny}", "-no-shutdown"),
+        *("-qmp", "unix:qmp,server=on,wait=off", "-qmp", "unix:events,server=on,wait=off"),
+    ]
+
+
+def _consoles() -> list[str]:
+    serial = "socket,id=con,path=console,server=on,wait=off,logfile=console.log,logappend=on"
+    return [
+        *("-chardev", serial, "-serial", "chardev:con"),
+        *("-vga", "std", "-display", "none", "-vnc", "unix:vnc"),
+    ]
+
+
+def _disks(record: Record) -> list[str]:
+    ports = [
+        f"pcie-root-port,id=rp{n},chassis={n + 1},slot={n + 1}"
+        for n in range(3)  # room for what is plugged in later
+    ]
+    parts = [argument for port in ports for argument in ("-device", port)]
+    parts += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "virtio-rng-pci"]
+    root = "virtio-blk-pci,serial=root"
+    if record.spec.disk_bus is DiskBus.SCSI:
+        root = "scsi-hd,bus=scsi0.0,serial=root"
+    parts += _disk("root", ImageFormat.QCOW2, "root.qcow2", f"{root},bootindex=1")
+    if record.spec.swap_mib:
+        parts += _disk("swap", ImageFormat.RAW, "swap.raw", "virtio-blk-pci,serial=swap")
+    seed = "virtio-blk-pci,serial=cidata"
+    return parts + _disk("seed", ImageFormat.RAW, "seed.iso", seed, read_only=True)
+
+
+def _disk(
+    name: str, kind: ImageFormat, path: str, device: str, *, read_only: bool = False
+) -> list[str]:
+    node = {
+        "driver": kind.value,
+        "node-name": name,
+        "read-only": read_only,
+        "discard": "unmap",
+        "file": {"driver": "file", "filename": path},
+    }
+    return ["-blockdev", json.dumps(node), "-device", f"{device},drive={name},id={name}dev"]
+
+
+def _network(record: Record, bind_address: str) -> list[str]:
+    forwards = "".join(
+        f",hostfwd=tcp:{bind_address}:{port}-:{guest}" for guest, port in record.ports.items()
+    )
+    card = f"virtio-net-pci,netdev=net0,id=nic0,mac={mac(record.token)},romfile="
+    return ["-netdev", f"user,id=net0,restrict=on{forwards}", "-device", card]

@@ -1,0 +1,207 @@
+"""The cache of bootable images: verified once, never written again, checked at each use."""
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from cloud.driver import Progress
+from cloud.errors import CloudBusy, CloudRefused
+from cloud.local import files, inspect
+from cloud.local.site import Site, image_name
+from cloud.types import ImageFormat, ImageInfo, ImageSource
+
+CHUNK = 4 << 20
+PROGRESS_EVERY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cached:
+    """What we know of an image file, to notice that somebody changed it."""
+
+    token: str
+    format: ImageFormat
+    size_bytes: int
+    virtual_size_bytes: int
+    sha256: str
+    mtime_ns: int
+    inode: int
+
+    def info(self) -> ImageInfo:
+        return ImageInfo(
+            ref=self.token,
+            token=self.token,
+            size_bytes=self.size_bytes,
+            virtual_size_bytes=self.virtual_size_bytes,
+        )
+
+
+def path_of(site: Site, cached: Cached) -> Path:
+    return site.images / f"{cached.token}.{cached.format}"
+
+
+def find(site: Site, token: str) -> Cached | None:
+    """The image, sound on disk. A damaged one is thrown out, to be imported again."""
+    record = site.images / f"{image_name(token)}.json"
+    try:
+        raw = json.loads(record.read_bytes())
+        cached = Cached(**raw | {"format": ImageFormat(raw["format"])})
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        record.unlink(missing_ok=True)
+        return None
+    if is_sound(path_of(site, cached), cached):
+        return cached
+    delete(site, token)
+    return None
+
+
+def is_sound(path: Path, cached: Cached) -> bool:
+    """Whether the bytes are the ones that were verified; read again only if in doubt."""
+    try:
+        about = path.stat()
+    except FileNotFoundError:
+        return False
+    same = (about.st_size, about.st_mtime_ns) == (cached.size_bytes, cached.mtime_ns)
+    if same:
+        return True
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == cached.sha256
+
+
+def delete(site: Site, ref: str) -> None:
+    """Forget an image. Machines keep their own link to its bytes."""
+    name = image_name(ref)
+    (site.images / f"{name}.json").unlink(missing_ok=True)
+    for kind in ImageFormat:
+        (site.images / f"{name}.{kind}").unlink(missing_ok=True)
+
+
+def add(site: Site, source: ImageSource, *, token: str, on_progress: Progress) -> Cached:
+    """Copy, verify, inspect, publish: in that order, so that a reader sees all or nothing.
+
+    Raises:
+        CloudRefused: it is not what ``source`` says, or names other files.
+        CloudBusy: somebody imports it now, or the disk is full.
+    """
+    name = image_name(token)
+    site.make()
+    busy = "This image is being imported now. Wait for it."
+    with files.locked(site.locks / f"image-{name}", wait_s=0, busy=busy):
+        if cached := find(site, name):
+            on_progress(cached.size_bytes, cached.size_bytes)
+            return cached
+        partial = site.images / f".part-{name}"
+        try:
+            return _add(site, source, name, partial, on_progress)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def _add(
+    site: Site, source: ImageSource, name: str, partial: Path, on_progress: Progress
+) -> Cached:
+    _check_room(site, source.size_bytes)
+    with _opened(source.path) as file:
+        sha256 = _copy(file, partial, source, on_progress)
+    virtual_size_bytes = inspect.check(partial, source.format)
+    about = partial.stat()
+    cached = Cached(
+        token=name,
+        format=source.format,
+        size_bytes=about.st_size,
+        virtual_size_bytes=virtual_size_bytes,
+        sha256=sha256,
+        mtime_ns=about.st_mtime_ns,
+        inode=about.st_ino,
+    )
+    partial.rename(path_of(site, cached))
+    files.write(site.images / f"{name}.json", json.dumps(asdict(cached)).encode())
+    return cached
+
+
+def _check_room(site: Site, size_bytes: int) -> None:
+    free = site.free_disk_bytes()
+    if size_bytes > free:
+        raise CloudBusy(
+            f"The image takes {size_bytes >> 20} MiB and the site has {free >> 20} MiB of disk"
+            " left. Try again when machines or images have been removed."
+        )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise CloudRefused("The image file cannot be read.", detail=repr(error)) from error
+    with file:
+        yield file
+
+
+def _copy(file: BinaryIO, partial: Path, source: ImageSource, on_progress: Progress) -> str:
+    """Copy to ``partial``, read-only and on disk, and return its SHA-256.
+
+    Raises:
+        CloudRefused: size or a checksum differ.
+    """
+    digests = {name: hashlib.new(name) for name in ("sha1", "sha256", "sha512")}
+    done, told_at = 0, 0.0
+    partial.unlink(missing_ok=True)
+    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb") as copy:
+        while chunk := file.read(CHUNK):
+            copy.write(chunk)
+            for digest in digests.values():
+                digest.update(chunk)
+            done += len(chunk)
+            if done > source.size_bytes:
+                break
+            if time.monotonic() - told_at > PROGRESS_EVERY_S:
+                on_progress(done, source.size_bytes)
+                told_at = time.monotonic()
+        copy.flush()
+        os.fsync(copy.fileno())
+    _verify(source, done, {name: digest.hexdigest() for name, digest in digests.items()})
+    on_progress(done, source.size_bytes)
+    return digests["sha256"].hexdigest()
+
+
+def _verify(source: ImageSource, size_bytes: int, found: dict[str, str]) -> None:
+    if size_bytes != source.size_bytes:
+        much = "more than " if size_bytes > source.size_bytes else ""
+        raise CloudRefused(
+            f"The image should have {source.size_bytes} bytes and has"
+            f" {much}{min(size_bytes, source.size_bytes) if much else size_bytes}."
+        )
+    wanted = {"sha1": source.sha1, "sha256": source.sha256, "sha512": source.sha512}
+    for name, value in wanted.items():
+        if value and value.lower() != found[name]:
+            raise CloudRefused(
+                f"The image's {name.upper()} is {found[name]}, but its entry says {value}."
+            )
+
+
+def sweep(site: Site) -> None:
+    """Remove what killed imports left."""
+    with contextlib.suppress(FileNotFoundError, CloudBusy):
+        for name in os.listdir(site.images):
+            if name.startswith(".part-"):
+                lock = site.locks / f"image-{name.removeprefix('.part-')}"
+                with files.locked(lock, wait_s=0, busy="in use"):
+                    (site.images / name).unlink(missing_ok=True)
+
+
+def link(site: Site, cached: Cached, to: Path) -> None:
+    """Give a machine the image's bytes under a name of its own, whatever the cache does."""
+    try:
+        os.link(path_of(site, cached), to)
+    except OSError:
+        shutil.copyfile(path_of(site, cached), to)
+        to.chmod(0o444)

@@ -1,0 +1,193 @@
+"""One machine's directory: what was asked for, what became of it, and its lock.
+
+::
+
+    machines/<token>/machine.json   ours, the only truth about the machine
+                     qemu.out       what QEMU said, since its last start
+                     run/           its QEMU's own: disks, sockets, console log
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from cloud.errors import CloudUnavailable, NotFound
+from cloud.local import files, process
+from cloud.local.process import Process
+from cloud.local.site import Site, is_machine_name
+from cloud.types import DiskBus, Endpoint, VmSpec
+
+TRASH = ".trash-"
+NEW = ".new-"
+
+
+class Stage(StrEnum):
+    """What the engine decided last. What the guest does is asked of its QEMU."""
+
+    QUEUED = "queued"  # waits for its image, room or a boot lane
+    STARTED = "started"  # QEMU was, or is being, started
+    STOPPED = "stopped"  # powered off; no process
+    FAILED = "failed"  # it cannot start; ``reason`` says why
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What ``machine.json`` holds. Times are seconds since the epoch."""
+
+    token: str
+    spec: VmSpec
+    ports: dict[int, int]  # guest port -> host port
+    uid: int | None  # whom its QEMU runs as; None: as we do
+    created_at: float
+    queued_at: float
+    stage: Stage = Stage.QUEUED
+    reason: str = ""
+    prepared: bool = False  # its disks are made
+    started_at: float = 0.0
+    stop_asked_at: float = 0.0
+    reboot_asked_at: float = 0.0
+    process: Process = field(default_factory=lambda: Process(0, 0, ""))
+
+    @property
+    def is_alive(self) -> bool:
+        return self.stage is Stage.STARTED and process.is_alive(self.process)
+
+    def endpoints(self, host: str) -> tuple[Endpoint, ...]:
+        return tuple(
+            Endpoint(guest_port=guest, host=host, port=port) for guest, port in self.ports.items()
+        )
+
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Record":
+        """Raises: ValueError, KeyError or TypeError when it is not a record."""
+        raw: dict[str, Any] = json.loads(text)
+        spec = raw["spec"]
+        spec["inbound_ports"] = tuple(spec["inbound_ports"])
+        spec["ssh_keys"] = tuple(spec["ssh_keys"])
+        spec["disk_bus"] = DiskBus(spec["disk_bus"])
+        raw["spec"] = VmSpec(**spec)
+        raw["stage"] = Stage(raw["stage"])
+        raw["ports"] = {int(guest): int(port) for guest, port in raw["ports"].items()}
+        raw["process"] = Process(**raw["process"])
+        return cls(**raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    """The files of one machine. Remembers nothing but where they are."""
+
+    site: Site
+    token: str
+
+    @property
+    def folder(self) -> Path:
+        return self.site.machines / self.token
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def output(self) -> Path:
+        return self.folder / "qemu.out"
+
+    def load(self) -> Record:
+        """Raises: NotFound: there is no such machine, or it was deleted."""
+        record = self.find()
+        if record is None:
+            raise NotFound("There is no such machine.", detail=self.token)
+        return record
+
+    def find(self) -> Record | None:
+        """Its record, or None.
+
+        Raises:
+            CloudUnavailable: the record on disk is damaged.
+        """
+        if not is_machine_name(self.token):
+            return None
+        try:
+            return Record.from_json((self.folder / "machine.json").read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (ValueError, KeyError, TypeError) as error:
+            raise CloudUnavailable(
+                "This machine's record on disk is damaged. An administrator can help.",
+                detail=f"{self.folder}: {error!r}",
+            ) from error
+
+    def save(self, record: Record, **changes: Any) -> Record:
+        """Write the record with ``changes``; every watcher of the site will notice."""
+        record = replace(record, **changes)
+        files.write(self.folder / "machine.json", record.to_json())
+        return record
+
+    @contextlib.contextmanager
+    def locked(self, *, wait_s: float | None = None) -> Iterator[None]:
+        """Be the only one who changes this machine.
+
+        Raises:
+            CloudBusy: somebody else is at it.
+        """
+        self.site.make()
+        path = self.site.locks / f"vm-{self.token}"
+        wait_s = self.site.timeout_s if wait_s is None else wait_s
+        with files.locked(path, wait_s=wait_s, busy="Something else is being done to it now."):
+            yield
+
+    def make(self, record: Record) -> None:
+        """Bring it into being, whole or not at all. Call it with the lock held."""
+        new = self.site.machines / f"{NEW}{self.token}"
+        files.remove(new, new)
+        new.mkdir(mode=0o711)
+        files.write(new / "machine.json", record.to_json())
+        new.rename(self.folder)
+
+    def unmake(self) -> None:
+        """Remove every file. Call it with the lock held and no process left."""
+        trash = self.site.machines / f"{TRASH}{self.token}-{time.time_ns()}"
+        files.remove(self.folder, trash)
+        (self.site.locks / f"vm-{self.token}").unlink(missing_ok=True)
+
+    def touch(self) -> None:
+        """Tell every watcher that something about this machine has changed."""
+        os.utime(self.folder / "machine.json")
+
+    def changed_ns(self) -> int:
+        """When its record was last written or touched; 0 when it is gone."""
+        try:
+            return os.stat(self.folder / "machine.json").st_mtime_ns
+        except OSError:
+            return 0
+
+
+def every(site: Site) -> Iterator[Machine]:
+    """All machines of the site."""
+    return (Machine(site, name) for name in files.names(site.machines))
+
+
+def records(site: Site) -> Iterator[Record]:
+    """The readable records of all machines."""
+    for machine in every(site):
+        with contextlib.suppress(CloudUnavailable):
+            if record := machine.find():
+                yield record
+
+
+def sweep(site: Site) -> None:
+    """Remove what killed processes left half made or half removed."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(site.machines):
+            if name.startswith(TRASH) or (
+                name.startswith(NEW) and not (site.locks / f"vm-{name[len(NEW) :]}").exists()
+            ):
+                files.remove(site.machines / name, site.machines / name)

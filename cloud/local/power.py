@@ -1,0 +1,194 @@
+"""What can be asked of a machine: to be, to start, to stop, to restart, to be gone."""
+
+import contextlib
+import math
+import os
+import re
+import time
+from collections.abc import Iterator
+
+from cloud.errors import CloudBusy, CloudRefused
+from cloud.local import files, lanes, machine, ports, process, qmp
+from cloud.local.machine import Machine, Record, Stage
+from cloud.local.site import Site, image_name, is_machine_name
+from cloud.types import DiskBus, VmSpec
+
+KILL_WAIT_S = 4.0
+#: Asked again within so long, a reboot is a reset.
+POLITE_S = 60.0
+DISK_BUSES = (DiskBus.VIRTIO, DiskBus.SCSI)
+CTRL_ALT_DEL = [{"type": "qcode", "data": key} for key in ("ctrl", "alt", "delete")]
+
+_HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
+
+
+def create(site: Site, spec: VmSpec, *, token: str) -> None:
+    """Write the machine down, with its ports, and queue it. Quiet if it is there.
+
+    Raises:
+        CloudRefused: it would never fit, or the spec is not one.
+        CloudBusy: the site has no port left.
+    """
+    if not is_machine_name(token):
+        raise CloudRefused("A machine is named by a UUID.", detail=token)
+    one = Machine(site, token)
+    with one.locked():
+        if one.find() is None:
+            check(site, spec)
+            with _allocating(site):
+                one.make(_new_record(site, spec, token))
+        if (record := one.load()).stage is Stage.QUEUED:
+            lanes.enqueue(site, record)
+
+
+def check(site: Site, spec: VmSpec) -> None:
+    """Refuse, with numbers, what this site could never run."""
+    cores, largest = os.cpu_count() or 1, site.largest_memory_mib()
+    count = len(spec.inbound_ports)
+    problems = {
+        f"It asks for {spec.vcpus} CPUs; this site gives 1 to {cores}.": not 1
+        <= spec.vcpus
+        <= cores,
+        f"It asks for {spec.memory_mib} MiB of memory; this site gives 1 to {largest}.": not 1
+        <= spec.memory_mib
+        <= largest,
+        f"It asks for {spec.swap_mib} MiB of swap, which is not an amount.": spec.swap_mib < 0,
+        f"It asks for a CPU share of {spec.cpu_share}; it must be above 0.": not (
+            math.isfinite(spec.cpu_share) and spec.cpu_share > 0
+        ),
+        f"This engine has no {spec.disk_bus} disks.": spec.disk_bus not in DISK_BUSES,
+        "An inbound port is a number from 1 to 65535.": not all(
+            1 <= port <= 65535 for port in spec.inbound_ports
+        ),
+        f"It asks for {count} ports; a machine has at most 32, each once.": count > 32
+        or len(set(spec.inbound_ports)) != count,
+        "Its host name is not one (RFC 1123: letters, digits and hyphens, at most 63).": bool(
+            spec.hostname and not _HOSTNAME.fullmatch(spec.hostname)
+        ),
+    }
+    image_name(spec.image)
+    for sentence, is_so in problems.items():
+        if is_so:
+            raise CloudRefused(sentence)
+
+
+def start(one: Machine) -> None:
+    """Queue a machine that does not run. Quiet if it does, or is queued."""
+    with one.locked():
+        record = one.load()
+        if record.is_alive:
+            _wake(one)
+        elif record.stage is not Stage.QUEUED:
+            check(one.site, record.spec)
+            record = one.save(record, stage=Stage.QUEUED, reason="", queued_at=time.time())
+            lanes.enqueue(one.site, record)
+
+
+def _wake(one: Machine) -> None:
+    """Go on after a pause (a full disk that has room again). Quiet if it runs."""
+    status = qmp.ask(one.run, "query-status", timeout_s=one.site.timeout_s)["status"]
+    if status in ("paused", "io-error"):
+        qmp.ask(one.run, "cont", timeout_s=one.site.timeout_s)
+
+
+def stop(one: Machine) -> None:
+    """Press the power button; what does not run is simply off from now on."""
+    with one.locked():
+        record = one.load()
+        if record.is_alive:
+            qmp.ask(one.run, "system_powerdown", timeout_s=one.site.timeout_s)
+            one.save(record, stop_asked_at=time.time())
+        elif record.stage in (Stage.QUEUED, Stage.STARTED):
+            _end(one)
+            lanes.leave(one.site, one.token)
+            sentence = (
+                "It was stopped before it started."
+                if record.stage is Stage.QUEUED
+                else "It was stopped after its emulator had gone."
+            )
+            one.save(record, stage=Stage.STOPPED, reason=sentence)
+
+
+def reboot(one: Machine) -> None:
+    """Ask the guest to restart; asked twice, make it.
+
+    Raises:
+        CloudBusy: it does not run.
+    """
+    with one.locked():
+        record = one.load()
+        if not record.is_alive:
+            raise CloudBusy("It is not running, so it cannot be rebooted. Start it instead.")
+        timeout_s = one.site.timeout_s
+        if time.time() - record.reboot_asked_at < POLITE_S:
+            qmp.ask(one.run, "system_reset", timeout_s=timeout_s)
+            one.save(record, reboot_asked_at=0.0)
+        else:
+            qmp.ask(one.run, "send-key", timeout_s=timeout_s, keys=CTRL_ALT_DEL)
+            one.save(record, reboot_asked_at=time.time())
+
+
+def has_reset(one: Machine) -> None:
+    """The guest has restarted: nobody needs to make it."""
+    with one.locked():
+        record = one.find()
+        if record and record.reboot_asked_at:
+            one.save(record, reboot_asked_at=0.0)
+
+
+def reset_if_ignored(one: Machine, *, after_s: float) -> None:
+    """Reset a guest that was asked to restart and did not within ``after_s``."""
+    record = one.find()
+    if record is None or not 0 < record.reboot_asked_at < time.time() - after_s:
+        return
+    with one.locked():
+        record = one.load()
+        if record.reboot_asked_at and record.is_alive:
+            one.save(record, reboot_asked_at=0.0)
+            qmp.ask(one.run, "system_reset", timeout_s=one.site.timeout_s)
+
+
+def delete(one: Machine) -> None:
+    """Pull the plug and remove every trace. Quiet if there is none.
+
+    Raises:
+        CloudBusy: its process does not die; try again.
+    """
+    if not is_machine_name(one.token) or not one.site.machines.exists():
+        return
+    with one.locked():
+        _end(one)
+        lanes.leave(one.site, one.token)
+        one.unmake()
+
+
+def _end(one: Machine) -> None:
+    """Kill its process, known or left by a killed starter."""
+    for found in process.find(one.token):
+        if not process.kill(found, wait_s=KILL_WAIT_S):
+            raise CloudBusy("Its process has not ended yet. Try again.", detail=str(found))
+
+
+@contextlib.contextmanager
+def _allocating(site: Site) -> Iterator[None]:
+    busy = "Many machines are being made now. Try again."
+    with files.locked(site.locks / "allocate", wait_s=site.timeout_s, busy=busy):
+        yield
+
+
+def _new_record(site: Site, spec: VmSpec, token: str) -> Record:
+    others = list(machine.records(site))
+    taken = {port for other in others for port in other.ports.values()}
+    chosen = ports.choose(site, len(spec.inbound_ports), taken=taken)
+    uid = None
+    if site.run_as == "auto" and os.geteuid() == 0:
+        uid = ports.choose_uid(other.uid for other in others)
+    now = time.time()
+    return Record(
+        token=token,
+        spec=spec,
+        ports=dict(zip(spec.inbound_ports, chosen, strict=True)),
+        uid=uid,
+        created_at=now,
+        queued_at=now,
+    )

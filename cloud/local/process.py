@@ -1,0 +1,124 @@
+"""QEMU processes: started so that they outlive us, and never mistaken for another."""
+
+import contextlib
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_POLL_READ = select.POLLIN
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """A process that cannot be confused: pid, kernel start time and the host's boot."""
+
+    pid: int
+    start_ticks: int
+    boot_id: str
+
+
+class _Detached(subprocess.Popen[bytes]):
+    """A child nobody waits for: it is meant to live on when we go."""
+
+    def __del__(self) -> None:
+        """Say nothing: ``is_alive`` reaps it if it dies before us."""
+
+
+def boot_id() -> str:
+    """A name of this boot of the host."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def start(argv: Sequence[str], *, cwd: Path, output: Path) -> Process:
+    """Start ``argv`` in a session of its own, in ``cwd``, with its words in ``output``."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+    fd = os.open(output, flags, 0o600)
+    try:
+        child = _Detached(
+            argv,
+            cwd=cwd,
+            stdin=subprocess.DEVNULL,
+            stdout=fd,
+            stderr=fd,
+            start_new_session=True,
+            umask=0o077,
+        )
+    finally:
+        os.close(fd)
+    about = _stat(child.pid)
+    return Process(child.pid, about[1] if about else 0, boot_id())
+
+
+def is_alive(process: Process) -> bool:
+    """Whether it still runs. A zombie does not: PID 1 may reap late or never."""
+    if not process.pid or process.boot_id != boot_id():
+        return False
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(process.pid, os.WNOHANG)
+    about = _stat(process.pid)
+    return about is not None and about[0] not in "ZX" and about[1] == process.start_ticks
+
+
+def open_pidfd(process: Process) -> int | None:
+    """A descriptor that becomes readable when it exits; None if it has."""
+    try:
+        fd = os.pidfd_open(process.pid)
+    except OSError:
+        return None
+    if is_alive(process):
+        return fd
+    os.close(fd)
+    return None
+
+
+def has_exited(fd: int, *, wait_s: float) -> bool:
+    """Whether the process of a pidfd has exited, waiting for it up to ``wait_s``."""
+    poll = select.poll()
+    poll.register(fd, _POLL_READ)
+    return bool(poll.poll(wait_s * 1000))
+
+
+def kill(process: Process, *, wait_s: float) -> bool:
+    """Kill it, and only it. True when it is gone."""
+    fd = open_pidfd(process)
+    if fd is None:
+        return True
+    try:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(fd, signal.SIGKILL)
+        gone = has_exited(fd, wait_s=wait_s)
+    finally:
+        os.close(fd)
+    return gone or not is_alive(process)
+
+
+def find(token: str) -> list[Process]:
+    """The QEMU processes of machine ``token``, by their command lines.
+
+    For what a killed starter left behind: it had no time to write the pid down.
+    """
+    mark = f"\0-uuid\0{token}\0".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        if not name.isdecimal():
+            continue
+        with contextlib.suppress(OSError):
+            if mark in Path("/proc", name, "cmdline").read_bytes():
+                about = _stat(int(name))
+                if about and about[0] not in "ZX":
+                    found.append(Process(int(name), about[1], boot_id()))
+    return found
+
+
+def _stat(pid: int) -> tuple[str, int] | None:
+    """State letter and start time (clock ticks since boot): proc(5)."""
+    try:
+        text = Path("/proc", str(pid), "stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    fields = text.rpartition(")")[2].split()
+    return fields[0], int(fields[19])

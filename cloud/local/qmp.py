@@ -1,0 +1,138 @@
+"""Questions to a running QEMU, each with a time limit that works.
+
+A monitor serves one client at a time, so every question holds ``qmp.lock`` of its
+machine. Sockets are reached through the directory's descriptor: AF_UNIX paths end at
+107 bytes and a site's home may be longer.
+"""
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qemu.qmp import QMPClient, QMPError
+
+#: Talking to more QEMUs than this at once gains nothing and costs descriptors.
+AT_ONCE = 32
+
+#: qemu.qmp reports each lost connection by itself; our callers say what it means.
+logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)
+
+T = TypeVar("T")
+Answer = Any
+
+
+class NoAnswer(Exception):
+    """QEMU did not answer in time, hung up, or refused the command."""
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run to completion, in a loop of our own. Not to be called from inside a loop."""
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(work)
+    finally:
+        loop.close()
+
+
+def ask(folder: Path, command: str, /, *, timeout_s: float, **arguments: Any) -> Answer:
+    """Ask the QEMU whose sockets are in ``folder`` one thing.
+
+    Raises:
+        NoAnswer: see there.
+    """
+    return run(_within(timeout_s, _ask(folder, command, arguments)))
+
+
+def ask_all(folders: Iterable[Path], command: str, *, timeout_s: float) -> Mapping[Path, Answer]:
+    """Ask many QEMUs the same thing at once. Those that do not answer are absent."""
+    return run(_ask_all(list(folders), command, timeout_s))
+
+
+async def _ask_all(folders: list[Path], command: str, timeout_s: float) -> dict[Path, Answer]:
+    slots = asyncio.Semaphore(AT_ONCE)
+    answers: dict[Path, Answer] = {}
+
+    async def one(folder: Path) -> None:
+        async with slots:
+            with suppress(NoAnswer):
+                answers[folder] = await _within(timeout_s, _ask(folder, command, {}))
+
+    await asyncio.gather(*map(one, folders))
+    return answers
+
+
+async def _within(timeout_s: float, work: Coroutine[Any, Any, T]) -> T:
+    try:
+        return await asyncio.wait_for(work, timeout_s)
+    except (TimeoutError, QMPError, OSError, EOFError) as error:
+        raise NoAnswer(str(error) or "no answer in time") from error
+
+
+async def _ask(folder: Path, command: str, arguments: Mapping[str, Any]) -> Answer:
+    async with _turn(folder):
+        client = await connect(folder, "qmp")
+        try:
+            return await client.execute(command, dict(arguments) or None)
+        finally:
+            await hang_up(client)
+
+
+async def connect(folder: Path, name: str) -> QMPClient:
+    """A client of socket ``name`` in ``folder``, ready for commands or events."""
+    client = QMPClient(folder.name)
+    sock = await open_socket(folder, name)
+    try:
+        await client.connect(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return client
+
+
+async def hang_up(client: QMPClient) -> None:
+    """Disconnect, whatever state the other end is in."""
+    with suppress(TimeoutError, QMPError, OSError, EOFError):
+        await asyncio.wait_for(client.disconnect(), 1)
+
+
+async def open_socket(folder: Path, name: str) -> socket.socket:
+    """A connected socket to ``folder/name``, however long that path is."""
+    where = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        while True:
+            sock = socket.socket(socket.AF_UNIX)
+            sock.setblocking(False)
+            try:
+                sock.connect(f"/proc/self/fd/{where}/{name}")
+            except BlockingIOError:  # its backlog is full; somebody is just leaving
+                sock.close()
+                await asyncio.sleep(0.01)
+            except OSError:
+                sock.close()
+                raise
+            else:
+                return sock
+    finally:
+        os.close(where)
+
+
+@asynccontextmanager
+async def _turn(folder: Path) -> AsyncIterator[None]:
+    fd = os.open(folder.parent / "qmp.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                await asyncio.sleep(0.005)
+            else:
+                break
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,46 @@
+"""What running machines have used since they started, for plots and accounting."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cloud.local import qmp
+from cloud.local.machine import Machine, Record
+from cloud.types import VmUsage
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_DISKS = ("root", "swap")
+
+
+def measure(machines: Iterable[Machine], *, timeout_s: float) -> Mapping[str, VmUsage]:
+    """Counters of those that run, by token. The network's bytes are not counted by QEMU."""
+    alive = {
+        one: record for one in machines if (record := one.find()) is not None and record.is_alive
+    }
+    blocks = qmp.ask_all([one.run for one in alive], "query-blockstats", timeout_s=timeout_s)
+    measured = {}
+    for one, record in alive.items():
+        if usage := _usage(record, blocks.get(one.run)):
+            measured[one.token] = usage
+    return measured
+
+
+def _usage(record: Record, blocks: qmp.Answer | None) -> VmUsage | None:
+    here = Path("/proc", str(record.process.pid))
+    try:
+        fields = (here / "stat").read_text(errors="replace").rpartition(")")[2].split()
+        resident = int((here / "statm").read_text().split()[1])
+    except OSError:
+        return None
+    disks = [block["stats"] for block in blocks or () if block.get("node-name") in _DISKS]
+    return VmUsage(
+        ref=record.token,
+        at=datetime.fromtimestamp(time.time(), UTC),
+        cpu_s=(int(fields[11]) + int(fields[12])) / _TICKS,
+        memory_bytes=resident * _PAGE,
+        disk_read_bytes=sum(disk["rd_bytes"] for disk in disks) if disks else None,
+        disk_write_bytes=sum(disk["wr_bytes"] for disk in disks) if disks else None,
+    )
