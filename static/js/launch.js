@@ -1,0 +1,61 @@
+// The launch form's summary follows the chosen size. The server decides again at the post.
+import { whenever } from "./dom.js";
+
+const gib = (mib) => `${Number((mib / 1024).toFixed(2))} GiB`;
+const memory = (mib) => (mib < 1024 ? `${mib} MiB` : gib(mib));
+const QUOTAS = { machines: "quotaMachines", vcpus: "quotaVcpus", memory_mib: "quotaMemory" };
+const SAY = {
+  machines: (left, limit) => `${left} of ${limit} machines`,
+  vcpus: (left, limit) => `${left} of ${limit} vCPU`,
+  memory_mib: (left, limit) => `${memory(left)} of ${memory(limit)} of memory`,
+};
+
+function wanted(form) {
+  const picked = form.querySelector("input[data-vcpus]:checked");
+  const size = {
+    machines: 1,
+    vcpus: Number(picked?.dataset.vcpus ?? 0),
+    memory_mib: Number(picked?.dataset.memoryMib ?? 0),
+  };
+  for (const field of form.querySelectorAll("[data-override]")) {
+    if (field.value) size[field.dataset.override] = Number(field.value);
+  }
+  return { size, name: picked?.dataset.name ?? "" };
+}
+
+function leaves(summary, size) {
+  const left = {};
+  for (const [kind, attribute] of Object.entries(QUOTAS)) {
+    const [used, limit] = (summary.dataset[attribute] ?? "").split("/").map(Number);
+    if (limit) left[kind] = { left: limit - used - size[kind], limit };
+  }
+  return left;
+}
+
+function put(form, part, text) {
+  for (const place of form.querySelectorAll(`[data-summary="${part}"]`)) place.textContent = text;
+}
+
+function update(form, summary) {
+  const { size, name } = wanted(form);
+  put(form, "type", name);
+  put(form, "vcpus", size.vcpus);
+  put(form, "memory", memory(size.memory_mib));
+  const left = leaves(summary, size);
+  const over = Object.keys(left).filter((kind) => left[kind].left < 0);
+  const place = summary.querySelector("[data-summary-leaves]");
+  if (!place) return;
+  place.classList.toggle("over", over.length > 0);
+  const said = (kinds, value) => kinds.map((kind) => SAY[kind](value(left[kind]), left[kind].limit)).join(", ");
+  place.textContent = over.length
+    ? `Too much for your quota: ${said(over, ({ left: missing }) => -missing)} over.`
+    : `Leaves you ${said(Object.keys(left), ({ left: rest }) => rest)}.`;
+}
+
+export function startLaunch() {
+  whenever("[data-launch-summary]", (summary) => {
+    const form = summary.closest("form");
+    form.addEventListener("input", () => update(form, summary));
+    update(form, summary);
+  });
+}

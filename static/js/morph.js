@@ -1,0 +1,40 @@
+// Puts new HTML in the place of old, keeping what the person is doing: focus, ticked
+// boxes, typed text, open details and dialogs, and anything marked `data-keep`.
+import { Idiomorph } from "idiomorph/dist/idiomorph.esm.js";
+
+/** Whether the person has changed this field since the server rendered it. */
+function isTouched(field) {
+  if (field.type === "checkbox" || field.type === "radio") return field.checked !== field.defaultChecked;
+  return "defaultValue" in field && field.value !== field.defaultValue;
+}
+
+const callbacks = {
+  beforeNodeMorphed(old, fresh) {
+    if (old.nodeType !== Node.ELEMENT_NODE) return true;
+    if (old.hasAttribute("data-keep")) return false;
+    // Script shows what needs script; the server always sends it hidden.
+    if (old.matches("[data-copy], [data-dismiss], [data-keygen]")) fresh.hidden = old.hidden;
+    return true;
+  },
+  beforeAttributeUpdated(name, element) {
+    if (name === "open") return false;
+    if (name === "checked" || name === "value") return !isTouched(element);
+    return true;
+  },
+};
+
+/** Morphs `target` into `html` (or an element); returns false when `html` holds nothing. */
+export function morph(target, html) {
+  const content = typeof html === "string" ? parse(html) : html;
+  if (!content) return false;
+  Idiomorph.morph(target, content, { morphStyle: "outerHTML", callbacks });
+  document.dispatchEvent(new CustomEvent("portal:swapped"));
+  return true;
+}
+
+/** The first element of a fragment; rows of tables included. Scripts in it never run. */
+function parse(html) {
+  const template = document.createElement("template");
+  template.innerHTML = html;
+  return template.content.firstElementChild;
+}
