@@ -1,12 +1,17 @@
 """The Celery application. Tasks only ring and step; plans live in rows."""
 
 import os
+import threading
+from importlib import import_module
+from typing import Any
 
 from celery import Celery
+from celery.signals import worker_ready, worker_shutting_down
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
 app = Celery("portal")
+_stop = threading.Event()
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.update(
     task_ignore_result=True,
@@ -34,3 +39,15 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks()
+
+
+@worker_ready.connect
+def listen_to_clouds(**_: Any) -> None:
+    """Every worker hears from the engines what has changed, until it stops."""
+    # Models are importable only now, with Django set up by the worker.
+    import_module("vms.watch").start(_stop)
+
+
+@worker_shutting_down.connect
+def stop_listening(**_: Any) -> None:
+    _stop.set()

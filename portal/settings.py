@@ -103,7 +103,9 @@ DATABASES = {
     "default": env.database(env.secret("DATABASE_URL") or f"sqlite://{PORTAL_HOME}/portal.sqlite3")
 }
 # Doorbells (Celery) and live updates. By default a Redis of our own, on a Unix socket.
-REDIS_URL = env.secret("REDIS_URL") or f"unix://{paths.socket_path('redis.sock', under=PORTAL_HOME)}"
+REDIS_URL = (
+    env.secret("REDIS_URL") or f"unix://{paths.socket_path('redis.sock', under=PORTAL_HOME)}"
+)
 
 # The clouds this portal drives, by the name that users see and rows remember. A name
 # must not change while rows refer to it.

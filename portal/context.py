@@ -1,0 +1,23 @@
+"""What every page shows."""
+
+import time
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest
+
+from registration.models import User
+
+
+def site(request: HttpRequest) -> dict[str, Any]:
+    user = getattr(request, "user", None)
+    is_staff = bool(user and user.is_authenticated and user.is_staff)
+    return {
+        "site_name": settings.PORTAL_SITE_NAME,
+        "version": settings.VERSION,
+        # From here on the page wants to hear of changes: a little before it was rendered.
+        "live_since": f"{int(time.time() * 1000) - 1000}-0",
+        "reference": getattr(request, "reference", ""),
+        "registrations_waiting": User.objects.waiting().count() if is_staff else 0,
+        "mails_in_files": "filebased" in settings.EMAIL_BACKEND,
+    }

@@ -1,0 +1,13 @@
+"""Housekeeping that belongs to no app."""
+
+from celery import shared_task
+from django.core.management import call_command
+
+from vms import sampling
+
+
+@shared_task(name="portal.tidy")
+def tidy() -> None:
+    """Every hour: forget sessions that have ended and samples that no plot shows."""
+    call_command("clearsessions")
+    sampling.thin()

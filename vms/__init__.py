@@ -1,0 +1,1 @@
+"""Machines: from the asking to the last byte removed."""

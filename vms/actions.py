@@ -1,0 +1,240 @@
+"""What a person may ask of machines. Nothing here knows that clouds exist."""
+
+import uuid
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Sum
+
+from core.errors import Refused
+from core.machine import StaleState
+from core.models import record
+from marketplace.models import Entry
+from registration.models import User
+from vms import tasks
+from vms.models import VM, CloudStatus, InstanceType, Readiness
+from vms.states import VmState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What a person wants to launch. ``ssh_keys`` are public keys, one line each."""
+
+    entry: Entry
+    name: str
+    type_name: str
+    vcpus: int
+    memory_mib: int
+    swap_mib: int = 0
+    cpu_share: float = 1.0
+    disk_bus: str = "virtio"
+    ssh_keys: Sequence[str] = ()
+    user_data: str = ""
+    launch_key: uuid.UUID = field(default_factory=uuid.uuid4)
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """One line of a quota: what is held, of how much. ``unit`` is for people."""
+
+    name: str  # of the refusal code: quota_<name>
+    label: str
+    used: int
+    limit: int
+    unit: str = ""
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+
+def quota_use(user: User) -> list[Use]:
+    """What ``user`` holds now: every machine that is not Done counts."""
+    held = VM.objects.alive().filter(owner=user)
+    sums = held.aggregate(vcpus=Sum("vcpus", default=0), memory=Sum("memory_mib", default=0))
+    quota = user.quota
+    return [
+        Use("machines", "machines", held.count(), quota.machines),
+        Use("vcpus", "vCPUs", sums["vcpus"], quota.vcpus),
+        Use("memory", "memory", sums["memory"], quota.memory_mib, "MiB"),
+    ]
+
+
+def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) -> VM:
+    """Order a machine. It is PENDING when this returns. The same order twice is one machine.
+
+    Raises:
+        Refused: ``not_active``, ``image_status``, ``too_large``, ``quota_machines``,
+            ``quota_vcpus``, ``quota_memory``.
+    """
+    again = VM.objects.filter(owner=owner, launch_key=order.launch_key).first()
+    if again:
+        return again
+    _must_be_launchable(owner, order, cloud)
+    try:
+        with transaction.atomic():
+            User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one quota
+            _must_fit_quota(owner, order)
+            vm = _create(owner, order, cloud)
+    except IntegrityError:
+        return VM.objects.get(owner=owner, launch_key=order.launch_key)
+    return vm
+
+
+def _create(owner: User, order: Order, cloud: str) -> VM:
+    vm = VM(
+        owner=owner,
+        cloud=cloud,
+        launch_key=order.launch_key,
+        name=order.name,
+        entry=order.entry,
+        type_name=order.type_name,
+        vcpus=order.vcpus,
+        cpu_share=order.cpu_share,
+        memory_mib=order.memory_mib,
+        swap_mib=order.swap_mib,
+        disk_bus=order.disk_bus,
+        ssh_keys="\n".join(order.ssh_keys),
+        user_data=order.user_data,
+    )
+    vm.next_tick_at = vm.state_since
+    vm.save(force_insert=True)
+    Readiness.objects.create(vm=vm)
+    record(VM.KIND, vm.uuid, "asked", by=owner, now=VmState.PENDING, name=vm.name)
+    vm.announce()
+    tasks.ring_vm(vm)
+    return vm
+
+
+def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
+    if not owner.is_active:
+        raise Refused("not_active", "Your account is not active; ask an administrator.")
+    if order.entry.status != "valid":
+        raise Refused(
+            "image_status",
+            f"This image is {order.entry.status}. Choose one that is valid in the Marketplace.",
+        )
+    reason = too_large(CloudStatus.objects.filter(cloud=cloud).first(), order)
+    if reason:
+        raise Refused("too_large", reason, field="type_name")
+
+
+def too_large(status: CloudStatus | None, size: Any) -> str:
+    """Why the site can never run a machine of this size, or ""."""
+    if status is None or status.largest_memory_mib is None or status.largest_vcpus is None:
+        return ""
+    if size.memory_mib > status.largest_memory_mib:
+        return (
+            f"It needs {size.memory_mib} MiB of memory; the largest machine of this site has "
+            f"{status.largest_memory_mib} MiB."
+        )
+    if size.vcpus > status.largest_vcpus:
+        return (
+            f"It needs {size.vcpus} vCPUs; the largest machine of this site has "
+            f"{status.largest_vcpus}."
+        )
+    return ""
+
+
+def over_quota(use: Iterable[Use], size: Any) -> Refused | None:
+    """The refusal that a machine of this size would meet, or None."""
+    needs = {"machines": 1, "vcpus": size.vcpus, "memory": size.memory_mib}
+    for line in use:
+        need = needs[line.name]
+        if line.used + need > line.limit:
+            unit = f" {line.unit}" if line.unit else ""
+            return Refused(
+                f"quota_{line.name}",
+                f"Your quota is {line.limit}{unit or ' ' + line.label}: you hold {line.used}{unit} "
+                f"and this machine needs {need}{unit}. Kill a machine, or ask an administrator "
+                f"for more.",
+            )
+    return None
+
+
+def _must_fit_quota(owner: User, order: Order) -> None:
+    refusal = over_quota(quota_use(owner), order)
+    if refusal:
+        raise refusal
+
+
+def shut_down(vm: VM, *, by: User) -> None:
+    """Press the power button; when the guest is off, everything it holds is released.
+
+    Raises:
+        Refused: ``vm_state``, the machine is not running, or not any more; ``not_yours``.
+    """
+    _ask(vm, "shut_down", VmState.SHUTDOWN, by=by)
+
+
+def reboot(vm: VM, *, by: User) -> None:
+    """Restart the guest. Raises: Refused: ``vm_state``, ``not_yours``."""
+    _ask(vm, "reboot", VmState.BOOT, by=by, asked="reboot")
+
+
+def start(vm: VM, *, by: User) -> None:
+    """Start a machine that was found halted. Raises: Refused: ``vm_state``, ``not_yours``."""
+    _ask(vm, "start", VmState.BOOT, by=by, asked="start")
+
+
+def kill(vm: VM, *, by: User) -> None:
+    """Pull the power cord and release everything. Raises: Refused: ``vm_state``, ``not_yours``."""
+    _ask(vm, "kill", VmState.EPILOG, by=by)
+
+
+VERBS = {"shut_down": shut_down, "reboot": reboot, "start": start, "kill": kill}
+
+
+def ask_many(vms: Iterable[VM], verb: str, *, by: User) -> tuple[int, list[Refused]]:
+    """Ask the same of several machines: how many took it, and why the others did not."""
+    refusals: list[Refused] = []
+    done = 0
+    for vm in vms:
+        try:
+            VERBS[verb](vm, by=by)
+        except Refused as refused:
+            refusals.append(refused)
+        else:
+            done += 1
+    return done, refusals
+
+
+def _ask(vm: VM, verb: str, to: str, *, by: User, **fields: Any) -> None:
+    if not (by.is_staff or vm.owner_id == by.pk):
+        record(VM.KIND, vm.uuid, "denied", by=by, reason=verb)
+        raise Refused("not_yours", f"{vm} is somebody else's machine.")
+    if verb not in vm.verbs:
+        raise Refused("vm_state", f"{vm} is {vm.get_state_display()}: it cannot be asked to "
+                      f"{verb.replace('_', ' ')}.")  # fmt: skip
+    try:
+        vm.move(to, by=by, reason=_asked_by(vm, verb, by), **fields)
+    except StaleState:
+        raise Refused("vm_state", f"{vm} has just changed; look again.") from None
+    tasks.ring_vm(vm)
+
+
+def _asked_by(vm: VM, verb: str, by: User) -> str:
+    words = {"shut_down": "Shut down", "reboot": "Reboot", "start": "Start", "kill": "Kill"}[verb]
+    who = "its owner" if by.pk == vm.owner_id else f"administrator {by.username}"
+    return f"{words}, asked by {who}."
+
+
+@transaction.atomic
+def save_type(instance_type: InstanceType, *, by: User) -> None:
+    """Add or change a size that the site offers; a new default replaces the old one."""
+    if instance_type.is_default:
+        InstanceType.objects.exclude(pk=instance_type.pk).update(is_default=False)
+    instance_type.save()
+    record(
+        "instance_type",
+        uuid.uuid5(uuid.NAMESPACE_OID, f"type-{instance_type.pk}"),
+        "changed",
+        by=by,
+        name=instance_type.name,
+        vcpus=instance_type.vcpus,
+        memory_mib=instance_type.memory_mib,
+        swap_mib=instance_type.swap_mib,
+    )

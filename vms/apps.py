@@ -1,0 +1,16 @@
+from typing import Any
+
+from django.apps import AppConfig
+
+from core import live
+
+
+class VmsConfig(AppConfig):
+    name = "vms"
+
+    def ready(self) -> None:
+        live.register("vm", self._may_see)
+
+    def _may_see(self, user: Any, uuid: str) -> bool:
+        rows = self.get_model("VM")._default_manager
+        return bool(rows.visible_to(user).filter(uuid=uuid).exists())

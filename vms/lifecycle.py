@@ -1,0 +1,229 @@
+"""The steps of a machine's life: look, then ask, then say where to go.
+
+No step waits, none writes its row, and each may run twice.
+"""
+
+import json
+import re
+import socket
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from django.utils import timezone
+
+from cloud.driver import CloudDriver
+from cloud.errors import NotFound, Unsupported
+from cloud.types import VmInfo, VmPhase
+from core.machine import Go, Step
+from marketplace import actions as marketplace
+from marketplace.models import ImageFile
+from marketplace.states import ImageState
+from vms.models import VM, Readiness
+from vms.states import ReadinessState, VmState
+
+#: A guest that answers does so at once; one that does not is asked again in a moment.
+PROBE_TIMEOUT_S = 0.3
+#: How much of the console log is searched for the mark of a finished contextualization.
+CONTEXT_TAIL_BYTES = 64 * 1024
+#: Real cloud-init's last words, and those of the demo image.
+CONTEXT_DONE = re.compile(rb"portal-context: finished|Cloud-init v\.[^\n]{0,80} finished at")
+CONTEXT_SCRIPT = re.compile(rb"portal-context: script (\S{1,60}) exit ([1-9]\d*)")
+
+
+def submit(vm: VM, cloud: CloudDriver) -> Go | None:
+    """PENDING: find the machine we may already have asked for, or ask."""
+    image = marketplace.ensure_image(vm.entry, vm.cloud)
+    if image.state != ImageState.READY and not cloud.capabilities().reserves_before_image:
+        return Go(VmState.PROLOG)
+    info = cloud.find_vm(vm.token) or cloud.create_vm(vm.spec(), token=vm.token)
+    if info.phase is VmPhase.FAILED:
+        return Go(VmState.FAILED, info.message, seen(info))
+    if info.phase is VmPhase.QUEUED:
+        _note(vm, info)
+        return None
+    return Go(VmState.PROLOG, fields=seen(info) | {"note": ""})
+
+
+def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
+    """PROLOG: wait for the image, then for the engine to have made the disks."""
+    image = marketplace.ensure_image(vm.entry, vm.cloud)
+    if image.state == ImageState.FAILED:
+        return Go(VmState.FAILED, image.reason)
+    if image.state != ImageState.READY and not vm.cloud_ref:
+        return None
+    info = cloud.find_vm(vm.token) or cloud.create_vm(vm.spec(), token=vm.token)
+    match info.phase:
+        case VmPhase.FAILED:
+            return Go(VmState.FAILED, info.message, seen(info))
+        case VmPhase.QUEUED | VmPhase.STAGING:
+            _ask_for_lost_image(image, cloud)
+            _note(vm, info)
+            return None
+        case _:
+            return Go(VmState.BOOT, fields=seen(info) | {"note": ""})
+
+
+def _ask_for_lost_image(image: ImageFile, cloud: CloudDriver) -> None:
+    if image.state == ImageState.READY and cloud.find_image(image.identifier) is None:
+        marketplace.image_lost(image.identifier, image.cloud)
+
+
+def boot(vm: VM, cloud: CloudDriver) -> Go | None:
+    """BOOT: go on when the engine runs it; start or reboot it if that is why it is here."""
+    if vm.asked == "reboot":
+        cloud.reboot_vm(vm.cloud_ref)
+        return _running(vm, cloud.get_vm(vm.cloud_ref))
+    info = cloud.get_vm(vm.cloud_ref)
+    match info.phase:
+        case VmPhase.RUNNING:
+            return _running(vm, info)
+        case VmPhase.FAILED:
+            return Go(VmState.FAILED, info.message, seen(info))
+        case VmPhase.STOPPED | VmPhase.UNKNOWN if vm.asked == "start":
+            cloud.start_vm(vm.cloud_ref)
+            return None
+        case VmPhase.STOPPED | VmPhase.UNKNOWN:
+            return Go(VmState.UNKNOWN, info.message, seen(info))
+        case _:
+            _note(vm, info)
+            return None
+
+
+def _running(vm: VM, info: VmInfo) -> Go:
+    return Go(
+        VmState.RUNNING,
+        fields=seen(info) | {"asked": "", "note": ""},
+        alongside=lambda: watch_readiness(vm),
+    )
+
+
+def watch_readiness(vm: VM) -> None:
+    """Start watching for the milestones anew: the guest has just been started."""
+    readiness = Readiness.objects.get(vm=vm)
+    if readiness.state != ReadinessState.WATCHING:
+        readiness.move(
+            ReadinessState.WATCHING,
+            port_open_at=None,
+            ssh_at=None,
+            context_at=None,
+            context_note="",
+        )
+
+
+def shut_down(vm: VM, cloud: CloudDriver) -> Go | None:
+    """SHUTDOWN: press the power button until the machine is off."""
+    try:
+        info = cloud.get_vm(vm.cloud_ref)
+    except NotFound:
+        return Go(VmState.EPILOG)
+    if info.phase in (VmPhase.STOPPED, VmPhase.UNKNOWN):
+        return Go(VmState.EPILOG, "The guest has powered off.")
+    cloud.stop_vm(vm.cloud_ref)
+    return None
+
+
+def clean_up(vm: VM, cloud: CloudDriver) -> Go | None:
+    """EPILOG: remove it, look again, and only then call it done."""
+    info = cloud.find_vm(vm.token)
+    if info is not None:
+        cloud.delete_vm(info.ref)
+        if cloud.find_vm(vm.token) is not None:
+            return None
+    return Go(
+        VmState.DONE,
+        fields={
+            "ended_at": timezone.now(),
+            "cpu_percent": None,
+            "memory_used_bytes": None,
+            "note": "",
+        },
+    )
+
+
+VM_STEPS: Mapping[str, Step[VM]] = {
+    VmState.PENDING: submit,
+    VmState.PROLOG: prepare,
+    VmState.BOOT: boot,
+    VmState.SHUTDOWN: shut_down,
+    VmState.EPILOG: clean_up,
+}
+
+
+def seen(info: VmInfo) -> dict[str, Any]:
+    """The columns that repeat what the engine said."""
+    endpoints = [
+        {"guest_port": end.guest_port, "host": end.host, "port": end.port} for end in info.endpoints
+    ]
+    return {
+        "cloud_ref": info.ref,
+        "endpoints": endpoints,
+        "address": endpoints[0]["host"] if endpoints else "",
+        "attributes": json.loads(json.dumps(dict(info.attributes), default=str)),
+    }
+
+
+def _note(vm: VM, info: VmInfo) -> None:
+    """While it waits: keep what the engine said, if that is new."""
+    fields = seen(info) | {"note": info.message[:300]}
+    if any(getattr(vm, name) != value for name, value in fields.items()):
+        vm.keep(**fields)
+
+
+def look_for_milestones(readiness: Readiness, cloud: CloudDriver) -> Go | None:
+    """WATCHING: note each milestone when it is first seen."""
+    vm = readiness.vm
+    if vm.state not in (VmState.RUNNING, VmState.SHUTDOWN):
+        return Go(ReadinessState.IDLE)
+    found = _probe(readiness) | _context(readiness, cloud)
+    if found:
+        readiness.keep(**found)
+    done = readiness.ssh_at and readiness.context_at
+    return Go(ReadinessState.READY) if done else None
+
+
+def _probe(readiness: Readiness) -> dict[str, Any]:
+    """Whether the guest's SSH port takes a connection, and says it is SSH."""
+    end = readiness.vm.ssh_endpoint
+    if end is None or readiness.ssh_at:
+        return {}
+    found: dict[str, Any] = {}
+    with (
+        suppress(OSError),
+        socket.create_connection((end["host"], end["port"]), PROBE_TIMEOUT_S) as link,
+    ):
+        if readiness.port_open_at is None:
+            found["port_open_at"] = timezone.now()
+        link.settimeout(PROBE_TIMEOUT_S)
+        if link.recv(4) == b"SSH-":
+            found["ssh_at"] = timezone.now()
+    return found
+
+
+def _context(readiness: Readiness, cloud: CloudDriver) -> dict[str, Any]:
+    if readiness.context_at:
+        return {}
+    try:
+        log = cloud.console_log(readiness.vm.cloud_ref, max_bytes=CONTEXT_TAIL_BYTES)
+    except Unsupported:
+        return {"context_at": readiness.ssh_at} if readiness.ssh_at else {}
+    log = _since_last_boot(log)
+    if not CONTEXT_DONE.search(log):
+        return {}
+    failed = CONTEXT_SCRIPT.search(log)
+    note = ""
+    if failed:
+        name, status = (part.decode("ascii", "replace") for part in failed.groups())
+        note = f"{name} ended with status {status}; the console log says more."
+    return {"context_at": timezone.now(), "context_note": note}
+
+
+def _since_last_boot(log: bytes) -> bytes:
+    """What the serial line printed since the firmware or kernel started for the last time."""
+    starts = [
+        match.start() for match in re.finditer(rb"Linux version |portal-context: started", log)
+    ]
+    return log[starts[-1] :] if starts else log
+
+
+READINESS_STEPS: Mapping[str, Step[Readiness]] = {ReadinessState.WATCHING: look_for_milestones}

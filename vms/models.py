@@ -1,0 +1,288 @@
+"""The tables of machines. No verbs here: those are in ``actions``."""
+
+from typing import Any, Self
+
+from django.conf import settings
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from cloud.types import DiskBus, VmSpec
+from core.machine import Stateful
+from marketplace.models import Entry
+from vms.states import (
+    READINESS_DEADLINES,
+    READINESS_MOVES,
+    VM_DEADLINES,
+    VM_MEANINGS,
+    VM_MOVES,
+    VM_VERBS,
+    ReadinessState,
+    VmState,
+)
+
+LARGEST_VCPUS = 64
+LARGEST_MEMORY_MIB = 1024 * 1024
+SMALLEST_MEMORY_MIB = 96
+
+
+class InstanceType(models.Model):
+    """A size that the site offers. Machines copy it: changing a type changes no machine."""
+
+    name = models.CharField(
+        max_length=40,
+        unique=True,
+        validators=[
+            RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "Letters, digits, . _ - only.")
+        ],
+    )
+    description = models.CharField(max_length=120, blank=True)
+    vcpus = models.PositiveSmallIntegerField(
+        "vCPUs", validators=[MinValueValidator(1), MaxValueValidator(LARGEST_VCPUS)]
+    )
+    memory_mib = models.PositiveIntegerField(
+        "memory (MiB)",
+        validators=[MinValueValidator(SMALLEST_MEMORY_MIB), MaxValueValidator(LARGEST_MEMORY_MIB)],
+    )
+    swap_mib = models.PositiveIntegerField(
+        "swap (MiB)", default=0, validators=[MaxValueValidator(LARGEST_MEMORY_MIB)]
+    )
+    is_default = models.BooleanField("default", default=False)
+    is_offered = models.BooleanField("offered", default=True)
+
+    class Meta:
+        ordering = ["memory_mib", "vcpus", "name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="vms_type_one_default"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class VMQuerySet(models.QuerySet["VM"]):
+    def visible_to(self, user: Any) -> Self:
+        """What ``user`` may see. A machine outside it is a 404, never a 403."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.is_staff else self.filter(owner=user)
+
+    def alive(self) -> Self:
+        """Those that hold something: all but the Done."""
+        return self.exclude(state=VmState.DONE)
+
+    def for_rows(self) -> Self:
+        """Everything a row or a page of a machine reads, in one query."""
+        return self.select_related("entry", "owner", "readiness")
+
+    def search(self, text: str) -> Self:
+        """Every word must be found in the name, image, address, owner, id or UUID."""
+        rows = self
+        for word in text.split():
+            found = (
+                Q(name__icontains=word)
+                | Q(entry__title__icontains=word)
+                | Q(entry__identifier__icontains=word)
+                | Q(owner__username__icontains=word)
+                | Q(address__icontains=word)
+                | Q(uuid__icontains=word)
+                | Q(state__iexact=word)
+            )
+            if word.isdigit():
+                found |= Q(pk=int(word)) if len(word) < 18 else Q()
+            rows = rows.filter(found)
+        return rows
+
+
+class VM(Stateful):
+    """A machine a person asked for."""
+
+    KIND = "vm"
+    MOVES = VM_MOVES
+    DEADLINES = VM_DEADLINES
+
+    state = models.CharField(max_length=12, choices=VmState, default=VmState.PENDING)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="vms")
+    cloud = models.CharField(max_length=40)
+    # Chosen by the browser before it asks: the same form sent twice makes one machine.
+    launch_key = models.UUIDField()
+    name = models.CharField(max_length=80)
+    entry = models.ForeignKey(Entry, models.PROTECT, related_name="vms")
+    type_name = models.CharField(max_length=40)
+    vcpus = models.PositiveSmallIntegerField("vCPUs")
+    cpu_share = models.FloatField(default=1.0)
+    memory_mib = models.PositiveIntegerField()
+    swap_mib = models.PositiveIntegerField(default=0)
+    disk_bus = models.CharField(max_length=10, default=DiskBus.VIRTIO)
+    ssh_keys = models.TextField(blank=True)  # one public key a line
+    user_data = models.TextField(blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    # What the engine said last.
+    cloud_ref = models.CharField(max_length=80, blank=True)
+    address = models.CharField(max_length=120, blank=True)  # host of the endpoints, for search
+    endpoints = models.JSONField(default=list, blank=True)  # [{guest_port, host, port}]
+    attributes = models.JSONField(default=dict, blank=True)
+    note = models.CharField(max_length=300, blank=True)  # what it waits for, while it waits
+    asked = models.CharField(max_length=10, blank=True)  # why it is in BOOT: "start", "reboot"
+    cpu_percent = models.FloatField(null=True, blank=True)  # of one core, latest sample
+    memory_used_bytes = models.BigIntegerField(null=True, blank=True)
+
+    objects = VMQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = "machine"
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["next_tick_at"],
+                name="vms_vm_due",
+                condition=Q(next_tick_at__isnull=False),
+            ),
+            models.Index(fields=["owner", "state"], name="vms_vm_owner_state"),
+            models.Index(fields=["cloud", "state"], name="vms_vm_cloud_state"),
+        ]
+        constraints = [
+            models.CheckConstraint(condition=Q(state__in=VmState.values), name="vms_vm_state"),
+            models.UniqueConstraint(fields=["owner", "launch_key"], name="vms_vm_launch_once"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("vms:detail", args=[self.uuid])
+
+    def audience(self) -> tuple[int, ...]:
+        return (self.owner_id,)
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """What may be asked of it now."""
+        return frozenset(verb for verb, states in VM_VERBS.items() if self.state in states)
+
+    @property
+    def meaning(self) -> str:
+        return VM_MEANINGS[self.state]
+
+    @property
+    def ssh_endpoint(self) -> dict[str, Any] | None:
+        return next((end for end in self.endpoints if end["guest_port"] == 22), None)
+
+    @property
+    def ssh_address(self) -> str:
+        """host:port of its SSH, or "" while there is none."""
+        end = self.ssh_endpoint
+        return f"{end['host']}:{end['port']}" if end else ""
+
+    @property
+    def ssh_command(self) -> str:
+        """The line to paste into a terminal, or "" while there is no address."""
+        end = self.ssh_endpoint
+        if end is None:
+            return ""
+        port = "" if end["port"] == 22 else f"-p {end['port']} "
+        return f"ssh {port}{self.entry.default_user}@{end['host']}"
+
+    @property
+    def hostname(self) -> str:
+        """A legal host name (RFC 1123) made from the free-text name."""
+        letters = [char if char.isascii() and char.isalnum() else "-" for char in self.name.lower()]
+        label = "-".join(part for part in "".join(letters).split("-") if part)[:50].strip("-")
+        return label or f"vm-{self.token[:8]}"
+
+    def spec(self) -> VmSpec:
+        return VmSpec(
+            name=self.name,
+            hostname=self.hostname,
+            vcpus=self.vcpus,
+            cpu_share=self.cpu_share,
+            memory_mib=self.memory_mib,
+            swap_mib=self.swap_mib,
+            image=self.entry.identifier,
+            disk_bus=DiskBus(self.disk_bus),
+            inbound_ports=tuple(sorted({22, *self.entry.inbound_ports} - {0})),
+            ssh_keys=tuple(self.ssh_keys.splitlines()),
+            user_data=self.user_data,
+        )
+
+
+class Readiness(Stateful):
+    """What a running machine has been seen to do, each with its time."""
+
+    KIND = "readiness"
+    MOVES = READINESS_MOVES
+    DEADLINES = READINESS_DEADLINES
+
+    state = models.CharField(max_length=12, choices=ReadinessState, default=ReadinessState.IDLE)
+    vm = models.OneToOneField(VM, models.CASCADE, related_name="readiness")
+    port_open_at = models.DateTimeField(null=True, blank=True)
+    ssh_at = models.DateTimeField(null=True, blank=True)
+    context_at = models.DateTimeField(null=True, blank=True)
+    context_note = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        indexes = [
+            models.Index(
+                fields=["next_tick_at"],
+                name="vms_readiness_due",
+                condition=Q(next_tick_at__isnull=False),
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=ReadinessState.values), name="vms_readiness_state"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.vm}: {self.state}"
+
+    @property
+    def cloud(self) -> str:
+        return self.vm.cloud
+
+    def announce(self) -> None:
+        self.vm.announce()  # pages show machines
+
+
+class Sample(models.Model):
+    """Counters of one machine at one time, since it started."""
+
+    vm = models.ForeignKey(VM, models.CASCADE, related_name="samples")
+    at = models.DateTimeField()
+    cpu_s = models.FloatField()
+    memory_bytes = models.BigIntegerField()
+    disk_read_bytes = models.BigIntegerField(null=True)
+    disk_write_bytes = models.BigIntegerField(null=True)
+    net_rx_bytes = models.BigIntegerField(null=True)
+    net_tx_bytes = models.BigIntegerField(null=True)
+
+    class Meta:
+        indexes = [models.Index(fields=["vm", "at"], name="vms_sample_vm_at")]
+
+    def __str__(self) -> str:
+        return f"{self.vm_id} {self.at:%H:%M:%S}"
+
+
+class CloudStatus(models.Model):
+    """What a worker last heard from a cloud: pages read this, never the cloud."""
+
+    cloud = models.CharField(max_length=40, unique=True)
+    seen_at = models.DateTimeField(null=True)  # last answer
+    trouble = models.CharField(max_length=300, blank=True)  # "" while it answers
+    engine = models.CharField(max_length=120, blank=True)
+    lacks = models.JSONField(default=dict)
+    disk_buses = models.JSONField(default=list)
+    largest_vcpus = models.PositiveIntegerField(null=True)
+    largest_memory_mib = models.PositiveIntegerField(null=True)
+    free_memory_mib = models.PositiveIntegerField(null=True)
+    free_disk_bytes = models.BigIntegerField(null=True)
+    machines = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return self.cloud

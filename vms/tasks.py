@@ -1,0 +1,81 @@
+"""Doors with bells: tasks carry ids, take one step, and ring for the next."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+
+from core.bells import NOW, ring
+from core.machine import due, hurry, tick
+from vms import reconcile as rules
+from vms import sampling
+from vms.lifecycle import READINESS_STEPS, VM_STEPS
+from vms.models import VM, Readiness
+
+#: Rows one sweep rings; the next sweep is two seconds away.
+SWEEP_ROWS = 500
+
+
+@shared_task(name="vms.tick_vm")
+def tick_vm(pk: int) -> None:
+    wait: timedelta | None = NOW
+    vm = None
+    while wait == NOW:
+        vm = VM.objects.select_related("entry", "owner").filter(pk=pk).first()
+        wait = tick(vm, VM_STEPS) if vm else None
+    if vm and wait is not None:
+        ring_vm(vm, after=wait)
+    if vm:
+        _ring_readiness(vm)
+
+
+def _ring_readiness(vm: VM) -> None:
+    readiness = due(Readiness.objects.filter(vm=vm)).first()
+    if readiness:
+        ring_readiness(readiness)
+
+
+@shared_task(name="vms.tick_readiness")
+def tick_readiness(pk: int) -> None:
+    readiness = Readiness.objects.select_related("vm").filter(pk=pk).first()
+    if readiness and (wait := tick(readiness, READINESS_STEPS)) is not None:
+        ring_readiness(readiness, after=wait)
+
+
+@shared_task(name="vms.sweep")
+def sweep() -> None:
+    """Ring whatever is overdue. A bell can get lost; a row cannot."""
+    for vm in due(VM.objects.all())[:SWEEP_ROWS]:
+        ring_vm(vm)
+    for readiness in due(Readiness.objects.select_related("vm"))[:SWEEP_ROWS]:
+        ring_readiness(readiness)
+
+
+@shared_task(name="vms.reconcile")
+def reconcile() -> None:
+    """Compare every cloud with its rows, and keep what it has left for the pages."""
+    for cloud in settings.CLOUDS:
+        rules.sweep(cloud)
+        rules.write_status(cloud)
+
+
+@shared_task(name="vms.sample")
+def sample() -> None:
+    for cloud in settings.CLOUDS:
+        sampling.sample(cloud)
+
+
+def follow_up(cloud: str, ref: str) -> None:
+    """What ``watch`` saw: settle a machine at rest now, and look at a moving one soon."""
+    vm = rules.look(cloud, ref)
+    if vm and hurry(vm):
+        ring_vm(vm)
+
+
+def ring_vm(vm: VM, *, after: timedelta = NOW) -> None:
+    """Have a worker of this machine's cloud look at it, once this transaction commits."""
+    ring(tick_vm, vm.pk, queue=f"cloud.{vm.cloud}", after=after)
+
+
+def ring_readiness(readiness: Readiness, *, after: timedelta = NOW) -> None:
+    ring(tick_readiness, readiness.pk, queue=f"cloud.{readiness.cloud}", after=after)

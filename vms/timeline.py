@@ -1,0 +1,81 @@
+"""What a machine's page tells of its life: steps with their times, then milestones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils import timezone
+
+from core.models import Event
+from marketplace.models import ImageFile
+from vms.models import VM, Readiness
+from vms.states import VM_MEANINGS, VmState
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One step. ``took`` is so far while ``is_now``; bytes are None where none move."""
+
+    state: str
+    label: str
+    meaning: str
+    began_at: datetime
+    took: timedelta
+    reason: str
+    is_now: bool
+    bytes_done: int | None = None
+    bytes_total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Milestone:
+    label: str
+    at: datetime | None
+    after: timedelta | None  # since the machine was last Running
+    note: str = ""
+
+
+def steps(vm: VM, events: Sequence[Event], image: ImageFile | None) -> list[Line]:
+    """Each state the machine has been in, oldest first; how long, and why."""
+    visits = [(VmState.PENDING.value, vm.created_at, "")]
+    visits += [(event.now, event.at, event.reason) for event in events if event.verb == "moved"]
+    ends = [at for _, at, _ in visits[1:]] + [None]
+    return [_line(vm, visit, end, image) for visit, end in zip(visits, ends, strict=True)]
+
+
+def _line(
+    vm: VM, visit: tuple[str, datetime, str], end: datetime | None, image: ImageFile | None
+) -> Line:
+    state, began_at, reason = visit
+    is_now = end is None
+    copying = is_now and image is not None and state == VmState.PROLOG and image.is_moving
+    return Line(
+        state=state,
+        label=VmState(state).label,
+        meaning=VM_MEANINGS[state],
+        began_at=began_at,
+        took=(end or timezone.now()) - began_at,
+        reason=(vm.note or reason) if is_now else reason,
+        is_now=is_now,
+        bytes_done=image.bytes_done if copying and image else None,
+        bytes_total=image.bytes_total if copying and image else None,
+    )
+
+
+def milestones(readiness: Readiness, running_since: datetime | None) -> list[Milestone]:
+    """What the guest has been seen to do since it was last started."""
+    seen = (
+        ("Port open", readiness.port_open_at, ""),
+        ("SSH answers", readiness.ssh_at, ""),
+        ("Contextualization done", readiness.context_at, readiness.context_note),
+    )
+    return [
+        Milestone(label, at, at - running_since if at and running_since else None, note)
+        for label, at, note in seen
+    ]
+
+
+def running_since(events: Sequence[Event]) -> datetime | None:
+    """When the machine was last started, by its history."""
+    starts = [event.at for event in events if event.now == VmState.RUNNING and event.was == "boot"]
+    return starts[-1] if starts else None
