@@ -101,6 +101,8 @@ class User(AbstractBaseUser, Stateful):
     terms_version = models.CharField(max_length=20, blank=True)
     terms_agreed_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    # Counts cancelled links: a link to a new password is good for one value only.
+    reset_serial = models.PositiveIntegerField(default=0, editable=False)
     default_instance_type = models.CharField(max_length=40, blank=True)
     # Null: the site's default.
     quota_machines = models.PositiveIntegerField(null=True, blank=True)
@@ -163,6 +165,17 @@ def _own_or(own: int | None, default: int) -> int:
     return default if own is None else own
 
 
+class Attempts(models.Model):
+    """How often something was tried and failed since an instant, by whom and from where."""
+
+    key = models.CharField(max_length=64, unique=True)  # SHA-256: typed names may be passwords
+    since = models.DateTimeField(db_index=True)
+    count = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return f"{self.count} since {self.since}"
+
+
 class SshKey(models.Model):
     """A public key that a person's machines let in."""
 
@@ -187,3 +200,7 @@ class SshKey(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def algorithm(self) -> str:
+        return self.public_key.partition(" ")[0]

@@ -1,0 +1,46 @@
+"""What people ask for about accounts. Every door (page, command, API) comes through here."""
+
+from registration.actions.applications import (
+    TERMS_VERSION,
+    Application,
+    approve,
+    create_administrator,
+    reconsider,
+    register,
+    reject,
+    set_quota,
+)
+from registration.actions.keys import MOST_KEYS, add_key, make_default_key, remove_key
+from registration.actions.passwords import (
+    cancel_reset,
+    change_password,
+    person_of_link,
+    request_reset,
+    reset_password,
+    sign_in,
+)
+from registration.actions.profile import Profile, change_profile, choose_instance_type
+
+__all__ = [
+    "MOST_KEYS",
+    "TERMS_VERSION",
+    "Application",
+    "Profile",
+    "add_key",
+    "approve",
+    "cancel_reset",
+    "change_password",
+    "change_profile",
+    "choose_instance_type",
+    "create_administrator",
+    "make_default_key",
+    "person_of_link",
+    "reconsider",
+    "register",
+    "reject",
+    "remove_key",
+    "request_reset",
+    "reset_password",
+    "set_quota",
+    "sign_in",
+]

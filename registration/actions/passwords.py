@@ -1,0 +1,195 @@
+"""Proving who one is: signing in, changing the password, and getting a new one by mail.
+
+Nobody learns here which names exist: an unknown name costs the same work and gets the
+same answer as a known one.
+"""
+
+import uuid
+
+from django.contrib.auth.hashers import make_password
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
+from django.db import transaction
+
+from core.errors import Refused
+from core.models import record
+from registration import emails, throttle
+from registration.actions import rules
+from registration.models import User
+from registration.states import NAMELESS, AccountState
+
+#: Failures in a window (throttle.WINDOW) before a name is closed to an address, and
+#: before an address is closed altogether.
+MOST_FAILURES = 10
+MOST_FAILURES_OF_ADDRESS = 100
+MOST_RESETS = 5
+
+#: The subject of events about a name that nobody has.
+NOBODY = uuid.UUID(int=0)
+
+
+def sign_in(*, login: str, password: str, address: str) -> User:
+    """The person of this name (or e-mail address) and password, who may come in.
+
+    ``address`` is where the request comes from.
+
+    Raises:
+        Refused: ``too_many_attempts``, ``credentials``; and with the right password
+            ``account_waiting``, ``account_rejected``.
+    """
+    who = ("sign in", login.strip().lower(), address)
+    _must_have_attempts_left(who, address)
+    user: User | None = User.objects.named(login.strip())
+    if not _knows_password(user, password) or user is None:
+        throttle.count(*who)
+        throttle.count("sign in", address)
+        _deny(user, "credentials", address)
+        raise Refused("credentials", "The user name or the password is not right.")
+    throttle.forget(*who)
+    if not user.is_active:
+        _deny(user, user.state, address)
+        raise _not_let_in(user)
+    record(user.KIND, user.uuid, "signed_in", by=user, address=address)
+    return user
+
+
+def _must_have_attempts_left(who: tuple[str, ...], address: str) -> None:
+    until = throttle.spent_until(MOST_FAILURES, *who) or throttle.spent_until(
+        MOST_FAILURES_OF_ADDRESS, "sign in", address
+    )
+    if until:
+        raise Refused(
+            "too_many_attempts",
+            f"Too many attempts failed. Try again after {until:%H:%M} UTC.",
+        )
+
+
+def _knows_password(user: User | None, password: str) -> bool:
+    if user is None:
+        make_password(password)  # as long as checking one
+        return False
+    return user.check_password(password)
+
+
+def _deny(user: User | None, reason: str, address: str) -> None:
+    subject = user.uuid if user else NOBODY
+    record(User.KIND, subject, "denied", reason=f"Sign-in: {reason}", address=address)
+
+
+def _not_let_in(user: User) -> Refused:
+    since = f"{user.state_since:%-d %B %Y}"
+    if user.state == AccountState.REJECTED:
+        return Refused(
+            "account_rejected",
+            f"Your registration was rejected on {since}: {user.reason} "
+            "You may register again, under the same name if it is still free.",
+        )
+    return Refused(
+        "account_waiting",
+        f"Your registration of {user.created_at:%-d %B %Y} is waiting for an administrator. "
+        f"You will get an e-mail at {user.email} when it is decided.",
+    )
+
+
+@transaction.atomic
+def change_password(user: User, *, password: str, new_password: str) -> None:
+    """Replace the password. Every other session of this person ends.
+
+    Raises:
+        Refused: ``password_wrong``, ``password_weak``.
+    """
+    rules.must_know_password(user, password)
+    user.password = make_password(rules.new_password(new_password, of=user))
+    user.save(update_fields=["password"])
+    record(user.KIND, user.uuid, "password_changed", by=user)
+    emails.password_changed(user)
+
+
+class _Links(PasswordResetTokenGenerator):
+    """Links that die with the password, the address, a sign-in, a cancellation, or by age."""
+
+    key_salt = "registration.actions.passwords"
+
+    def _make_hash_value(self, user: User, timestamp: int) -> str:
+        return f"{super()._make_hash_value(user, timestamp)}{user.reset_serial}{user.state}"
+
+
+_links = _Links()
+
+
+@transaction.atomic
+def request_reset(*, login: str, address: str) -> None:
+    """Send a link to a new password to whoever is meant. Says nothing about whether there is one.
+
+    Raises:
+        Refused: ``too_many_attempts``, whether or not the name exists.
+    """
+    what = ("reset", login.strip().lower(), address)
+    if until := throttle.spent_until(MOST_RESETS, *what):
+        sentence = f"This was asked for several times. Try again after {until:%H:%M} UTC."
+        raise Refused("too_many_attempts", sentence)
+    throttle.count(*what)
+    user: User | None = User.objects.named(login.strip())
+    is_known = user is not None and user.state not in NAMELESS
+    person = user if user and is_known else _decoy()
+    record(User.KIND, person.uuid if is_known else NOBODY, "reset_asked", address=address)
+    emails.reset(person, _links.make_token(person), is_known=is_known)
+
+
+def _decoy() -> User:
+    return User(
+        pk=0, username="nobody", email="nobody@example.org", given_name="N", family_name="N"
+    )
+
+
+def person_of_link(uid: uuid.UUID, token: str) -> User:
+    """Whose new password this link is good for, now.
+
+    Raises:
+        Refused: ``link_spent``.
+    """
+    user: User | None = User.objects.filter(uuid=uid).exclude(state__in=NAMELESS).first()
+    if user is None or not _links.check_token(user, token):
+        raise _spent()
+    return user
+
+
+def reset_password(uid: uuid.UUID, token: str, *, new_password: str) -> User:
+    """Use the link, once. Every session of this person ends.
+
+    Raises:
+        Refused: ``link_spent``, ``password_weak``.
+    """
+    user = person_of_link(uid, token)
+    password = make_password(rules.new_password(new_password, of=user))
+    _spend(user, "password_reset", password=password)
+    return user
+
+
+def cancel_reset(uid: uuid.UUID, token: str) -> None:
+    """Make this link, and every other one that is under way, worthless.
+
+    Raises:
+        Refused: ``link_spent``.
+    """
+    _spend(person_of_link(uid, token), "reset_cancelled")
+
+
+@transaction.atomic
+def _spend(user: User, verb: str, **fields: str) -> None:
+    """Guarded by what the link was checked against: of two who use it at once, one does."""
+    rows = User.objects.filter(
+        pk=user.pk, password=user.password, reset_serial=user.reset_serial, state=user.state
+    )
+    if not rows.update(reset_serial=user.reset_serial + 1, **fields):
+        raise _spent()
+    record(user.KIND, user.uuid, verb, by=user)
+    if "password" in fields:
+        emails.password_changed(user)
+
+
+def _spent() -> Refused:
+    return Refused(
+        "link_spent",
+        "This link was used or cancelled, is older than a day, or is not whole. "
+        "Ask for a new one if you need it.",
+    )

@@ -1,0 +1,82 @@
+"""Rules that several actions share."""
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from django.contrib.auth import password_validation
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from core.errors import Refused
+from registration.models import User
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+LONGEST_PASSWORD = 200
+
+
+def must_be_administrator(by: User) -> None:
+    """Raises: Refused: ``not_administrator``."""
+    if not (by.is_staff and by.is_active):
+        raise Refused("not_administrator", "Only an administrator may do this.")
+
+
+def must_allow(user: User, verb: str) -> None:
+    """Raises: Refused: ``account_state``."""
+    if verb not in user.verbs:
+        raise Refused(
+            "account_state",
+            f"The registration of {user} is {user.get_state_display().lower()} by now.",
+        )
+
+
+def must_know_password(user: User, password: str) -> None:
+    """Raises: Refused: ``password_wrong``."""
+    if not user.check_password(password):
+        raise Refused("password_wrong", "This is not your current password.", field="password")
+
+
+def new_password(password: str, *, of: User) -> str:
+    """Raises: Refused: ``password_weak``."""
+    if len(password) > LONGEST_PASSWORD:
+        sentence = f"A password has at most {LONGEST_PASSWORD} characters."
+        raise Refused("password_weak", sentence, field="new_password")
+    try:
+        password_validation.validate_password(password, of)
+    except ValidationError as exc:
+        raise Refused("password_weak", " ".join(exc.messages), field="new_password") from None
+    return password
+
+
+def must_be_free(*, username: str = "", email: str = "", besides: User | None = None) -> None:
+    """Raises: Refused: ``username_taken``, ``email_taken``."""
+    others = User.objects.exclude(pk=besides.pk if besides else None)
+    if username and others.holding(username=username).exists():
+        raise Refused(
+            "username_taken",
+            f"The user name {username} is taken. Choose another one.",
+            field="username",
+        )
+    if email and others.holding(email=email).exists():
+        raise Refused(
+            "email_taken",
+            f"There is an account with the address {email} already. Sign in, or ask for a new "
+            "password if it is yours.",
+            field="email",
+        )
+
+
+@contextmanager
+def alone(*, username: str = "", email: str = "", besides: User | None = None) -> "Iterator[None]":
+    """A transaction that writes a name or an address, checked before and by the database.
+
+    Raises: Refused: ``username_taken``, ``email_taken``.
+    """
+    must_be_free(username=username, email=email, besides=besides)
+    try:
+        with transaction.atomic():
+            yield
+    except IntegrityError:  # somebody was faster by a moment
+        must_be_free(username=username, email=email, besides=besides)
+        raise

@@ -1,0 +1,128 @@
+"""What the portal writes to people, in text and HTML.
+
+A mail is rendered where it is asked for and leaves after the commit, on a thread of its
+own: a mail server that is slow or down costs the person at the page nothing, and the time
+of an answer does not tell whether there was a mail.
+"""
+
+import logging
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.db import transaction
+from django.template.loader import render_to_string
+from django.urls import reverse
+
+from registration.models import User
+
+logger = logging.getLogger(__name__)
+
+
+def requested(user: User, administrators: Iterable[User]) -> None:
+    """Tell the administrators, each in a mail of their own, that somebody waits."""
+    for administrator in administrators:
+        _post(
+            "requested",
+            administrator.email,
+            f"Registration of {user.get_full_name()} ({user})",
+            reply_to=user.email,
+            person=user,
+            link=_link("registration:queue"),
+        )
+
+
+def received(user: User) -> None:
+    _post("received", user.email, "Your registration", person=user)
+
+
+def activated(user: User) -> None:
+    _post("activated", user.email, "Your account is active", person=user, link=_link("login"))
+
+
+def rejected(user: User) -> None:
+    _post("rejected", user.email, "Your registration was not accepted", person=user)
+
+
+def reset(user: User, token: str, *, is_known: bool = True) -> None:
+    """Send the link to a new password; for a name nobody has, do the same work and send nothing."""
+    _post(
+        "reset",
+        user.email if is_known else "",
+        "A new password",
+        person=user,
+        link=_link("registration:reset_confirm", user.uuid, token),
+        hours=settings.PASSWORD_RESET_TIMEOUT // 3600,
+    )
+
+
+def password_changed(user: User) -> None:
+    link = _link("registration:reset")
+    _post("password_changed", user.email, "Your password has changed", person=user, link=link)
+
+
+def email_changed(user: User, was: str) -> None:
+    """Tell both addresses: the old one may be the only one its owner still reads."""
+    for address in (was, user.email):
+        _post("email_changed", address, "Your e-mail address has changed", person=user, was=was)
+
+
+def _link(name: str, *args: Any) -> str:
+    return f"{settings.PORTAL_URL}{reverse(name, args=args)}"
+
+
+def _post(template: str, to: str, subject: str, *, reply_to: str = "", **context: Any) -> None:
+    context |= {"site_name": settings.PORTAL_SITE_NAME, "portal_url": settings.PORTAL_URL}
+    message = EmailMultiAlternatives(
+        subject=f"{settings.PORTAL_SITE_NAME}: {subject}",
+        body=render_to_string(f"registration/email/{template}.txt", context),
+        to=[to] if to else [],
+        reply_to=[reply_to] if reply_to else None,
+        headers={"Auto-Submitted": "auto-generated"},  # RFC 3834: no holiday notes in answer
+    )
+    html = render_to_string(f"registration/email/{template}.html", context)
+    message.attach_alternative(html, "text/html")
+    transaction.on_commit(lambda: _hand_over(template, message), robust=True)
+
+
+@cache
+def _postman() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(max_workers=1, thread_name_prefix="mail")
+
+
+_last: list["Future[None]"] = []
+
+
+def _hand_over(template: str, message: EmailMultiAlternatives) -> None:
+    _last[:] = [_postman().submit(_send, template, message)]
+
+
+def settle(timeout_s: float = 10.0) -> None:
+    """Wait until every mail handed over so far has left or failed."""
+    for future in _last:
+        future.result(timeout_s)
+
+
+def _send(template: str, message: EmailMultiAlternatives) -> None:
+    if not message.to:
+        return
+    try:
+        if is_kept_in_files():
+            # Mails carry links to new passwords: the folder is the portal's alone.
+            Path(settings.EMAIL_FILE_PATH).mkdir(mode=0o700, parents=True, exist_ok=True)
+        message.connection = get_connection()
+        message.send()
+    except (OSError, ImproperlyConfigured) as exc:  # SMTP's errors are OSErrors too
+        logger.error("mail.failed", extra={"template": template, "error": repr(exc)})
+    else:
+        logger.info("mail.sent", extra={"template": template})
+
+
+def is_kept_in_files() -> bool:
+    """Whether mails are written to files, which administrators read in the portal."""
+    return settings.EMAIL_BACKEND.endswith(".filebased.EmailBackend")
