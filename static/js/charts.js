@@ -22,7 +22,7 @@ const CHARTS = {
   network: { title: "Network", say: rate, series: [["net_rx_bps", "Received"], ["net_tx_bps", "Sent"]] },
 };
 
-const seconds = (at) => (typeof at === "number" ? at : Date.parse(at) / 1000);
+const seconds = (at) => (typeof at === "num" ? at : Date.parse(at) / 1000);
 const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 function options(chart, width) {
@@ -54,7 +54,7 @@ function table(chart, [at, ...series]) {
   const head = ["At", ...chart.series.map(([, label]) => label)].map((word) => make("th", "", word, { scope: "col" }));
   const rows = at.slice(-TABLE_ROWS).map((_, back) => {
     const index = at.length - 1 - back;
-    const cells = series.map((values) => make("td", "number", values[index] === null ? "unknown" : chart.say(values[index])));
+    const cells = series.map((values) => make("td", "num", values[index] === null ? "unknown" : chart.say(values[index])));
     return make("tr", "", [make("th", "", clock(at[index]), { scope: "row" }), ...cells]);
   });
   return make("table", "table table-sm", [
@@ -79,11 +79,12 @@ class Chart {
   constructor(root) {
     this.root = root;
     this.chart = CHARTS[root.dataset.chart];
+    root.classList.add("chart");
     this.note = make("p", "chart-note", "Fetching…", { role: "status", "aria-live": "off" });
     this.place = make("div", "chart-plot", [], { "aria-hidden": "true" });
     this.rows = make("div", "chart-table");
     const numbers = make("details", "", [make("summary", "small", "The numbers"), this.rows]);
-    root.append(this.note, this.place, numbers);
+    root.append(make("h3", "", this.chart.title), this.note, this.place, numbers);
     new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: HEIGHT_PX })).observe(this.place);
     document.addEventListener("portal:theme", () => this.draw());
   }

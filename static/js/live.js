@@ -6,7 +6,6 @@ import { morph } from "./morph.js";
 const LIST_WAIT_MS = 150;
 const DOWN_AFTER_MS = 5_000;
 const POLL_MS = 10_000;
-const RENDER_S = 3;
 const HIDDEN_MS = 60_000;
 const BACKOFF_MS = [1_000, 30_000];
 
@@ -110,14 +109,11 @@ function signedOut() {
   say("warning", "You are signed out, so this page no longer changes. Reload it to sign in again.");
 }
 
-/** The id of an event just before this page read its rows. */
-const rendered = () => `${(Number(document.body.dataset.since) - RENDER_S) * 1000}-0`;
-
 function connect() {
   if (source || isSignedOut || document.hidden) return;
   downSince ||= Date.now();
   show(failures ? "polling" : "connecting");
-  source = new EventSource(`${document.body.dataset.stream}?since=${last || rendered()}`);
+  source = new EventSource(`${document.body.dataset.stream}?since=${last || document.body.dataset.since}`);
   source.addEventListener("open", () => {
     failures = 0;
     downSince = 0;

@@ -1,16 +1,9 @@
-// Selecting rows: `data-select` on the form around the table. Rows carry `data-verbs`,
-// their check box is named as the form wants it; bulk buttons carry `data-bulk="verb"`.
+// Selecting rows. `<form data-bulk-bar id="bulk">` holds the verbs; each row carries
+// `data-verbs` and a check box with `form="bulk"`, so rows may hold forms of their own.
 import { whenever } from "./dom.js";
 
-const boxes = (form) => [...form.querySelectorAll("[data-verbs] input[type=checkbox]")];
-
-function showCount(form, picked) {
-  const bar = form.querySelector("[data-bulk-bar]");
-  if (!bar) return;
-  bar.hidden = picked.length === 0;
-  const count = bar.querySelector("[data-bulk-count]");
-  if (count) count.textContent = `${picked.length} selected`;
-}
+const BOX = "[data-verbs] input[type=checkbox]";
+const boxes = (form) => [...document.querySelectorAll(BOX)].filter((box) => box.form === form);
 
 function showEligible(form, picked) {
   for (const button of form.querySelectorAll("[data-bulk]")) {
@@ -27,18 +20,17 @@ function showEligible(form, picked) {
 function update(form) {
   const all = boxes(form);
   const picked = all.filter((box) => box.checked);
-  const head = form.querySelector("[data-select-all]");
-  if (head) {
+  for (const head of document.querySelectorAll("[data-select-all]")) {
     head.checked = all.length > 0 && picked.length === all.length;
     head.indeterminate = picked.length > 0 && picked.length < all.length;
   }
-  showCount(form, picked);
+  form.hidden = picked.length === 0;
+  form.querySelector("[data-bulk-count]").textContent = `${picked.length} selected`;
   showEligible(form, picked);
 }
 
 /** Shift and a click take everything between this box and the one before. */
-function range(form, from, to) {
-  const all = boxes(form);
+function range(all, from, to) {
   const [start, end] = [all.indexOf(from), all.indexOf(to)].sort((one, other) => one - other);
   if (start < 0) return;
   for (const box of all.slice(start, end + 1)) box.checked = to.checked;
@@ -46,20 +38,21 @@ function range(form, from, to) {
 
 function start(form) {
   let before = null;
-  form.addEventListener("click", (event) => {
+  document.addEventListener("click", (event) => {
     const box = event.target;
     if (box.matches("[data-select-all]")) {
       for (const each of boxes(form)) each.checked = box.checked;
-    } else if (box.matches("[data-verbs] input[type=checkbox]")) {
-      if (event.shiftKey && before) range(form, before, box);
+    } else if (box.matches(BOX) && box.form === form) {
+      if (event.shiftKey && before) range(boxes(form), before, box);
       before = box;
     } else return;
     update(form);
   });
-  document.addEventListener("portal:swapped", () => form.isConnected && update(form));
+  document.addEventListener("portal:swapped", () => update(form));
+  addEventListener("pageshow", () => update(form)); // the browser restores ticks on "back"
   update(form);
 }
 
 export function startSelection() {
-  whenever("form[data-select]", start);
+  whenever("form[data-bulk-bar]", start);
 }
