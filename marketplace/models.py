@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from datetime import UTC
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +27,8 @@ from marketplace.states import (
     Visibility,
 )
 
+#: How an endorsement's instant is written in addresses and documents.
+CREATED_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 #: Words of a search beyond these are ignored: SQLite bounds the depth of a condition.
 MOST_WORDS = 12
 
@@ -83,9 +86,14 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         )
         return self.exclude(Exists(newer))
 
+    def best_first(self) -> Self:
+        """The site's own entries, then the others, each newest first."""
+        return self.order_by("-is_official", "-created_at", "-pk")
+
     def launchable(self) -> Self:
         """Machine images that may be started now, one entry per endorser and image."""
-        return self.latest().filter(kind=Kind.MACHINE).with_status(EntryStatus.VALID)
+        machines = self.latest().filter(kind=Kind.MACHINE)
+        return machines.with_status(EntryStatus.VALID).best_first()
 
     def search(self, text: str) -> Self:
         """Every word of ``text`` must be found in what the entry says; case is ignored."""
@@ -142,7 +150,7 @@ class Entry(models.Model):
     hypervisor = models.CharField(max_length=20, blank=True, default="kvm")
     disks_bus = models.CharField(max_length=10, choices=DISK_BUSES, default=DiskBus.VIRTIO.value)
     inbound_ports = models.JSONField(default=default_ports, blank=True)  # TCP; 0: every port
-    default_user = models.CharField(max_length=32, blank=True, default="root")
+    default_user = models.CharField(max_length=32, default="root")
     min_memory_mib = models.PositiveIntegerField(
         default=0, validators=[MaxValueValidator(1024 * 1024)]
     )
@@ -186,10 +194,39 @@ class Entry(models.Model):
         return " ".join(filter(None, said)).casefold()
 
     @property
+    def permalink(self) -> str:
+        """Where exactly this endorsement is found, for ever."""
+        created = self.created_at.astimezone(UTC).strftime(CREATED_FORMAT)
+        key = [self.identifier, self.endorser_email, created]
+        return reverse("marketplace:endorsement", args=key)
+
+    @property
     def label(self) -> str:
         """Its title; without one, what system it is; without that, its identifier."""
-        system = f"{self.os} {self.os_version} {self.os_arch}".strip()
-        return self.title or " ".join(system.split()) or self.identifier
+        return self.title or f"{self.system} {self.os_arch}".strip() or self.identifier
+
+    @property
+    def summary(self) -> str:
+        """The first sentence of the description."""
+        return re.split(r"(?<=[.!?])\s", self.description.strip(), maxsplit=1)[0]
+
+    @property
+    def system(self) -> str:
+        return " ".join(filter(None, (self.os, self.os_version)))
+
+    @property
+    def file_name(self) -> str:
+        return f"{self.identifier}.{self.format}"
+
+    @property
+    def verify_command(self) -> str:
+        """A line for a shell that checks a copy of the file against its best checksum."""
+        for program, digest in (
+            ("sha256sum", self.sha256), ("sha512sum", self.sha512), ("sha1sum", self.sha1),
+        ):  # fmt: skip
+            if digest:
+                return f'echo "{digest}  {self.file_name}" | {program} --check'
+        return ""
 
     @property
     def status(self) -> EntryStatus:
@@ -217,7 +254,7 @@ class Entry(models.Model):
         found = _SITE_FILE.match(self.location)
         if found is None or found[1] != self.identifier:
             return None
-        return Path(settings.PORTAL_HOME) / "images" / f"{self.identifier}.{self.format}"
+        return Path(settings.PORTAL_HOME) / "images" / self.file_name
 
     def source(self, path: Path) -> ImageSource:
         """What a cloud must find in the file at ``path``."""

@@ -1,10 +1,12 @@
+import uuid
+
 import django.core.validators
 import django.db.models.deletion
 import django.utils.timezone
-import marketplace.models
-import uuid
 from django.conf import settings
 from django.db import migrations, models
+
+import marketplace.models
 
 
 class Migration(migrations.Migration):
@@ -171,7 +173,7 @@ class Migration(migrations.Migration):
                     "inbound_ports",
                     models.JSONField(blank=True, default=marketplace.models.default_ports),
                 ),
-                ("default_user", models.CharField(blank=True, default="root", max_length=32)),
+                ("default_user", models.CharField(default="root", max_length=32)),
                 (
                     "min_memory_mib",
                     models.PositiveIntegerField(
