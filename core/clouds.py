@@ -11,7 +11,7 @@ from django.utils.module_loading import import_string
 from cloud.driver import CloudDriver
 
 
-class CloudHandler(BaseConnectionHandler):
+class CloudHandler(BaseConnectionHandler):  # type: ignore[type-arg]
     settings_name = "CLOUDS"
 
     def create_connection(self, alias: str) -> CloudDriver:

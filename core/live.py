@@ -59,7 +59,7 @@ class Change(NamedTuple):
 
 
 @cache
-def _redis() -> "redis.Redis":
+def _redis() -> Any:
     return redis.Redis.from_url(
         settings.REDIS_URL, decode_responses=True, socket_timeout=1, socket_connect_timeout=1
     )
@@ -69,7 +69,7 @@ def publish(kind: str, subject: str, audience: tuple[int, ...]) -> None:
     """Say that a row has changed. Never fails its caller: pages also poll."""
     fields = {"kind": kind, "subject": subject, "audience": ",".join(map(str, audience))}
     try:
-        _redis().xadd(STREAM, fields, maxlen=KEPT_EVENTS, approximate=True)  # type: ignore[arg-type]
+        _redis().xadd(STREAM, fields, maxlen=KEPT_EVENTS, approximate=True)
     except redis.RedisError as exc:
         logger.warning("live.lost", extra={"kind": kind, "subject": subject, "error": str(exc)})
 

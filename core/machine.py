@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from django.db import models, transaction
 from django.db.models import Q
@@ -174,8 +174,8 @@ class Stateful(models.Model):
             setattr(self, name, value)
         self.announce()
 
-    def _row(self) -> models.QuerySet[Self]:
-        return type(self)._default_manager.filter(pk=self.pk)  # type: ignore[return-value]
+    def _row(self) -> "models.QuerySet[Any]":
+        return type(self)._default_manager.filter(pk=self.pk)
 
 
 S = TypeVar("S", bound=Stateful)

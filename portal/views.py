@@ -48,14 +48,15 @@ def _mine(user: Any) -> dict[str, Any]:
 
 def _attention(user: Any) -> list[dict[str, str]]:
     """What waits for this person, the most urgent first: text, url, action."""
-    found = []
     stuck = VM.objects.filter(owner=user, state__in=(VmState.FAILED, VmState.UNKNOWN)).for_rows()
-    for vm in stuck[:ROWS]:
-        found.append({
+    found = [
+        {
             "text": f"{vm.name} is {vm.get_state_display()}. {vm.reason}",
             "url": vm.get_absolute_url(),
             "action": "Look at it",
-        })  # fmt: skip
+        }
+        for vm in stuck[:ROWS]
+    ]
     if user.is_staff:
         for status in CloudStatus.objects.exclude(trouble=""):
             text = f"Cloud {status.cloud}: {status.trouble}"

@@ -48,7 +48,7 @@ class LaunchForm(forms.Form):
                 "autocomplete": "off",
                 "placeholder": "ssh-ed25519 AAAA… you@laptop",
             }
-        ),  # fmt: skip
+        ),
         help_text="It is added to your profile, so that you can choose it next time.",
     )
     without_key = forms.BooleanField(
@@ -91,17 +91,13 @@ class LaunchForm(forms.Form):
         default_type = types.filter(name=user.default_instance_type).first() or next(
             (one for one in types if one.is_default), types.first()
         )
-        super().__init__(
-            *args,
-            initial={
-                "launch_key": uuid.uuid4(),
-                "name": entry.title[:80],
-                "type_name": default_type.name if default_type else None,
-                "keys": [key.pk for key in keys if key.is_default],
-                "disk_bus": entry.disks_bus,
-            },
-            **kwargs,
-        )
+        super().__init__(*args, **kwargs)
+        self.initial = {
+            "launch_key": uuid.uuid4(),
+            "name": entry.title[:80],
+            "type_name": default_type.name if default_type else None,
+            "keys": [key.pk for key in keys if key.is_default],
+        }
         _choices(self, "type_name", types)
         _choices(self, "keys", keys)
         offered = buses or [str(DiskBus.VIRTIO)]
@@ -200,7 +196,7 @@ class InstanceTypeForm(forms.ModelForm[InstanceType]):
 
     def _get_validation_exclusions(self) -> set[str]:
         # One default: the action replaces the old one, so it is no error of the new one.
-        return super()._get_validation_exclusions() | {"is_default"}
+        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
 
 
 class BulkForm(forms.Form):

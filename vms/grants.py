@@ -5,6 +5,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass
 from functools import cache
+from typing import Any
 
 import redis
 from django.conf import settings
@@ -25,7 +26,7 @@ class Grant:
 
 
 @cache
-def _redis() -> "redis.Redis":
+def _redis() -> Any:
     return redis.Redis.from_url(settings.REDIS_URL, decode_responses=True, socket_timeout=2)
 
 

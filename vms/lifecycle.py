@@ -28,12 +28,13 @@ PROBE_TIMEOUT_S = 0.3
 CONTEXT_TAIL_BYTES = 64 * 1024
 #: Real cloud-init's last words, and those of the demo image.
 CONTEXT_DONE = re.compile(rb"portal-context: finished|Cloud-init v\.[^\n]{0,80} finished at")
+BOOT_STARTS = re.compile(rb"Linux version |portal-context: started")
 CONTEXT_SCRIPT = re.compile(rb"portal-context: script (\S{1,60}) exit ([1-9]\d*)")
 
 
 def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     """PENDING: find the machine we may already have asked for, or ask."""
-    image = marketplace.ensure_image(vm.entry, vm.cloud)
+    image = marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
     if image.state != ImageState.READY and not cloud.capabilities().reserves_before_image:
         return Go(VmState.PROLOG)
     info = cloud.find_vm(vm.token) or cloud.create_vm(vm.spec(), token=vm.token)
@@ -47,7 +48,7 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
 
 def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
     """PROLOG: wait for the image, then for the engine to have made the disks."""
-    image = marketplace.ensure_image(vm.entry, vm.cloud)
+    image = marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
     if image.state == ImageState.FAILED:
         return Go(VmState.FAILED, image.reason)
     if image.state != ImageState.READY and not vm.cloud_ref:

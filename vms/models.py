@@ -33,9 +33,7 @@ class InstanceType(models.Model):
     name = models.CharField(
         max_length=40,
         unique=True,
-        validators=[
-            RegexValidator(r"^[A-Za-z0-9][A-Za-z0-9._-]*$", "Letters, digits, . _ - only.")
-        ],
+        validators=[RegexValidator(r"^[A-Za-z0-9][\w.-]*$", "Letters, digits, . _ - only.")],
     )
     description = models.CharField(max_length=120, blank=True)
     vcpus = models.PositiveSmallIntegerField(

@@ -176,15 +176,9 @@ def _keep_key(owner: User, line: str) -> list[str]:
     if not line.strip():
         return []
     try:
-        key = registration.add_key(owner=owner, name="", public_key=line)
+        return [registration.find_or_add_key(owner=owner, text=line).public_key]
     except Refused as refused:
-        known = owner.ssh_keys.filter(public_key__contains=line.split()[1]).first() if (
-            refused.code == "key_known" and len(line.split()) > 1
-        ) else None  # fmt: skip
-        if known:
-            return [known.public_key]
         raise Refused(refused.code, str(refused), field="new_key") from None
-    return [key.public_key]
 
 
 def _launch_context(

@@ -10,7 +10,13 @@ from registration.actions.applications import (
     reject,
     set_quota,
 )
-from registration.actions.keys import MOST_KEYS, add_key, make_default_key, remove_key
+from registration.actions.keys import (
+    MOST_KEYS,
+    add_key,
+    find_or_add_key,
+    make_default_key,
+    remove_key,
+)
 from registration.actions.passwords import (
     cancel_reset,
     change_password,
@@ -33,6 +39,7 @@ __all__ = [
     "change_profile",
     "choose_instance_type",
     "create_administrator",
+    "find_or_add_key",
     "make_default_key",
     "person_of_link",
     "reconsider",

@@ -39,6 +39,16 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
     return row
 
 
+def find_or_add_key(*, owner: User, text: str) -> SshKey:
+    """The key that was pasted, kept from now on if it was not known.
+
+    Raises:
+        Refused: as ``add_key``, but not ``key_known``.
+    """
+    known = _of(owner).filter(fingerprint=keys.read(text).fingerprint).first()
+    return known or add_key(owner=owner, text=text)
+
+
 @transaction.atomic
 def make_default_key(key: SshKey) -> None:
     """Have new machines let this key in unless another is chosen."""
