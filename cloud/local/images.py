@@ -168,12 +168,17 @@ def _copy(file: BinaryIO, partial: Path, source: ImageSource, on_progress: Progr
                 told_at = time.monotonic()
         copy.flush()
         os.fsync(copy.fileno())
-    _verify(source, done, {name: digest.hexdigest() for name, digest in digests.items()})
+    verify(source, done, {name: digest.hexdigest() for name, digest in digests.items()})
     on_progress(done, source.size_bytes)
     return digests["sha256"].hexdigest()
 
 
-def _verify(source: ImageSource, size_bytes: int, found: dict[str, str]) -> None:
+def verify(source: ImageSource, size_bytes: int, found: dict[str, str]) -> None:
+    """Compare with what was promised; ``found`` has hexadecimal digests by algorithm.
+
+    Raises:
+        CloudRefused: the sentence names both values.
+    """
     if size_bytes != source.size_bytes:
         much = "more than " if size_bytes > source.size_bytes else ""
         raise CloudRefused(

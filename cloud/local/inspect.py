@@ -48,11 +48,7 @@ def check(path: Path, declared: ImageFormat) -> int:
         CloudRefused: it is something else, is damaged, or refers to other files.
     """
     with path.open("rb") as file:
-        head = file.read(512)
-    if declared is ImageFormat.QCOW2:
-        _check_qcow2(head)
-    else:
-        _check_raw(head)
+        check_head(file.read(512), declared)
     about = _qemu_img_info(path, declared)
     virtual: int = int(about["virtual-size"])
     if not 0 < virtual <= LARGEST_BYTES:
@@ -60,6 +56,18 @@ def check(path: Path, declared: ImageFormat) -> int:
             f"The image's disk has {virtual} bytes; this site takes 1 to {LARGEST_BYTES}."
         )
     return virtual
+
+
+def check_head(head: bytes, declared: ImageFormat) -> None:
+    """Judge an image by its first 512 bytes alone.
+
+    Raises:
+        CloudRefused: it is not what was declared, or refers to other files.
+    """
+    if declared is ImageFormat.QCOW2:
+        _check_qcow2(head)
+    else:
+        _check_raw(head)
 
 
 def _check_raw(head: bytes) -> None:
