@@ -1,0 +1,58 @@
+"""A file tree in memory, from which initial RAM disks and file systems are written.
+
+Everything belongs to root and has the same time stamp, so no right of the builder and no
+clock leaks into an image.
+"""
+
+import stat
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One name: ``mode`` as in stat(2); ``data`` is a file's bytes or a link's target."""
+
+    mode: int
+    data: bytes = b""
+    device: tuple[int, int] = (0, 0)
+
+
+class Tree:
+    """Paths without a leading slash, each with its node; parents come by themselves."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[str, Node] = {}
+
+    def __contains__(self, path: str) -> bool:
+        return path in self._nodes
+
+    def __getitem__(self, path: str) -> Node:
+        return self._nodes[path]
+
+    def items(self) -> Iterator[tuple[str, Node]]:
+        """Every path and node, parents before children, always in the same order."""
+        return iter(sorted(self._nodes.items(), key=lambda item: PurePosixPath(item[0]).parts))
+
+    def directories(self, paths: Iterable[str], *, mode: int = 0o755) -> None:
+        for path in paths:
+            self._add(path, Node(stat.S_IFDIR | mode))
+
+    def file(self, path: str, data: bytes, *, mode: int = 0o644) -> None:
+        self._add(path, Node(stat.S_IFREG | mode, data))
+
+    def link(self, path: str, target: str) -> None:
+        self._add(path, Node(stat.S_IFLNK | 0o777, target.encode()))
+
+    def character_device(self, path: str, device: tuple[int, int]) -> None:
+        self._add(path, Node(stat.S_IFCHR | 0o600, device=device))
+
+    def size_bytes(self) -> int:
+        return sum(len(node.data) for node in self._nodes.values())
+
+    def _add(self, path: str, node: Node) -> None:
+        for parent in reversed(PurePosixPath(path).parents):
+            if str(parent) != ".":
+                self._nodes.setdefault(str(parent), Node(stat.S_IFDIR | 0o755))
+        self._nodes[path] = node
