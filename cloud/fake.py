@@ -272,8 +272,10 @@ class FakeCloud(NoVolumes):
         first = self.world.next_port
         self.world.next_port += len(spec.inbound_ports)
         ports = tuple(range(first, self.world.next_port))
-        phase = P.QUEUED if spec.image in self.world.images else P.STAGING
-        return FakeVm(spec=spec, token=token, ports=ports, phase=phase)
+        vm = FakeVm(spec=spec, token=token, ports=ports, phase=P.QUEUED)
+        if spec.image not in self.world.images:
+            vm.phase, vm.message = P.STAGING, "Waits for its image."
+        return vm
 
     def _vm(self, ref: str) -> FakeVm:
         try:
