@@ -25,16 +25,17 @@ const callbacks = {
 
 /** Morphs `target` into `html` (or an element); returns false when `html` holds nothing. */
 export function morph(target, html) {
-  const content = typeof html === "string" ? parse(html) : html;
+  const content = typeof html === "string" ? parse(html, target.id) : html;
   if (!content) return false;
   Idiomorph.morph(target, content, { morphStyle: "outerHTML", callbacks });
   document.dispatchEvent(new CustomEvent("portal:swapped"));
   return true;
 }
 
-/** The first element of a fragment; rows of tables included. Scripts in it never run. */
-function parse(html) {
+/** The element of that id in a fragment or a whole page, else the fragment's first
+ * element; rows of tables included. Scripts in it never run. */
+function parse(html, id) {
   const template = document.createElement("template");
   template.innerHTML = html;
-  return template.content.firstElementChild;
+  return (id && template.content.getElementById(id)) || template.content.firstElementChild;
 }
