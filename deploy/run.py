@@ -37,6 +37,8 @@ def prepare_home(home: Path, socket: Path) -> None:
         home.mkdir(mode=0o711, parents=True, exist_ok=True)
         for folder in (home / "run", home / "logs", socket.parent):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite would make it readable by everybody who can cross the home.
+        os.close(os.open(home / "portal.sqlite3", os.O_CREAT | os.O_RDWR, 0o600))
     except OSError as exc:
         raise Failed(f"PORTAL_HOME {home} cannot be used: {exc}. Set PORTAL_HOME.") from exc
     if socket.parent.stat().st_uid != os.getuid():

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import servers
+import postgres
 from debian import install, missing, wanted
 from steps import CHECKOUT, PYTHON, Failed, Runner, fail, say
 from workspace import alone, front_end, requirements, static_files, virtual_environment
@@ -58,7 +58,7 @@ def pytests(marker: str, *options: str, timeout_s: int, on_postgres: bool = Fals
         report.unlink(missing_ok=True)
         argv = [PYTHON, "-m", "pytest", "-q", "--tb=short", "-m", marker, f"--junitxml={report}"]
         argv += ["--durations=5", f"--timeout={timeout_s}", *options]
-        with servers.postgres() if on_postgres else contextlib.nullcontext("") as url:
+        with postgres.running() if on_postgres else contextlib.nullcontext("") as url:
             code = call(*argv, **({"DATABASE_URL": url} if url else {}))
         return read(report, code)
 
@@ -121,35 +121,32 @@ def set_up(names: list[str]) -> None:
 
 
 @contextlib.contextmanager
-def surroundings() -> Iterator[Path]:
-    """A PORTAL_HOME and a Redis for this run; the user's own stay untouched."""
+def surroundings() -> Iterator[None]:
+    """A PORTAL_HOME for this run; the user's own stay untouched."""
     for name in [name for name in os.environ if name.startswith("PORTAL_")]:
         del os.environ[name]
     for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
         os.environ.pop(name, None)
     home = Path(tempfile.mkdtemp(prefix="portal-test-"))
     home.chmod(0o711)  # machines run as somebody else and must reach their files
-    for folder in ("run", "logs"):
-        (home / folder).mkdir(mode=0o700)
     os.environ |= {"PORTAL_HOME": str(home), "LANG": os.environ.get("LANG") or "C.UTF-8"}
     try:
-        yield home
+        yield
     finally:
         shutil.rmtree(home, ignore_errors=True)
 
 
-def run(names: list[str], home: Path) -> dict[str, Count]:
+def run(names: list[str]) -> dict[str, Count]:
     counts: dict[str, Count] = {}
-    with servers.redis(home / "run" / "redis.sock", home / "logs" / "redis.log"):
-        for name in names:
-            say(f"\n=== {name}")
-            began = time.monotonic()
-            try:
-                counts[name] = SUITES[name](name)
-            except Failed as failure:
-                fail(failure)
-                counts[name] = Count(failed=1)
-            counts[name].seconds = time.monotonic() - began
+    for name in names:
+        say(f"\n=== {name}")
+        began = time.monotonic()
+        try:
+            counts[name] = SUITES[name](name)
+        except Failed as failure:
+            fail(failure)
+            counts[name] = Count(failed=1)
+        counts[name].seconds = time.monotonic() - began
     return counts
 
 
@@ -175,11 +172,11 @@ def main(words: list[str]) -> int:
         return fail(Failed(f"There is no suite {unknown[0]!r}; there are {', '.join(SUITES)}."))
     try:
         RESULTS.mkdir(exist_ok=True)
-        with surroundings() as home:
+        with surroundings():
             set_up(names)
             if "--set-up-only" in words:
                 return 0
-            return summarise(run(names, home))
+            return summarise(run(names))
     except Failed as failure:
         return fail(failure)
     except KeyboardInterrupt:

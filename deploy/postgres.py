@@ -1,4 +1,4 @@
-"""A Redis and a PostgreSQL for one run of the tests: temporary, on Unix sockets."""
+"""A PostgreSQL for one run of the tests: temporary, on a Unix socket."""
 
 import contextlib
 import os
@@ -10,27 +10,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from steps import CHECKOUT, Failed
+from steps import Failed
 
 START_S = 30
 
 
 @contextlib.contextmanager
-def redis(socket: Path, log: Path) -> Iterator[None]:
-    """The portal's own Redis, as `make run` starts it."""
-    argv = ["redis-server", str(CHECKOUT / "deploy" / "redis.conf")]
-    argv += ["--unixsocket", str(socket), "--dir", str(socket.parent), "--logfile", str(log)]
-    server = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", *argv])
-    try:
-        _wait(server, lambda: _succeeds("redis-cli", "-s", str(socket), "ping"))
-        yield
-    finally:
-        server.terminate()
-        server.wait()
-
-
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
+def running() -> Iterator[str]:
     """A PostgreSQL of an unprivileged user; its DATABASE_URL."""
     programs = _postgres_programs()
     folder = Path(tempfile.mkdtemp(prefix="portal-pg-"))
@@ -52,14 +38,14 @@ def postgres() -> Iterator[str]:
         )
         if done.returncode:
             raise Failed(f"initdb ended with {done.returncode}: {done.stderr.strip()}")
-        with _running(programs, folder, as_user):
+        with _server(programs, folder, as_user):
             yield f"postgresql://portal@/postgres?host={folder}"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager
-def _running(programs: Path, folder: Path, as_user: list[str]) -> Iterator[None]:
+def _server(programs: Path, folder: Path, as_user: list[str]) -> Iterator[None]:
     options = {"listen_addresses": "", "unix_socket_directories": str(folder), "fsync": "off"}
     argv = [str(programs / "postgres"), "-D", str(folder / "data")]
     argv += [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
