@@ -1,6 +1,7 @@
 """People, what they may hold, and the SSH keys they bring to their machines."""
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -8,11 +9,12 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.core.validators import RegexValidator
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Case, F, Q, Value, When
 from django.db.models.functions import Lower
 from django.utils import timezone
 
 from core.machine import Stateful
+from core.models import Event
 from registration.states import (
     ACCOUNT_DEADLINES,
     ACCOUNT_MOVES,
@@ -47,6 +49,27 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def administrators(self) -> Self:
         return self.active().filter(is_staff=True)
+
+    def waiting_first(self) -> Self:
+        """Requests in the order they came, then everybody else, the latest change first."""
+        waits = Case(When(state=AccountState.APPLIED, then=Value(0)), default=Value(1))
+        came = Case(When(state=AccountState.APPLIED, then=F("created_at")))
+        return self.order_by(waits, came, "-state_since", "-pk")
+
+    def search(self, text: str) -> Self:
+        """Whose name, user name or address holds every word of ``text``."""
+        rows = self
+        for word in text.split():
+            rows = rows.filter(
+                Q(username__icontains=word)
+                | Q(email__icontains=word)
+                | Q(given_name__icontains=word)
+                | Q(family_name__icontains=word)
+            )
+        return rows
+
+    def count_by_state(self) -> dict[str, int]:
+        return dict(self.order_by().values_list("state").annotate(models.Count("pk")))
 
     def holding(self, *, username: str = "", email: str = "") -> Self:
         """Whoever holds this user name or this address; letter case does not matter."""
@@ -144,6 +167,13 @@ class User(AbstractBaseUser, Stateful):
         """Whether this person is let in: the state says so, and nothing else."""
         return self.state in LET_IN
 
+    def is_earlier_request_of(self, other: "User") -> bool:
+        is_same = (
+            self.username.lower() == other.username.lower()
+            or self.email.lower() == other.email.lower()
+        )
+        return is_same and self.pk < other.pk
+
     @property
     def verbs(self) -> frozenset[str]:
         """What an administrator may ask of it now. Buttons and actions both read this."""
@@ -159,6 +189,26 @@ class User(AbstractBaseUser, Stateful):
 
     def audience(self) -> tuple[int, ...]:
         return (self.pk,)
+
+    # Filled by ``with_history`` for pages that show them.
+    decision: Event | None = None
+    earlier: Sequence["User"] = ()
+
+
+def with_history(people: list[User]) -> list[User]:
+    """Who decided last about each of ``people``, and what they asked before: two queries."""
+    moves = Event.objects.filter(subject__in=[user.uuid for user in people], verb="moved")
+    decisions = {event.subject: event for event in moves.select_related("by").order_by("pk")}
+    names = {user.username.lower() for user in people}
+    addresses = {user.email.lower() for user in people}
+    asked = User.objects.filter(state__in=NAMELESS).alias(
+        name=Lower("username"), address=Lower("email")
+    )
+    refused = list(asked.filter(Q(name__in=names) | Q(address__in=addresses)).order_by("-pk"))
+    for user in people:
+        user.decision = decisions.get(user.uuid)
+        user.earlier = [other for other in refused if other.is_earlier_request_of(user)]
+    return people
 
 
 def _own_or(own: int | None, default: int) -> int:

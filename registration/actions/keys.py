@@ -39,6 +39,7 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
     return row
 
 
+@transaction.atomic
 def find_or_add_key(*, owner: User, text: str) -> SshKey:
     """The key that was pasted, kept from now on if it was not known.
 

@@ -1,0 +1,36 @@
+"""Who is at the door: requests of people who are signed in, and pages for administrators."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+
+from registration.models import User
+
+P = ParamSpec("P")
+
+
+class UserRequest(HttpRequest):
+    user: User
+
+
+View = Callable[Concatenate[UserRequest, P], HttpResponse]
+
+
+def administrators_only(view: "View[P]") -> "Callable[Concatenate[HttpRequest, P], HttpResponse]":
+    """Sign in first; for everybody else the page does not exist."""
+
+    @wraps(view)
+    def guarded(request: UserRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if not request.user.is_staff:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return login_required(guarded)  # type: ignore[return-value]
+
+
+def address_of(request: HttpRequest) -> str:
+    """Where the request comes from, as the server in front of us saw it."""
+    return str(request.META.get("REMOTE_ADDR", ""))

@@ -1,0 +1,25 @@
+from django.urls import path
+
+from registration.views import entrance, mails, profile, queue, reset
+
+app_name = "registration"
+urlpatterns = [
+    path("register/", entrance.register, name="register"),
+    path("register/sent/", entrance.sent, name="sent"),
+    path("registrations/", queue.index, name="queue"),
+    path("registrations/<uuid:uuid>/", queue.person, name="person"),
+    path("registrations/<uuid:uuid>/row/", queue.row, name="row"),
+    path("registrations/<uuid:uuid>/quota/", queue.quota, name="quota"),
+    path("registrations/<uuid:uuid>/<slug:verb>/", queue.decide, name="decide"),
+    path("mails/", mails.index, name="mails"),
+    path("mails/<slug:key>/", mails.detail, name="mail"),
+    path("profile/", profile.profile, name="profile"),
+    path("profile/password/", profile.password, name="password"),
+    path("profile/keys/", profile.keys, name="keys"),
+    path("profile/keys/<uuid:uuid>/default/", profile.make_default, name="make_default_key"),
+    path("profile/keys/<uuid:uuid>/remove/", profile.remove, name="remove_key"),
+    path("reset/", reset.ask, name="reset"),
+    path("reset/sent/", reset.sent, name="reset_sent"),
+    path("reset/<uuid:uid>/<slug:token>/", reset.confirm, name="reset_confirm"),
+    path("reset/<uuid:uid>/<slug:token>/cancel/", reset.cancel, name="reset_cancel"),
+]

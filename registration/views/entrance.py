@@ -1,0 +1,76 @@
+"""Signing in and out, asking for an account, and the policies."""
+
+from django.contrib import auth
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from core.errors import Refused
+from core.http import UNPROCESSABLE, safe_next
+from registration import actions
+from registration.doors import address_of
+from registration.forms import RegisterForm, SignInForm
+
+HOME = "/"
+
+
+@sensitive_post_parameters("password")
+@never_cache
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    there = safe_next(request, HOME)
+    if request.user.is_authenticated:
+        return redirect(there)
+    form = SignInForm(request.POST or None)
+    if form.is_valid():
+        try:
+            user = actions.sign_in(**form.cleaned_data, address=address_of(request))
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            auth.login(request, user)
+            return redirect(there)
+    return _form_page(request, "registration/sign_in.html", form, next=there)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    auth.logout(request)
+    return redirect(HOME)
+
+
+@sensitive_post_parameters("new_password", "again")
+@never_cache
+@require_http_methods(["GET", "POST"])
+def register(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect("registration:profile")
+    form = RegisterForm(request.POST or None)
+    if form.is_valid():
+        try:
+            actions.register(form.application())
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            return redirect("registration:sent")
+    return _form_page(request, "registration/register.html", form)
+
+
+@require_GET
+def sent(request: HttpRequest) -> HttpResponse:
+    return render(request, "registration/sent.html")
+
+
+@require_GET
+def policies(request: HttpRequest) -> HttpResponse:
+    version = actions.TERMS_VERSION
+    return render(request, "registration/policies.html", {"terms_version": version})
+
+
+def _form_page(
+    request: HttpRequest, template: str, form: RegisterForm | SignInForm, **context: str
+) -> HttpResponse:
+    status = UNPROCESSABLE if form.is_bound else 200
+    return render(request, template, {"form": form, **context}, status=status)

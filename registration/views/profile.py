@@ -1,0 +1,115 @@
+"""What a person sees and changes about themselves."""
+
+import uuid
+
+from django.contrib import auth, messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_http_methods, require_POST
+
+from core.errors import Refused
+from core.http import UNPROCESSABLE, safe_next
+from registration import actions
+from registration.doors import UserRequest
+from registration.forms import KeyForm, PasswordForm, ProfileForm
+from registration.models import SshKey, User
+
+
+@sensitive_post_parameters("password")
+@login_required
+@require_http_methods(["GET", "POST"])
+def profile(request: UserRequest) -> HttpResponse:
+    # The form works on its own copy: the bar shows what is saved, not what was refused.
+    person = User.objects.get(pk=request.user.pk)
+    form = ProfileForm(request.POST) if request.method == "POST" else ProfileForm.of(person)
+    if form.is_valid():
+        try:
+            actions.change_profile(person, form.profile(), password=form.cleaned_data["password"])
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, "Your profile is saved.")
+            return redirect("registration:profile")
+    context = {"form": form, "quota": person.quota, "key_count": person.ssh_keys.count()}
+    status = UNPROCESSABLE if form.is_bound else 200
+    return render(request, "registration/profile.html", context, status=status)
+
+
+@sensitive_post_parameters("password", "new_password", "again")
+@never_cache
+@login_required
+@require_http_methods(["GET", "POST"])
+def password(request: UserRequest) -> HttpResponse:
+    form = PasswordForm(request.POST or None)
+    if form.is_valid():
+        try:
+            actions.change_password(
+                request.user,
+                password=form.cleaned_data["password"],
+                new_password=form.cleaned_data["new_password"],
+            )
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            auth.update_session_auth_hash(request, request.user)
+            messages.success(
+                request,
+                "Your password is changed. Wherever else you were signed in, you are not now.",
+            )
+            return redirect("registration:profile")
+    status = UNPROCESSABLE if form.is_bound else 200
+    return render(request, "registration/password.html", {"form": form}, status=status)
+
+
+@login_required
+@require_http_methods(["GET", "POST"])
+def keys(request: UserRequest) -> HttpResponse:
+    form = KeyForm(request.POST or None)
+    there = safe_next(request, "")
+    if form.is_valid():
+        data = form.cleaned_data
+        try:
+            key = actions.add_key(
+                owner=request.user,
+                text=data["public_key"],
+                name=data["name"],
+                is_default=data["is_default"],
+            )
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, f"The key {key.name} is kept. New machines can let it in.")
+            return redirect(there or "registration:keys")
+    context = {
+        "form": form,
+        "keys": request.user.ssh_keys.all(),
+        "most": actions.MOST_KEYS,
+        "next": there,
+    }
+    status = UNPROCESSABLE if form.is_bound else 200
+    return render(request, "registration/keys.html", context, status=status)
+
+
+def _own_key(request: UserRequest, key: uuid.UUID) -> SshKey:
+    return get_object_or_404(SshKey.objects.select_related("owner"), owner=request.user, uuid=key)
+
+
+@login_required
+@require_POST
+def make_default(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
+    key = _own_key(request, uuid)
+    actions.make_default_key(key)
+    messages.success(request, f"New machines are offered {key.name} first.")
+    return redirect("registration:keys")
+
+
+@login_required
+@require_POST
+def remove(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
+    key = _own_key(request, uuid)
+    actions.remove_key(key)
+    messages.success(request, f"The key {key.name} is removed. Machines that run still know it.")
+    return redirect("registration:keys")
