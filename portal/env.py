@@ -83,6 +83,6 @@ def _sqlite(path: str) -> dict[str, Any]:
             "transaction_mode": "IMMEDIATE",
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         },
-        # Threads of a test's server must not share one in-memory connection.
-        "TEST": {"NAME": f"{path}.{os.environ.get('PYTEST_XDIST_WORKER', 'main')}.test"},
+        # Threads of a test need a file: an in-memory database is one shared connection.
+        "TEST": {"NAME": f"{path}.test"},
     }

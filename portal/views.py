@@ -9,7 +9,7 @@ from django.core.paginator import Paginator
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from core.models import Event
 from marketplace.models import Entry
@@ -23,7 +23,7 @@ ROWS = 8
 EVENTS = 50
 
 
-@require_GET
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     entries = Entry.objects.visible_to(request.user).launchable()[:CARDS]
     context: dict[str, Any] = {"entries": entries}
@@ -64,7 +64,7 @@ def _attention(user: Any) -> list[dict[str, str]]:
     return found
 
 
-@require_GET
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """For whoever watches the portal: 200 if database and Redis answer, else 503."""
     broken = []
@@ -86,7 +86,7 @@ def _administrators_only(request: HttpRequest) -> None:
 
 
 @login_required
-@require_GET
+@require_safe
 def doctor(request: HttpRequest) -> HttpResponse:
     """The self-test of the installation, for administrators."""
     _administrators_only(request)
@@ -94,7 +94,7 @@ def doctor(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def audit(request: HttpRequest) -> HttpResponse:
     """Who did what, newest first, for administrators."""
     _administrators_only(request)
@@ -111,7 +111,7 @@ def audit(request: HttpRequest) -> HttpResponse:
     return render(request, "portal/audit.html", context)
 
 
-@require_GET
+@require_safe
 def guide(request: HttpRequest) -> HttpResponse:
     """First machine in a minute, and what the words mean."""
     meanings = [(state.value, state.label, VM_MEANINGS[state]) for state in VmState]

@@ -181,7 +181,7 @@ def _check_user_data(text: str) -> None:
         )
 
 
-class InstanceTypeForm(forms.ModelForm[InstanceType]):
+class InstanceTypeForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = InstanceType
         fields = (

@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_safe, require_http_methods, require_POST
 
 from cloud.errors import CloudError
 from core.errors import Refused
@@ -51,7 +51,7 @@ def _find(request: UserRequest, key: uuid.UUID) -> VM:
 
 
 @login_required
-@require_GET
+@require_safe
 def index(request: UserRequest) -> HttpResponse:
     template = "vms/_list.html" if is_fragment(request) else "vms/list.html"
     return render(request, template, _list_context(request))
@@ -95,7 +95,7 @@ def _order(sort: str) -> tuple[str, ...]:
 
 
 @login_required
-@require_GET
+@require_safe
 def row(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     """One line of the list."""
     return render(request, "vms/_row.html", {"vm": _find(request, key)})
@@ -206,7 +206,7 @@ def _launch_context(
 
 
 @login_required
-@require_GET
+@require_safe
 def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     vm = _find(request, key)
     template = "vms/_detail.html" if is_fragment(request) else "vms/detail.html"
@@ -267,7 +267,7 @@ def kill(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def usage(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     """What the plots draw, as JSON."""
     vm = _find(request, key)
@@ -278,7 +278,7 @@ def usage(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def console_page(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     kind = "serial" if request.GET.get("kind") == "serial" else "screen"
     return render(request, "vms/console.html", {"vm": _find(request, key), "kind": kind})
@@ -292,17 +292,17 @@ def console_grant(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     kind = "serial" if request.POST.get("kind") == "serial" else "screen"
     if "console" not in vm.verbs:
         sentence = f"{vm} is {vm.get_state_display()}: it has no console now."
-        return JsonResponse({"error": sentence}, status=UNPROCESSABLE)
+        return JsonResponse({"detail": sentence}, status=UNPROCESSABLE)
     session = request.session.session_key or ""
     grant = grants.Grant(request.user.pk, vm.token, kind, grants.digest(session))
     try:
         return JsonResponse({"grant": grants.give(grant), "path": console.PATH})
     except Refused as refused:
-        return JsonResponse({"error": str(refused)}, status=503)
+        return JsonResponse({"detail": str(refused)}, status=503)
 
 
 @login_required
-@require_GET
+@require_safe
 def console_log(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     """The end of the serial line's log, as plain text; the page makes it safe to look at."""
     vm = _find(request, key)
@@ -319,7 +319,7 @@ def console_log(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 
 @login_required
-@require_GET
+@require_safe
 def types(request: UserRequest) -> HttpResponse:
     """Every size; administrators can change them."""
     sizes = InstanceType.objects.all() if request.user.is_staff else (
