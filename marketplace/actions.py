@@ -3,6 +3,7 @@
 from contextlib import suppress
 from datetime import datetime, timedelta
 from email.utils import parseaddr
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -64,7 +65,7 @@ def image_lost(identifier: str, cloud: str, *, reason: str = "") -> None:
         _want_again(image, reason=why, ref="", bytes_done=0, bytes_total=0)
 
 
-def _want_again(image: ImageFile, *, reason: str = "", **fields: object) -> None:
+def _want_again(image: ImageFile, *, reason: str = "", **fields: Any) -> None:
     with suppress(StaleState):  # somebody else has just asked
         image.move(ImageState.WANTED, reason=reason, **fields)
         tasks.ring_image(image)
@@ -79,10 +80,12 @@ def publish(image: BuiltImage, *, tag: str, min_memory_mib: int = 0) -> tuple[En
     withdrawn: then they are endorsed anew.
     """
     identifier = identifier_of(image.sha1)
-    current = Entry.objects.filter(is_official=True, identifier=identifier).latest().first()
+    current = Entry.objects.filter(is_official=True, identifier=identifier).newest().first()
     if current and not ends_soon(current):
         return current, False
     now = timezone.now().replace(microsecond=0)
+    if current:
+        now = max(now, current.created_at + timedelta(seconds=1))  # its key is taken
     _, address = parseaddr(settings.DEFAULT_FROM_EMAIL)
     with transaction.atomic():
         entry = Entry.objects.create(

@@ -12,5 +12,5 @@ class MarketplaceConfig(AppConfig):
         live.register("image", self._may_see)
 
     def _may_see(self, user: Any, uuid: str) -> bool:
-        rows = self.get_model("ImageFile")._default_manager
+        rows: Any = self.get_model("ImageFile")._default_manager
         return bool(rows.visible_to(user).filter(uuid=uuid).exists())

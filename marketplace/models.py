@@ -77,7 +77,7 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         """Those that lists may show: an entry without an end of validity is in none."""
         return self.exclude(valid_until=None)
 
-    def latest(self) -> Self:
+    def newest(self) -> Self:
         """The newest entry of each endorser about each image."""
         newer = Entry.objects.filter(
             identifier=OuterRef("identifier"),
@@ -92,7 +92,7 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
     def launchable(self) -> Self:
         """Machine images that may be started now, one entry per endorser and image."""
-        machines = self.latest().filter(kind=Kind.MACHINE)
+        machines = self.newest().filter(kind=Kind.MACHINE)
         return machines.with_status(EntryStatus.VALID).best_first()
 
     def search(self, text: str) -> Self:

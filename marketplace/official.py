@@ -37,14 +37,20 @@ class Recipe:
 
 
 def kept(recipe: Recipe) -> Entry | None:
-    """The entry of this version of the recipe, if it is good for a while and its file is there."""
-    entries = Entry.objects.filter(
-        is_official=True, alternative=recipe.tag, version=recipe.version
-    ).latest()
+    """The entry that makes building this version needless, if there is one.
+
+    It is good for a while and its file is there; or an administrator has withdrawn it,
+    which a set-up that runs at every start must not undo.
+    """
+    entries = list(
+        Entry.objects.filter(is_official=True, alternative=recipe.tag, version=recipe.version)
+        .newest()
+        .best_first()
+    )
     for entry in entries:
         if not actions.ends_soon(entry) and _has_file(entry):
             return entry
-    return None
+    return entries[0] if entries and entries[0].deprecated else None
 
 
 def make(recipe: Recipe, *, report: Report) -> tuple[Entry, bool]:
@@ -64,9 +70,13 @@ def make(recipe: Recipe, *, report: Report) -> tuple[Entry, bool]:
     return entry, is_new
 
 
+def images_path() -> Path:
+    return Path(settings.PORTAL_HOME) / "images"
+
+
 def images_dir() -> Path:
-    """``PORTAL_HOME/images``, made if it is not there. Others may cross it, not list it."""
-    folder = Path(settings.PORTAL_HOME) / "images"
+    """The folder of images, made if it is not there. Others may cross it, not list it."""
+    folder = images_path()
     folder.mkdir(mode=0o711, parents=True, exist_ok=True)
     return folder
 

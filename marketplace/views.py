@@ -6,13 +6,12 @@ from urllib.parse import urlencode
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
-from marketplace.models import CREATED_FORMAT, Entry, ImageFile
+from marketplace.models import CREATED_FORMAT, Entry, EntryQuerySet, ImageFile
 from marketplace.states import EntryStatus
 
 PAGE_SIZE = 24
@@ -28,7 +27,7 @@ STATUSES = [
 
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
-    listed = Entry.objects.visible_to(request.user).listed().latest()
+    listed = Entry.objects.visible_to(request.user).listed().newest()
     asked = _asked(request)
     of_status = listed.with_status(asked["status"])
     hits = of_status.search(asked["q"]).best_first()
@@ -59,7 +58,7 @@ def _asked(request: HttpRequest) -> dict[str, str]:
     }
 
 
-def _facets(entries: QuerySet[Entry]) -> dict[str, list[str]]:
+def _facets(entries: EntryQuerySet) -> dict[str, list[str]]:
     pairs = list(entries.order_by().values_list("os", "os_arch").distinct())
     systems, architectures = zip(*pairs, strict=True) if pairs else ((), ())
     return {
@@ -72,7 +71,7 @@ def _facets(entries: QuerySet[Entry]) -> dict[str, list[str]]:
 def entry(request: HttpRequest, identifier: str) -> HttpResponse:
     """What is said about one image: by the site, else by whoever said it last."""
     said = Entry.objects.visible_to(request.user).filter(identifier=identifier)
-    shown = said.launchable().first() or said.latest().best_first().first()
+    shown = said.launchable().first() or said.newest().best_first().first()
     if shown is None:
         raise Http404("No such image.")
     return _show(request, shown, said)
@@ -93,12 +92,12 @@ def _instant(text: str) -> datetime:
         raise Http404("No such time.") from None
 
 
-def _show(request: HttpRequest, shown: Entry, said: QuerySet[Entry]) -> HttpResponse:
+def _show(request: HttpRequest, shown: Entry, said: EntryQuerySet) -> HttpResponse:
     copies = ImageFile.objects.visible_to(request.user).filter(identifier=shown.identifier)
     context: dict[str, Any] = {
         "entry": shown,
         "history": said.order_by("-created_at", "-pk"),
-        "is_latest": said.latest().filter(pk=shown.pk).exists(),
+        "is_latest": said.newest().filter(pk=shown.pk).exists(),
         "can_launch": said.launchable().exists(),
         "copies": copies.order_by("cloud"),
         "crumbs": [{"label": "Marketplace", "url": reverse("marketplace:catalogue")}],

@@ -70,7 +70,7 @@ class TestLatest:
         EntryFactory(content=b"one", title="old")
         EntryFactory(content=b"one", title="new")
         EntryFactory(content=b"one", title="other", endorser_email="bob@example.org")
-        assert titles(Entry.objects.latest()) == {"new", "other"}
+        assert titles(Entry.objects.newest()) == {"new", "other"}
         assert Entry.objects.count() == 3
 
     def test_a_deprecation_hides_the_older_valid_entry(self):

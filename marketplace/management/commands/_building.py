@@ -24,7 +24,7 @@ class BuildCommand(BaseCommand):
         started = time.monotonic()
         kept = official.kept(self.recipe) if options["if_missing"] else None
         if kept:
-            self._say(f"{kept.label} is in the catalogue: {kept.identifier}")
+            self._say(_why_not(kept))
             return
         try:
             entry, is_new = official.make(self.recipe, report=self._say)
@@ -34,7 +34,7 @@ class BuildCommand(BaseCommand):
             raise CommandError(str(error)) from error
         except OSError as error:
             raise CommandError(
-                f"{official.images_dir()} could not be written: {error}. "
+                f"{official.images_path()} could not be written: {error}. "
                 "Check its owner and the free space, or set PORTAL_HOME."
             ) from error
         self._say(_summary(entry, is_new))
@@ -42,6 +42,15 @@ class BuildCommand(BaseCommand):
 
     def _say(self, line: str) -> None:
         self.stdout.write(line)
+
+
+def _why_not(kept: Entry) -> str:
+    if kept.deprecated:
+        return (
+            f"{kept.label} was withdrawn: {kept.deprecated}\n"
+            "Leave out --if-missing to build and endorse it again."
+        )
+    return f"{kept.label} is in the catalogue: {kept.identifier}"
 
 
 def _summary(entry: Entry, is_new: bool) -> str:

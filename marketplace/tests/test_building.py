@@ -1,0 +1,169 @@
+import hashlib
+import stat
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+import time_machine
+from django.core.management import CommandError
+from django.utils import timezone
+
+from cloud.images import ImageBuildError
+from core.models import Event
+from marketplace import actions, official
+from marketplace.management.commands._building import BuildCommand
+from marketplace.models import Entry
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def recipe(builder, home):
+    return official.Recipe(tag="demo-linux", version="1.0", build=builder.build, min_memory_mib=128)
+
+
+@pytest.fixture
+def make(recipe):
+    return lambda: official.make(recipe, report=lambda line: None)
+
+
+def run(recipe, **options):
+    """The command as an administrator runs it; what it printed."""
+    command = BuildCommand(stdout=StringIO(), stderr=StringIO())
+    command.recipe = recipe
+    command.handle(**{"if_missing": False} | options)
+    return command.stdout.getvalue()
+
+
+def test_a_built_image_is_in_place_and_true_to_its_entry(make, home):
+    entry, is_new = make()
+    content = (home / "images" / f"{entry.identifier}.qcow2").read_bytes()
+    assert is_new
+    assert entry.site_file.read_bytes() == content
+    assert hashlib.sha256(content).hexdigest() == entry.sha256
+    assert len(content) == entry.size_bytes
+    assert (entry.is_official, entry.owner, entry.status) == (True, None, "valid")
+    assert Event.objects.of(entry.uuid).get().detail["packages"] == [["busybox-static", "1.35"]]
+
+
+def test_the_site_is_the_endorser(make, settings):
+    settings.DEFAULT_FROM_EMAIL = "The Portal <portal@cloud.example.org>"
+    entry, _ = make()
+    assert entry.endorser_email == "portal@cloud.example.org"
+    assert entry.endorser == settings.PORTAL_SITE_NAME
+
+
+def test_it_is_valid_for_half_a_year(make):
+    entry, _ = make()
+    assert timedelta(days=180) < entry.valid_until - timezone.now() < timedelta(days=185)
+
+
+def test_others_may_read_the_file_and_cross_the_folder_not_list_it(settings, tmp_path, make):
+    settings.PORTAL_HOME = tmp_path / "fresh"
+    entry, _ = make()
+    assert stat.S_IMODE(entry.site_file.stat().st_mode) == 0o644
+    assert stat.S_IMODE(entry.site_file.parent.stat().st_mode) == 0o711
+
+
+def test_the_same_bytes_are_not_listed_twice(make):
+    first, _ = make()
+    again, is_new = make()
+    assert (again, is_new) == (first, False)
+    assert Entry.objects.count() == 1
+
+
+def test_other_bytes_are_another_entry_and_the_old_one_stays(make, builder):
+    first, _ = make()
+    builder.salt = b"newer packages"
+    second, is_new = make()
+    assert is_new
+    assert first.site_file.is_file()
+    assert set(Entry.objects.launchable()) == {first, second}
+
+
+def test_an_entry_whose_file_is_gone_is_withdrawn_by_the_next_build(make, builder):
+    first, _ = make()
+    first.site_file.unlink()
+    builder.salt = b"newer packages"
+    make()
+    first.refresh_from_db()
+    assert first.status == "deprecated"
+    assert "Replaced by Demo Linux 1.0" in first.deprecated
+
+
+def test_an_entry_that_is_about_to_end_is_endorsed_anew(make):
+    first, _ = make()
+    with time_machine.travel(timezone.now() + timedelta(days=160)):
+        second, is_new = make()
+        assert is_new
+        assert second.identifier == first.identifier
+        assert list(Entry.objects.launchable()) == [second]
+        assert Entry.objects.count() == 2
+
+
+def test_a_build_that_fails_leaves_nothing(recipe, home):
+    def fails(target, *, cache_dir, report):
+        target.write_bytes(b"half")
+        raise ImageBuildError("The mirror did not answer. Try again later.", detail="timeout")
+
+    with pytest.raises(CommandError, match="Try again later"):
+        run(official.Recipe(tag="x", version="1", build=fails, min_memory_mib=0))
+    assert [path.name for path in (home / "images").iterdir()] == [".lock"]
+    assert not Entry.objects.exists()
+
+
+def test_what_a_killed_build_left_is_swept_away(make, home):
+    left = home / "images" / ".building-killed"
+    left.mkdir()
+    (left / "disk.raw").write_bytes(b"half")
+    make()
+    assert not left.exists()
+
+
+class TestCommand:
+    def test_it_says_what_it_made_and_how_long_it_took(self, recipe):
+        said = run(recipe)
+        assert "Added to the catalogue: Demo Linux 1.0" in said
+        assert Entry.objects.get().identifier in said
+        assert "It took" in said
+
+    def test_if_missing_does_nothing_when_it_is_there(self, recipe, builder):
+        run(recipe)
+        assert "is in the catalogue" in run(recipe, if_missing=True)
+        assert builder.builds == 1
+
+    @pytest.mark.parametrize("damage", ["gone", "cut short", "old"])
+    def test_if_missing_builds_when_it_is_not_good_any_more(self, recipe, builder, damage):
+        run(recipe)
+        entry = Entry.objects.get()
+        match damage:
+            case "gone":
+                entry.site_file.unlink()
+            case "cut short":
+                entry.site_file.write_bytes(b"half")
+            case "old":
+                Entry.objects.update(valid_until=timezone.now() + timedelta(days=3))
+        run(recipe, if_missing=True)
+        assert builder.builds == 2
+        assert official.kept(recipe)
+
+    def test_if_missing_does_not_undo_a_withdrawal(self, recipe, builder):
+        run(recipe)
+        actions.deprecate(Entry.objects.get(), reason="It has a hole.")
+        assert "was withdrawn: It has a hole." in run(recipe, if_missing=True)
+        assert builder.builds == 1
+        assert "Added to the catalogue" in run(recipe)
+
+    def test_another_version_of_the_builder_is_missing(self, recipe, builder):
+        run(recipe)
+        newer = official.Recipe(
+            tag=recipe.tag, version="2.0", build=builder.build, min_memory_mib=128
+        )
+        run(newer, if_missing=True)
+        assert builder.builds == 2
+
+    def test_a_folder_that_cannot_be_written_says_what_to_do(self, recipe, settings, tmp_path):
+        settings.PORTAL_HOME = tmp_path / "file"
+        settings.PORTAL_HOME.write_text("not a folder")
+        with pytest.raises(CommandError, match="set PORTAL_HOME"):
+            run(recipe)
