@@ -22,7 +22,7 @@ const CHARTS = {
   network: { title: "Network", say: rate, series: [["net_rx_bps", "Received"], ["net_tx_bps", "Sent"]] },
 };
 
-const seconds = (at) => (typeof at === "num" ? at : Date.parse(at) / 1000);
+const seconds = (at) => (typeof at === "number" ? at : Date.parse(at) / 1000);
 const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 function options(chart, width) {

@@ -1,9 +1,9 @@
 // Ages (`<time data-ago>`) stay true while the page is open.
 const STEPS = [
-  [60, 1, "second"],
-  [3600, 60, "minute"],
-  [86400, 3600, "hour"],
-  [Infinity, 86400, "day"],
+  [60, 1, "s"],
+  [3600, 60, "min"],
+  [2 * 86400, 3600, "h"],
+  [Infinity, 86400, "days"],
 ];
 const EVERY_MS = 10_000;
 
@@ -11,8 +11,7 @@ const EVERY_MS = 10_000;
 export function age(seconds) {
   if (seconds < 5) return "just now";
   const [, unit, word] = STEPS.find(([limit]) => seconds < limit);
-  const count = Math.floor(seconds / unit);
-  return `${count} ${word}${count === 1 ? "" : "s"} ago`;
+  return `${Math.floor(seconds / unit)} ${word} ago`;
 }
 
 function tick() {
