@@ -1,4 +1,7 @@
-"""``make run``: set up what is missing, then serve the portal until Ctrl-C."""
+"""``make run``: set up what is missing, then serve the portal until Ctrl-C.
+
+``run.py --set-up-only`` leaves the serving to others, for example systemd.
+"""
 
 import os
 import sys
@@ -45,7 +48,7 @@ def prepare_home(home: Path, socket: Path) -> None:
         raise Failed(f"{socket.parent} belongs to somebody else. Set a shorter PORTAL_HOME.")
 
 
-def set_up(runner: Runner, home: Path) -> None:
+def set_up(runner: Runner) -> None:
     """Everything between a fresh clone and a portal that can start."""
     with alone():
         if packages := missing(wanted(PACKAGES)):
@@ -59,20 +62,13 @@ def set_up(runner: Runner, home: Path) -> None:
         runner.manage("migrate", "--noinput", "-v0", otherwise=advice)
     with step("Checking the demo image (built the first time)"):
         advice = "Run `.venv/bin/python manage.py build_demo_image` to see why."
-        runner.manage("build_demo_image", otherwise=advice)
+        runner.manage("build_demo_image", "--if-missing", otherwise=advice)
     with step("Checking that there is an administrator"):
-        advice = "Run `.venv/bin/python manage.py create_admin` to see why."
-        runner.manage("create_admin", otherwise=advice)
-        _show_first_login(home)
+        advice = "The administrator was not created; the line above says why."
+        runner.manage_openly("create_admin", otherwise=advice)
 
 
-def _show_first_login(home: Path) -> None:
-    login = home / "first-login.txt"
-    if login.is_file():
-        say(f"    The first administrator's sign-in is in {login}")
-
-
-def main() -> int:
+def main(*, serve: bool) -> int:
     started = time.monotonic()
     home = paths.home()
     try:
@@ -80,9 +76,10 @@ def main() -> int:
         prepare_home(home, Path(env["PORTAL_REDIS_SOCKET"]))
         portal = Portal(home, env)
         with portal.only_one():
-            portal.check_port()
-            set_up(Runner(home / "logs" / "set-up.log", env), home)
-            return portal.serve(since=started)
+            if serve:
+                portal.check_port()
+            set_up(Runner(home / "logs" / "set-up.log", env))
+            return portal.serve(since=started) if serve else 0
     except Failed as failure:
         return fail(failure)
     except KeyboardInterrupt:
@@ -91,4 +88,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(serve="--set-up-only" not in sys.argv))

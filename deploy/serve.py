@@ -26,6 +26,7 @@ class Portal:
     def __init__(self, home: Path, env: Mapping[str, str]) -> None:
         self.run = home / "run"
         self.env = {**os.environ, **env}
+        self.env.pop("PORTAL_ADMIN_PASSWORD", None)  # set-up's; no process needs to hold it
         self.host = env["PORTAL_HOST"]
         self.port = int(env["PORTAL_PORT"])
         shown = "127.0.0.1" if self.host in ("0.0.0.0", "::") else self.host  # noqa: S104

@@ -61,6 +61,11 @@ class Runner:
         """Run one of Django's commands."""
         self.run([PYTHON, "manage.py", *words], otherwise=otherwise)
 
+    def manage_openly(self, *words: str, otherwise: str) -> None:
+        """Run one of Django's commands whose output is for the user's eyes, not for a log."""
+        if subprocess.call([PYTHON, "manage.py", *words], cwd=CHECKOUT, env=self.env):
+            raise Failed(otherwise)
+
     def _show_tail(self, start: int) -> None:
         with self.log.open("rb") as log:
             log.seek(start)
