@@ -5,7 +5,7 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 
 from registration.models import User
 
@@ -29,6 +29,11 @@ def administrators_only(view: "View[P]") -> "Callable[Concatenate[HttpRequest, P
         return view(request, *args, **kwargs)
 
     return login_required(guarded)  # type: ignore[return-value]
+
+
+def answers(request: HttpRequest) -> QueryDict | None:
+    """What was filled in; None when the form is only looked at, even if nothing was."""
+    return request.POST if request.method == "POST" else None
 
 
 def address_of(request: HttpRequest) -> str:

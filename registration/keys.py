@@ -1,7 +1,6 @@
 """SSH public keys as people paste them: read, checked, and written on one line."""
 
 import base64
-import binascii
 import hashlib
 import re
 from dataclasses import dataclass
@@ -107,7 +106,7 @@ def _read_block(text: str) -> tuple[str, str, str]:
 def _algorithm_inside(data: str) -> str:
     try:
         blob = base64.b64decode(data)
-    except binascii.Error:
+    except ValueError:
         return ""
     size = int.from_bytes(blob[:4])
     return blob[4 : 4 + size].decode("ascii", "replace") if size < len(blob) else ""

@@ -20,7 +20,7 @@ LONGEST_MESSAGE = 2000
 _DN_WORDS = dict.fromkeys(("EMAILADDRESS", "EMAIL", "E"), NameOID.EMAIL_ADDRESS)
 #: Unicode's explicit direction marks: they can make one name look like another.
 _DIRECTION_MARKS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_DN_WORD = re.compile(r"(^|(?<!\\)[,+])\s*([A-Za-z]+)\s*=\s*")
+_DN_WORD = re.compile(r"(^|(?<!\\)\s*[,+])\s*([A-Za-z]+)\s*=\s*")
 
 
 def username(text: str) -> str:
@@ -83,7 +83,7 @@ def x500_dn(text: str) -> str:
     Raises: Refused: ``x500_dn_invalid``.
     """
     text = text.strip()
-    plain = _DN_WORD.sub(lambda found: f"{found[1]}{found[2].upper()}=", text)
+    plain = _DN_WORD.sub(lambda found: f"{found[1].strip()}{found[2].upper()}=", text)
     try:
         parsed = x509.Name.from_rfc4514_string(plain, _DN_WORDS)
         name = parsed.rfc4514_string({NameOID.EMAIL_ADDRESS: "emailAddress"})

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
 LONGEST_PASSWORD = 200
 
+#: Django's own looks at the names that Django's own user model has.
+_unlike_names = password_validation.UserAttributeSimilarityValidator(
+    user_attributes=("given_name", "family_name")
+)
+
 
 def must_be_administrator(by: User) -> None:
     """Raises: Refused: ``not_administrator``."""
@@ -44,6 +49,7 @@ def new_password(password: str, *, of: User) -> str:
         raise Refused("password_weak", sentence, field="new_password")
     try:
         password_validation.validate_password(password, of)
+        _unlike_names.validate(password, of)
     except ValidationError as exc:
         raise Refused("password_weak", " ".join(exc.messages), field="new_password") from None
     return password

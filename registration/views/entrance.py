@@ -10,7 +10,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from core.errors import Refused
 from core.http import UNPROCESSABLE, safe_next
 from registration import actions
-from registration.doors import address_of
+from registration.doors import address_of, answers
 from registration.forms import RegisterForm, SignInForm
 
 HOME = "/"
@@ -23,7 +23,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     there = safe_next(request, HOME)
     if request.user.is_authenticated:
         return redirect(there)
-    form = SignInForm(request.POST or None)
+    form = SignInForm(answers(request))
     if form.is_valid():
         try:
             user = actions.sign_in(**form.cleaned_data, address=address_of(request))
@@ -47,7 +47,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 def register(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("registration:profile")
-    form = RegisterForm(request.POST or None)
+    form = RegisterForm(answers(request))
     if form.is_valid():
         try:
             actions.register(form.application())

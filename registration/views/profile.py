@@ -13,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from core.errors import Refused
 from core.http import UNPROCESSABLE, safe_next
 from registration import actions
-from registration.doors import UserRequest
+from registration.doors import UserRequest, answers
 from registration.forms import KeyForm, PasswordForm, ProfileForm
 from registration.models import SshKey, User
 
@@ -24,7 +24,8 @@ from registration.models import SshKey, User
 def profile(request: UserRequest) -> HttpResponse:
     # The form works on its own copy: the bar shows what is saved, not what was refused.
     person = User.objects.get(pk=request.user.pk)
-    form = ProfileForm(request.POST) if request.method == "POST" else ProfileForm.of(person)
+    data = answers(request)
+    form = ProfileForm(data) if data is not None else ProfileForm.of(person)
     if form.is_valid():
         try:
             actions.change_profile(person, form.profile(), password=form.cleaned_data["password"])
@@ -43,7 +44,7 @@ def profile(request: UserRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def password(request: UserRequest) -> HttpResponse:
-    form = PasswordForm(request.POST or None)
+    form = PasswordForm(answers(request))
     if form.is_valid():
         try:
             actions.change_password(
@@ -67,7 +68,7 @@ def password(request: UserRequest) -> HttpResponse:
 @login_required
 @require_http_methods(["GET", "POST"])
 def keys(request: UserRequest) -> HttpResponse:
-    form = KeyForm(request.POST or None)
+    form = KeyForm(answers(request))
     there = safe_next(request, "")
     if form.is_valid():
         data = form.cleaned_data

@@ -12,13 +12,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
-from registration.doors import address_of
+from registration.doors import address_of, answers
 from registration.forms import NewPasswordForm, ResetForm
 
 
 @require_http_methods(["GET", "POST"])
 def ask(request: HttpRequest) -> HttpResponse:
-    form = ResetForm(request.POST or None)
+    form = ResetForm(answers(request))
     if form.is_valid():
         try:
             actions.request_reset(login=form.cleaned_data["login"], address=address_of(request))
@@ -41,7 +41,7 @@ def sent(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "POST"])
 def confirm(request: HttpRequest, uid: uuid.UUID, token: str) -> HttpResponse:
     """Opening the link changes nothing: mail scanners open links too."""
-    form = NewPasswordForm(request.POST or None)
+    form = NewPasswordForm(answers(request))
     try:
         user = actions.person_of_link(uid, token)
     except Refused as refused:

@@ -1,0 +1,47 @@
+import factory
+from django.conf import settings
+from django.contrib.auth.hashers import make_password
+from factory.django import DjangoModelFactory
+
+from registration.models import SshKey, User
+from registration.states import AccountState
+
+PASSWORD = "correct horse battery"
+
+_hashed: dict[str, str] = {}
+
+
+def hashed_password() -> str:
+    """PASSWORD's hash, made once for each hasher that a test may have chosen."""
+    hasher = settings.PASSWORD_HASHERS[0]
+    if hasher not in _hashed:
+        _hashed[hasher] = make_password(PASSWORD)
+    return _hashed[hasher]
+
+
+class UserFactory(DjangoModelFactory[User]):
+    class Meta:
+        model = User
+
+    username = factory.Sequence("user_{}".format)
+    email = factory.LazyAttribute(lambda user: f"{user.username}@example.org")
+    given_name = "Jane"
+    family_name = factory.LazyAttribute(lambda user: user.username.title())
+    password = factory.LazyFunction(hashed_password)
+    state = AccountState.ACTIVE
+
+    class Params:
+        admin = factory.Trait(is_staff=True)
+        applied = factory.Trait(state=AccountState.APPLIED)
+        rejected = factory.Trait(state=AccountState.REJECTED, reason="We do not know you.")
+
+
+class SshKeyFactory(DjangoModelFactory[SshKey]):
+    class Meta:
+        model = SshKey
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence("laptop {}".format)
+    public_key = factory.Sequence("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{:043d} laptop".format)
+    fingerprint = factory.Sequence("SHA256:{:043d}".format)
+    is_default = False

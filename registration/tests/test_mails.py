@@ -1,0 +1,101 @@
+import stat
+
+import pytest
+from django.core import mail
+from django.db import transaction
+
+from registration import emails, mailbox
+from registration.tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def files(settings, tmp_path):
+    """Mails go to files, as on a site without a mail server."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path / "mails"
+    return settings.EMAIL_FILE_PATH
+
+
+SENDERS = {
+    "requested": lambda user: emails.requested(user, [user]),
+    "received": emails.received,
+    "activated": emails.activated,
+    "rejected": emails.rejected,
+    "reset": lambda user: emails.reset(user, "a-token"),
+    "password_changed": emails.password_changed,
+    "email_changed": lambda user: emails.email_changed(user, "old@example.org"),
+}
+
+
+@pytest.mark.parametrize("name", SENDERS)
+def test_every_mail_says_the_same_in_text_and_html_and_escapes_in_html_only(name, posted):
+    person = UserFactory(
+        given_name="<b>O'Hara</b>", reason="a < b & c", message="x < y & z", rejected=True
+    )
+    with posted() as mails:
+        SENDERS[name](person)
+    message = mails[0]
+    html = message.alternatives[0].content
+    assert "<b>O'Hara</b>" in message.body
+    assert "<b>" not in html
+    assert "&lt;b&gt;O&#x27;Hara" in html
+    assert "&amp;" not in message.body
+    assert message.subject.startswith("StratusLab: ")
+    assert "\n\n\n" not in message.body.strip()
+
+
+def test_a_mail_leaves_after_the_commit_only(posted):
+    with posted() as mails, transaction.atomic():
+        emails.received(UserFactory())
+        transaction.set_rollback(True)
+    assert mails == []
+    assert mail.outbox == []
+
+
+def test_a_mail_server_that_is_down_fails_nobody(settings, posted, caplog):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 9  # discard: nobody listens
+    with posted():
+        emails.received(UserFactory())
+    assert [record.message for record in caplog.records] == ["mail.failed"]
+
+
+def test_a_folder_that_cannot_be_written_fails_nobody(files, posted, caplog):
+    files.write_text("a file, not a folder")
+    with posted():
+        emails.received(UserFactory())
+    assert [record.message for record in caplog.records] == ["mail.failed"]
+
+
+def test_mails_in_files_are_the_portals_alone(files, posted):
+    with posted():
+        emails.received(UserFactory())
+    assert stat.S_IMODE(files.stat().st_mode) == 0o700
+
+
+def test_mails_in_files_are_read_back_newest_first(files, posted):
+    for name in ("Ольга", "Jane"):
+        with posted():
+            emails.received(UserFactory(given_name=name, email=f"{len(name)}@example.org"))
+    newest, oldest = mailbox.newest()
+    assert (newest.to, oldest.to) == ("4@example.org", "5@example.org")
+    assert "Ольга" in oldest.text
+    assert "Ольга" in oldest.html_text
+    assert "<" not in oldest.html_text
+    assert mailbox.find(newest.key).to == newest.to
+    assert newest.key != oldest.key
+
+
+def test_several_mails_in_one_file_are_told_apart(files):
+    files.mkdir()
+    one = b"Subject: one\nTo: a@x.org\n\nfirst\n"
+    line = b"\n" + b"-" * 79 + b"\n"
+    (files / "20260101-000000-1.log").write_bytes(one + line + one.replace(b"one", b"two") + line)
+    assert [found.subject for found in mailbox.newest()] == ["two", "one"]
+
+
+def test_no_folder_is_an_empty_mailbox(files):
+    assert mailbox.newest() == []
+    assert mailbox.find("anything") is None

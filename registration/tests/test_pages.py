@@ -1,0 +1,427 @@
+import re
+import uuid
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from registration import actions, emails
+from registration.actions.passwords import MOST_FAILURES
+from registration.models import SshKey, User
+from registration.states import AccountState
+from registration.tests.factories import PASSWORD, SshKeyFactory, UserFactory
+from registration.tests.test_keys import GOOD
+
+pytestmark = pytest.mark.django_db
+
+NEW = "a quite different staple"
+FETCH = {"X-Requested-With": "fetch"}
+FORM = {
+    "username": "carla",
+    "email": "carla@lab.example",
+    "given_name": "Carla",
+    "family_name": "Bianchi",
+    "new_password": PASSWORD,
+    "again": PASSWORD,
+    "message": "I want to fit galaxies.",
+    "agreement": "on",
+}
+
+
+def test_registering_ends_on_a_page_that_says_what_comes_next(client):
+    answer = client.post("/register/", FORM | {"public_key": GOOD[0]}, follow=True)
+    assert answer.redirect_chain == [("/register/sent/", 302)]
+    assert "An administrator must validate" in answer.text
+    user = User.objects.get()
+    assert (user.state, user.message) == (AccountState.APPLIED, "I want to fit galaxies.")
+    assert user.ssh_keys.get().is_default
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"username": "c a"}, "3 to 20 characters"),
+        ({"username": "ALICE"}, "The user name ALICE is taken"),
+        ({"email": "alice@example.org"}, "There is an account with the address"),
+        ({"email": "carla"}, "exactly one @"),
+        ({"given_name": " "}, "This field is required"),
+        ({"x500_dn": "/C=FR"}, "Write the X500 DN"),
+        ({"new_password": "12345678", "again": "12345678"}, "This password is too common"),
+        ({"again": "something else"}, "The two passwords are not the same"),
+        ({"public_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "This is a private key"),
+        ({"agreement": ""}, "You must agree to the terms, conditions, and policies"),
+    ],
+)
+def test_a_refused_form_says_why_and_keeps_all_but_the_passwords(client, alice, changes, sentence):
+    answer = client.post("/register/", FORM | changes)
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert "I want to fit galaxies." in answer.text
+    assert 'value="Bianchi"' in answer.text
+    assert PASSWORD not in answer.text
+    assert User.objects.count() == 1
+
+
+def test_every_mistake_is_told_at_once_beside_its_field(client):
+    answer = client.post("/register/", {})
+    assert set(answer.context["form"].errors) == {
+        "username", "email", "given_name", "family_name", "new_password", "again", "agreement",
+    }  # fmt: skip
+
+
+def test_browsers_are_told_what_the_fields_are(client):
+    page = client.get("/register/").text
+    for word in ("username", "email", "given-name", "family-name", "new-password"):
+        assert f'autocomplete="{word}"' in page
+    assert 'href="/policies/"' in page
+    assert "data-keygen" in page
+
+
+def test_the_policies_are_for_everyone_and_have_a_version(client):
+    page = client.get("/policies/")
+    assert actions.TERMS_VERSION in page.text
+    assert "best-effort" in page.text
+
+
+def test_signing_in_leads_where_one_wanted_to_go(client, alice):
+    there = "/profile/keys/"
+    assert client.get(there).url == f"/login/?next={there}"
+    answer = client.post(
+        f"/login/?next={there}", {"login": "alice", "password": PASSWORD, "next": there}
+    )
+    assert (answer.status_code, answer.url) == (302, there)
+    assert client.get(there).status_code == 200
+
+
+def test_signing_in_does_not_lead_off_the_site(client, alice):
+    answer = client.post(
+        "/login/", {"login": "alice", "password": PASSWORD, "next": "https://evil.example/"}
+    )
+    assert answer.url == "/"
+
+
+@pytest.mark.parametrize("login", ["alice", "nobody"])
+def test_a_refused_sign_in_looks_the_same_for_every_name(client, alice, login):
+    answer = client.post("/login/", {"login": login, "password": "wrong"})
+    assert answer.status_code == 422
+    assert "The user name or the password is not right." in answer.text
+    assert f'value="{login}"' in answer.text
+    assert "wrong" not in answer.text
+
+
+@pytest.mark.parametrize(
+    ("trait", "sentence"),
+    [("applied", "is waiting for an administrator"), ("rejected", "We do not know you.")],
+)
+def test_who_is_not_let_in_is_told_where_the_request_is(client, trait, sentence):
+    UserFactory(username="carla", **{trait: True})
+    answer = client.post("/login/", {"login": "carla", "password": PASSWORD})
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert "_auth_user_id" not in client.session
+    assert client.get("/profile/").status_code == 302
+
+
+def test_guessing_ends_with_the_time_to_try_again(client, alice):
+    for _ in range(MOST_FAILURES):
+        client.post("/login/", {"login": "alice", "password": "wrong"})
+    answer = client.post("/login/", {"login": "alice", "password": PASSWORD})
+    assert re.search(r"Try again after \d\d:\d\d UTC", answer.text)
+
+
+def test_a_new_session_id_at_sign_in(client, alice):
+    client.get("/login/")
+    client.cookies["sessionid"] = "planted"
+    client.post("/login/", {"login": "alice", "password": PASSWORD})
+    assert client.session.session_key != "planted"
+
+
+def test_signing_out_is_a_post(alice, signed_in):
+    client = signed_in(alice)
+    assert client.get("/logout/").status_code == 405
+    assert client.post("/logout/").url == "/"
+    assert client.get("/profile/").status_code == 302
+
+
+def test_a_person_who_is_no_longer_let_in_loses_the_session(alice, signed_in):
+    client = signed_in(alice)
+    User.objects.filter(pk=alice.pk).update(state=AccountState.REJECTED)
+    assert client.get("/profile/").status_code == 302
+
+
+STAFF_PAGES = ["/registrations/", "/mails/"]
+
+
+@pytest.mark.parametrize("url", STAFF_PAGES)
+def test_pages_for_administrators_do_not_exist_for_others(url, client, alice, signed_in):
+    assert client.get(url).url == f"/login/?next={url}"
+    assert signed_in(alice).get(url).status_code == 404
+
+
+@pytest.mark.parametrize("name", ["person", "row", "quota"])
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_a_persons_record_does_not_exist_for_others(name, method, client, alice, signed_in):
+    url = reverse(f"registration:{name}", args=[alice.uuid])
+    assert getattr(client, method)(url).status_code == 302
+    assert getattr(signed_in(alice), method)(url).status_code == 404
+
+
+@pytest.mark.parametrize("verb", ["approve", "reject", "reconsider"])
+def test_nobody_decides_but_administrators_and_nobody_by_get(verb, client, alice, admin, signed_in):
+    person = UserFactory(applied=True)
+    url = reverse("registration:decide", args=[person.uuid, verb])
+    assert client.post(url).status_code == 302
+    assert signed_in(alice).post(url, {"reason": "No."}).status_code == 404
+    assert signed_in(admin).get(url).status_code == 405
+    person.refresh_from_db()
+    assert person.state == AccountState.APPLIED
+
+
+def test_a_decision_needs_a_csrf_token(admin):
+    person = UserFactory(applied=True)
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(admin)
+    url = reverse("registration:decide", args=[person.uuid, "approve"])
+    assert client.post(url).status_code == 403
+
+
+def test_who_waits_comes_first_the_longest_first(admin, signed_in):
+    UserFactory(username="active")
+    UserFactory(username="first", applied=True)
+    UserFactory(username="second", applied=True)
+    page = signed_in(admin).get("/registrations/").context["page"]
+    assert [user.username for user in page.object_list][:2] == ["first", "second"]
+
+
+def test_a_row_tells_what_an_administrator_needs(admin, signed_in):
+    UserFactory(username="carla", email="carla@lab.example", rejected=True)
+    UserFactory(
+        username="carla",
+        email="carla@lab.example",
+        message="Galaxies & <script>",
+        x500_dn="CN=Carla",
+        applied=True,
+    )
+    page = signed_in(admin).get("/registrations/?state=applied").text
+    assert "carla@lab.example" in page
+    assert "Galaxies &amp; &lt;script&gt;" in page
+    assert "CN=Carla" in page
+    assert "Asked before" in page
+    assert "We do not know you." in page
+
+
+@pytest.mark.parametrize("state", AccountState)
+def test_the_queue_is_filtered_and_searched(admin, signed_in, state):
+    for each in AccountState:
+        UserFactory(username=f"zoe_{each.value}", state=each)
+    client = signed_in(admin)
+    page = client.get("/registrations/", {"state": state, "q": "zoe jane"}).context["page"]
+    assert [user.username for user in page.object_list] == [f"zoe_{state.value}"]
+    empty = client.get("/registrations/", {"state": state, "q": "nobody"})
+    assert "No registrations match" in empty.text
+
+
+def test_an_empty_queue_says_so(admin, signed_in):
+    assert "Nobody is waiting" in signed_in(admin).get("/registrations/?state=applied").text
+
+
+def test_the_queue_costs_the_same_queries_for_twenty_as_for_two(
+    admin, signed_in, django_assert_max_num_queries
+):
+    client = signed_in(admin)
+    UserFactory.create_batch(2, applied=True)
+    with django_assert_max_num_queries(11) as few:
+        client.get("/registrations/")
+    for number in range(18):
+        user = UserFactory(applied=True, email=f"twin{number}@example.org")
+        actions.reject(user, by=admin, reason="No.")
+        UserFactory(applied=True, email=f"twin{number}@example.org")
+    with django_assert_max_num_queries(11) as many:
+        client.get("/registrations/")
+    assert len(few) == len(many)
+
+
+def test_the_queue_has_pages(admin, signed_in):
+    UserFactory.create_batch(30, applied=True)
+    second = signed_in(admin).get("/registrations/?page=2&state=applied")
+    assert len(second.context["page"].object_list) == 5
+
+
+def test_an_administrator_approves_in_place(admin, signed_in):
+    person = UserFactory(applied=True)
+    url = reverse("registration:decide", args=[person.uuid, "approve"])
+    answer = signed_in(admin).post(url, headers=FETCH)
+    assert answer.status_code == 200
+    assert answer.text.count("<tr") == 1
+    assert 'data-state="active"' in answer.text
+    assert "boss" in answer.text
+
+
+def test_without_script_a_decision_leads_back_to_the_queue(admin, signed_in):
+    person = UserFactory(applied=True)
+    client = signed_in(admin)
+    url = reverse("registration:decide", args=[person.uuid, "reject"])
+    answer = client.post(url, {"reason": ""}, follow=True)
+    assert answer.redirect_chain == [("/registrations/", 302)]
+    assert "Write why, in a sentence" in answer.text
+
+
+def test_a_rejection_without_a_reason_is_refused_in_place(admin, signed_in):
+    person = UserFactory(applied=True)
+    url = reverse("registration:decide", args=[person.uuid, "reject"])
+    answer = signed_in(admin).post(url, {"reason": " "}, headers=FETCH)
+    assert answer.status_code == 422
+    assert "Write why, in a sentence" in answer.text
+    long = signed_in(admin).post(url, {"reason": "long " * 200}, headers=FETCH)
+    assert "long long" in long.text
+
+
+def test_a_rejection_is_undone_in_place(admin, signed_in):
+    person = UserFactory(rejected=True)
+    url = reverse("registration:decide", args=[person.uuid, "reconsider"])
+    answer = signed_in(admin).post(url, headers=FETCH)
+    assert 'data-state="applied"' in answer.text
+
+
+def test_a_verb_that_does_not_exist_is_a_404(admin, signed_in, alice):
+    client = signed_in(admin)
+    assert client.post(f"/registrations/{alice.uuid}/promote/").status_code == 404
+    assert client.post(f"/registrations/{uuid.uuid4()}/approve/").status_code == 404
+
+
+def test_the_record_of_a_person_shows_history_and_sets_the_quota(admin, alice, signed_in):
+    client = signed_in(admin)
+    actions.add_key(owner=alice, text=GOOD[0])
+    url = reverse("registration:quota", args=[alice.uuid])
+    answer = client.post(url, {"machines": "2", "vcpus": "", "memory_mib": "1024"}, follow=True)
+    assert "quota_set" in answer.text
+    assert "SHA256:" in answer.text
+    alice.refresh_from_db()
+    assert (alice.quota_machines, alice.quota_vcpus, alice.quota_memory_mib) == (2, None, 1024)
+    refused = client.post(url, {"machines": "-1"})
+    assert refused.status_code == 422
+    too_large = client.post(url, {"machines": 10**12})
+    assert too_large.status_code == 422
+
+
+def test_a_profile_is_shown_and_changed(alice, signed_in):
+    client = signed_in(alice)
+    page = client.get("/profile/").text
+    assert 'value="Liddell"' in page
+    form = {"given_name": "Alice", "family_name": "Hargreaves", "email": alice.email}
+    wrong = client.post("/profile/", form | {"password": "wrong"})
+    assert wrong.status_code == 422
+    assert "not your current password" in wrong.text
+    assert 'value="Hargreaves"' in wrong.text
+    right = client.post("/profile/", form | {"password": PASSWORD}, follow=True)
+    assert "Your profile is saved." in right.text
+    alice.refresh_from_db()
+    assert alice.family_name == "Hargreaves"
+
+
+def test_changing_the_password_keeps_this_session_and_ends_the_others(alice, signed_in):
+    here, elsewhere = signed_in(alice), signed_in(alice)
+    form = {"password": PASSWORD, "new_password": NEW, "again": NEW}
+    refused = here.post("/profile/password/", form | {"password": "wrong"})
+    assert refused.status_code == 422
+    assert here.post("/profile/password/", form).url == "/profile/"
+    assert here.get("/profile/").status_code == 200
+    assert elsewhere.get("/profile/").status_code == 302
+
+
+def test_keys_are_added_chosen_and_removed(alice, signed_in):
+    client = signed_in(alice)
+    assert "You have no SSH key here yet" in client.get("/profile/keys/").text
+    for text in GOOD[:2]:
+        client.post("/profile/keys/", {"public_key": text, "name": text[:11]})
+    first, second = SshKey.objects.order_by("pk")
+    client.post(f"/profile/keys/{second.uuid}/default/")
+    assert SshKey.objects.get(is_default=True) == second
+    client.post(f"/profile/keys/{second.uuid}/remove/")
+    assert list(SshKey.objects.all()) == [first]
+    page = client.get("/profile/keys/").text
+    assert first.fingerprint in page
+
+
+def test_a_refused_key_is_told_beside_the_field_and_not_lost(alice, signed_in):
+    answer = signed_in(alice).post("/profile/keys/", {"public_key": "ssh-ed25519 AAAA mine"})
+    assert answer.status_code == 422
+    assert "not a whole public key" in answer.text
+    assert "ssh-ed25519 AAAA mine" in answer.text
+
+
+def test_adding_a_key_leads_back_to_where_it_was_needed(alice, signed_in):
+    form = {"public_key": GOOD[0], "next": "/vms/launch/?image=abc"}
+    assert signed_in(alice).post("/profile/keys/", form).url == "/vms/launch/?image=abc"
+
+
+@pytest.mark.parametrize("act", ["default", "remove"])
+def test_another_persons_key_does_not_exist(act, alice, admin, signed_in):
+    key = SshKeyFactory()
+    for who in (alice, admin):
+        answer = signed_in(who).post(f"/profile/keys/{key.uuid}/{act}/")
+        assert answer.status_code == 404
+    assert SshKey.objects.filter(pk=key.pk, is_default=False).exists()
+
+
+@pytest.mark.parametrize("login", ["alice", "nobody"])
+def test_a_reset_answers_the_same_for_every_name(client, alice, login):
+    answer = client.post("/reset/", {"login": login}, follow=True)
+    assert answer.redirect_chain == [("/reset/sent/", 302)]
+    assert "If there is an account" in answer.text
+
+
+@pytest.fixture
+def link(client, alice, posted) -> str:
+    with posted() as mails:
+        client.post("/reset/", {"login": "alice"})
+    return re.search(r"/reset/\S+", mails[0].body)[0]
+
+
+def test_opening_the_link_changes_nothing(client, alice, link):
+    for _ in range(2):
+        assert client.get(link).status_code == 200
+    alice.refresh_from_db()
+    assert alice.check_password(PASSWORD)
+
+
+def test_the_link_sets_a_password_and_then_no_more(client, alice, link):
+    weak = client.post(link, {"new_password": "12345678", "again": "12345678"})
+    assert weak.status_code == 422
+    assert client.post(link, {"new_password": NEW, "again": NEW}).url == "/login/"
+    assert client.post("/login/", {"login": "alice", "password": NEW}).status_code == 302
+    spent = client.get(link)
+    assert spent.status_code == 404
+    assert "no longer good" in spent.text
+
+
+def test_the_link_can_be_cancelled(client, link):
+    assert client.post(f"{link}cancel/").url == "/login/"
+    assert client.get(link).status_code == 404
+    assert client.post(f"{link}cancel/").status_code == 404
+
+
+def test_too_many_resets_are_refused(client, alice):
+    answers = [client.post("/reset/", {"login": "alice"}).status_code for _ in range(6)]
+    assert answers == [302] * 5 + [422]
+
+
+def test_mails_in_files_are_shown_to_administrators(settings, tmp_path, posted, admin, signed_in):
+    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path
+    client = signed_in(admin)
+    assert "No mail was written yet" in client.get("/mails/").text
+    with posted():
+        emails.rejected(UserFactory(rejected=True, reason="<script>alert(1)</script>"))
+    page = client.get("/mails/")
+    url = re.search(r"/mails/[0-9a-f]+/", page.text)[0]
+    mail = client.get(url).text
+    assert "&lt;script&gt;alert(1)" in mail
+    assert "<script>alert" not in mail
+    assert client.get("/mails/unknown/").status_code == 404
+    assert client.get("/mails/../../etc/passwd").status_code == 404
+
+
+def test_with_a_mail_server_there_is_no_mail_page(admin, signed_in):
+    assert signed_in(admin).get("/mails/").status_code == 404
+    assert signed_in(admin).get("/mails/anything/").status_code == 404
