@@ -79,16 +79,15 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
     def newest(self) -> Self:
         """The newest entry of each endorser about each image."""
-        newer = Entry.objects.filter(
-            identifier=OuterRef("identifier"),
-            endorser_email=OuterRef("endorser_email"),
-            created_at__gt=OuterRef("created_at"),
-        )
-        return self.exclude(Exists(newer))
+        return self.exclude(Exists(_newer()))
 
     def best_first(self) -> Self:
         """The site's own entries, then the others, each newest first."""
         return self.order_by("-is_official", "-created_at", "-pk")
+
+    def history(self) -> Self:
+        """Newest first, each with ``is_newest``: no later word of the same endorser."""
+        return self.annotate(is_newest=~Exists(_newer())).order_by("-created_at", "-pk")
 
     def launchable(self) -> Self:
         """Machine images that may be started now, one entry per endorser and image."""
@@ -101,6 +100,15 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         for word in text.replace("\0", "").casefold().split()[:MOST_WORDS]:
             rows = rows.filter(words__contains=word)
         return rows
+
+
+def _newer() -> EntryQuerySet:
+    """Later entries of the same endorser about the same image as the outer query's."""
+    return Entry.objects.filter(
+        identifier=OuterRef("identifier"),
+        endorser_email=OuterRef("endorser_email"),
+        created_at__gt=OuterRef("created_at"),
+    )
 
 
 class Entry(models.Model):
@@ -209,6 +217,11 @@ class Entry(models.Model):
     def summary(self) -> str:
         """The first sentence of the description."""
         return re.split(r"(?<=[.!?])\s", self.description.strip(), maxsplit=1)[0]
+
+    @property
+    def details(self) -> str:
+        """The description after its first sentence."""
+        return self.description.strip().removeprefix(self.summary).strip()
 
     @property
     def system(self) -> str:

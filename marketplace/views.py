@@ -96,7 +96,7 @@ def _show(request: HttpRequest, shown: Entry, said: EntryQuerySet) -> HttpRespon
     copies = ImageFile.objects.visible_to(request.user).filter(identifier=shown.identifier)
     context: dict[str, Any] = {
         "entry": shown,
-        "history": said.order_by("-created_at", "-pk"),
+        "history": said.history(),
         "is_latest": said.newest().filter(pk=shown.pk).exists(),
         "can_launch": said.launchable().exists(),
         "copies": copies.order_by("cloud"),

@@ -5,7 +5,9 @@ import time_machine
 from django.utils import timezone
 
 from cloud.errors import CloudBusy, CloudUnavailable
+from cloud.local.driver import LocalDriver
 from marketplace import actions, tasks
+from marketplace.lifecycle import IMAGE_STEPS
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from marketplace.tests.factories import ImageFileFactory
@@ -174,3 +176,14 @@ class TestSweep:
 
     def test_a_bell_for_a_row_that_is_gone_is_quiet(self):
         tasks.tick_image(123456)
+
+
+def test_the_embedded_engine_takes_a_real_image(entry, tmp_path):
+    driver = LocalDriver(home=tmp_path / "cloud", public_host="127.0.0.1")
+    image = ImageFileFactory(entry=entry)
+    for to in (ImageState.COPYING, ImageState.READY):
+        go = IMAGE_STEPS[image.state](image, driver)
+        assert go.to == to
+        image.move(go.to, **go.fields)
+    assert image.virtual_size_bytes == 1 << 20
+    assert driver.find_image(entry.identifier).ref == image.ref

@@ -159,6 +159,7 @@ class TestFile:
 
 def test_the_summary_is_the_first_sentence():
     assert EntryFactory(description="One. Two.").summary == "One."
+    assert EntryFactory(description="One. Two. Three.").details == "Two. Three."
     assert EntryFactory(description="").summary == ""
 
 

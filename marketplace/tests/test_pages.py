@@ -163,6 +163,7 @@ class TestEntry:
         page = client.get(old.permalink).content.decode()
         assert "<h1>old</h1>" in page
         assert "has endorsed this image again since" in page
+        assert "Replaced" in page
         assert new.permalink in page
 
     def test_a_strangers_newer_word_does_not_replace_the_sites_own(self, client):
