@@ -38,6 +38,13 @@ _NEVER = {
 }
 
 
+WAITS_FOR_IMAGE = "Waits for its image."
+
+
+class ImageGone(Exception):
+    """The image left the cache just now."""
+
+
 class Outcome(Enum):
     STARTED = "started"
     NOT_NOW = "not now"
@@ -63,6 +70,8 @@ def boot(machine: Machine, record: Record) -> Result:
             _prepare(machine, record)
             record = machine.save(record, prepared=True)
         result = _start(machine, record)
+    except ImageGone:
+        return Result(Outcome.NOT_NOW, WAITS_FOR_IMAGE)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -82,7 +91,7 @@ def _prepare(machine: Machine, record: Record) -> None:
     """
     cached = images.find(machine.site, record.spec.image)
     if cached is None:
-        raise OSError(errno.ENOENT, "the image went away")
+        raise ImageGone
     run = machine.run
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(mode=0o700)
@@ -147,7 +156,8 @@ def _spawn(machine: Machine, record: Record) -> Process:
         bind_address=machine.site.bind_address,
         largest_file_bytes=_largest_file_bytes(machine, record),
     )
-    return process.start(argv, cwd=machine.run, output=machine.output)
+    niceness = command.niceness(record.spec.cpu_share)
+    return process.start(argv, cwd=machine.run, output=machine.output, niceness=niceness)
 
 
 def _largest_file_bytes(machine: Machine, record: Record) -> int:

@@ -18,6 +18,8 @@ from cloud.types import DiskBus, ImageFormat
 NICE = 5
 NICE_STEP = 1.25
 LOWEST = 19
+#: When the host runs out of memory, a machine goes before the portal does.
+OOM_SCORE_ADJ = 300
 
 
 def argv(record: Record, *, accel: Accel, bind_address: str, largest_file_bytes: int) -> list[str]:
@@ -37,6 +39,7 @@ def wrappers(record: Record, accel: Accel, largest_file_bytes: int) -> list[str]
         *("env", "--ignore-signal=XFSZ"),
         *as_user(record.uid, groups=() if accel.gid is None else (accel.gid,)),
         *("nice", "-n", str(niceness(record.spec.cpu_share))),
+        *("choom", "-n", str(OOM_SCORE_ADJ), "--"),
         *("prlimit", "--core=0", "--nofile=1024", f"--fsize={largest_file_bytes}", "--"),
     ]
 

@@ -17,7 +17,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from cloud.errors import CloudUnavailable, NotFound
+from cloud.errors import CloudError, CloudUnavailable, NotFound
 from cloud.local import files, process
 from cloud.local.process import Process
 from cloud.local.site import Site, is_machine_name
@@ -25,6 +25,8 @@ from cloud.types import DiskBus, Endpoint, VmSpec
 
 TRASH = ".trash-"
 NEW = ".new-"
+LOCK = "vm-"
+NO_SUCH = "There is no such machine."
 
 
 class Stage(StrEnum):
@@ -104,7 +106,7 @@ class Machine:
         """Raises: NotFound: there is no such machine, or it was deleted."""
         record = self.find()
         if record is None:
-            raise NotFound("There is no such machine.", detail=self.token)
+            raise NotFound(NO_SUCH, detail=self.token)
         return record
 
     def find(self) -> Record | None:
@@ -136,18 +138,23 @@ class Machine:
         """Be the only one who changes this machine.
 
         Raises:
+            NotFound: the token is no machine's name.
             CloudBusy: somebody else is at it.
         """
+        if not is_machine_name(self.token):
+            raise NotFound(NO_SUCH, detail=self.token)
         self.site.make()
-        path = self.site.locks / f"vm-{self.token}"
+        path = self.site.locks / f"{LOCK}{self.token}"
         wait_s = self.site.timeout_s if wait_s is None else wait_s
         with files.locked(path, wait_s=wait_s, busy="Something else is being done to it now."):
             yield
+            if not self.folder.exists():
+                path.unlink(missing_ok=True)
 
     def make(self, record: Record) -> None:
         """Bring it into being, whole or not at all. Call it with the lock held."""
+        self.forget_half_made()
         new = self.site.machines / f"{NEW}{self.token}"
-        files.remove(new, new)
         new.mkdir(mode=0o711)
         files.write(new / "machine.json", record.to_json())
         new.rename(self.folder)
@@ -156,7 +163,12 @@ class Machine:
         """Remove every file. Call it with the lock held and no process left."""
         trash = self.site.machines / f"{TRASH}{self.token}-{time.time_ns()}"
         files.remove(self.folder, trash)
-        (self.site.locks / f"vm-{self.token}").unlink(missing_ok=True)
+        self.forget_half_made()
+
+    def forget_half_made(self) -> None:
+        """Remove what a killed ``make`` left. Call it with the lock held."""
+        new = self.site.machines / f"{NEW}{self.token}"
+        files.remove(new, new)
 
     def touch(self) -> None:
         """Tell every watcher that something about this machine has changed."""
@@ -187,7 +199,9 @@ def sweep(site: Site) -> None:
     """Remove what killed processes left half made or half removed."""
     with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(site.machines):
-            if name.startswith(TRASH) or (
-                name.startswith(NEW) and not (site.locks / f"vm-{name[len(NEW) :]}").exists()
-            ):
+            if name.startswith(TRASH):
                 files.remove(site.machines / name, site.machines / name)
+            elif name.startswith(NEW):
+                half_made = Machine(site, name.removeprefix(NEW))
+                with contextlib.suppress(CloudError), half_made.locked(wait_s=0):
+                    half_made.forget_half_made()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloud.errors import CloudBusy, CloudError
-from cloud.local import accel, command, images, lanes, process, qmp
+from cloud.local import accel, boot, command, images, lanes, process, qmp
 from cloud.local.machine import Machine, Record, Stage
 from cloud.types import VmInfo, VmPhase
 
@@ -64,7 +64,7 @@ def _describe(machine: Machine, record: Record, answers: Mapping[Path, qmp.Answe
 def _waiting(machine: Machine, record: Record) -> VmInfo:
     site = machine.site
     if not record.prepared and images.find(site, record.spec.image) is None:
-        return _vm(machine, record, VmPhase.STAGING, "Waits for its image.")
+        return _vm(machine, record, VmPhase.STAGING, boot.WAITS_FOR_IMAGE)
     return _vm(machine, record, VmPhase.QUEUED, lanes.why_waiting(site, record))
 
 

@@ -7,7 +7,7 @@ import re
 import time
 from collections.abc import Iterator
 
-from cloud.errors import CloudBusy, CloudRefused
+from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
 from cloud.local import files, lanes, machine, ports, process, qmp
 from cloud.local.machine import Machine, Record, Stage
 from cloud.local.site import Site, image_name, is_machine_name
@@ -164,7 +164,10 @@ def delete(one: Machine) -> None:
 
 def _end(one: Machine) -> None:
     """Kill its process, known or left by a killed starter."""
-    for found in process.find(one.token):
+    known = []
+    with contextlib.suppress(CloudUnavailable):
+        known = [record.process] if (record := one.find()) else []
+    for found in {*known, *process.find(one.token)}:
         if not process.kill(found, wait_s=KILL_WAIT_S):
             raise CloudBusy("Its process has not ended yet. Try again.", detail=str(found))
 

@@ -33,7 +33,7 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def start(argv: Sequence[str], *, cwd: Path, output: Path) -> Process:
+def start(argv: Sequence[str], *, cwd: Path, output: Path, niceness: int) -> Process:
     """Start ``argv`` in a session of its own, in ``cwd``, with its words in ``output``."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(output, flags, 0o600)
@@ -49,8 +49,15 @@ def start(argv: Sequence[str], *, cwd: Path, output: Path) -> Process:
         )
     finally:
         os.close(fd)
+    _be_nice_as_a_session(child.pid, niceness)
     about = _stat(child.pid)
     return Process(child.pid, about[1] if about else 0, boot_id())
+
+
+def _be_nice_as_a_session(pid: int, niceness: int) -> None:
+    """Where the kernel groups tasks by session, only the group's niceness counts: sched(7)."""
+    with contextlib.suppress(OSError):
+        Path("/proc", str(pid), "autogroup").write_text(str(niceness), encoding="ascii")
 
 
 def is_alive(process: Process) -> bool:
@@ -60,7 +67,21 @@ def is_alive(process: Process) -> bool:
     with contextlib.suppress(ChildProcessError):
         os.waitpid(process.pid, os.WNOHANG)
     about = _stat(process.pid)
-    return about is not None and about[0] not in "ZX" and about[1] == process.start_ticks
+    return about is not None and about[1] == process.start_ticks and _is_running(process.pid, about)
+
+
+def _is_running(pid: int, about: tuple[str, int]) -> bool:
+    """A zombie has ended only when its last thread has: until then its ports are open."""
+    if about[0] not in "ZX":
+        return True
+    try:
+        fd = os.pidfd_open(pid)
+    except OSError:
+        return False
+    try:
+        return not has_exited(fd, wait_s=0)
+    finally:
+        os.close(fd)
 
 
 def open_pidfd(process: Process) -> int | None:
@@ -109,7 +130,7 @@ def find(token: str) -> list[Process]:
         with contextlib.suppress(OSError):
             if mark in Path("/proc", name, "cmdline").read_bytes():
                 about = _stat(int(name))
-                if about and about[0] not in "ZX":
+                if about and _is_running(int(name), about):
                     found.append(Process(int(name), about[1], boot_id()))
     return found
 

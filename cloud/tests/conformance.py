@@ -15,6 +15,7 @@ from dataclasses import replace
 from hashlib import file_digest
 from io import BytesIO
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -29,12 +30,13 @@ from cloud.types import (
     VmSpec,
 )
 
+T = TypeVar("T")
 P = VmPhase
 IMAGE = "Kfake-image_identifier-0001"
 LOOK_AGAIN_S = 0.05
 
 
-def until(is_so: Callable[[], object], *, within_s: float = 10.0, what: str = "") -> object:
+def until(is_so: Callable[[], T], *, within_s: float = 10.0, what: str = "") -> T:
     """Look again and again until ``is_so()`` is true, and return its answer."""
     deadline = time.monotonic() + within_s
     while not (answer := is_so()):
@@ -109,9 +111,7 @@ class DriverContract:
             assert info.phase is not P.FAILED or P.FAILED in phases, info.message
             return info if info.phase in phases else None
 
-        found = until(look, within_s=self.PATIENCE_S, what=f"{phases}")
-        assert isinstance(found, VmInfo)
-        return found
+        return until(look, within_s=self.PATIENCE_S, what=f"{phases}")
 
     def power_off(self, driver: CloudDriver, ref: str) -> VmInfo:
         """Press the button until somebody listens."""
@@ -121,9 +121,7 @@ class DriverContract:
             info = driver.get_vm(ref)
             return info if info.phase is P.STOPPED else None
 
-        found = until(look, within_s=self.PATIENCE_S, what="powered off")
-        assert isinstance(found, VmInfo)
-        return found
+        return until(look, within_s=self.PATIENCE_S, what="powered off")
 
     # What it offers ------------------------------------------------------------
 

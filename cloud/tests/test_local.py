@@ -1,0 +1,587 @@
+"""The embedded engine keeps the contract with real machines, and survives real faults."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
+from cloud.images import mini
+from cloud.local import accel, process
+from cloud.local.driver import LocalDriver
+from cloud.local.machine import Machine, Stage
+from cloud.tests.conformance import IMAGE, DriverContract, a_source, new_token, quiet, until
+from cloud.types import ConsoleKind, DiskBus, ImageSource, VmInfo, VmPhase, VmSpec
+
+pytestmark = pytest.mark.qemu
+
+P = VmPhase
+CACHE = Path(os.environ.get("PORTAL_TEST_CACHE", "/tmp/portal-test-cache"))  # noqa: S108
+BOOT_S = 60.0
+
+
+@pytest.fixture(scope="session")
+def demo_image() -> Path:
+    """The demo image, built once for as many runs as the cache lives."""
+    path = CACHE / f"demo-{mini.VERSION}.qcow2"
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        mini.build(path, cache_dir=CACHE / "debs")
+    return path
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A site of its own, after which no process and no port is left."""
+    path = Path(tempfile.mkdtemp(prefix="engine-"))
+    yield path / "cloud"
+    end_all(path / "cloud")
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def end_all(home: Path) -> None:
+    driver = LocalDriver(home=home)
+    for name in os.listdir(home / "machines") if (home / "machines").exists() else ():
+        driver.delete_vm(name.removeprefix(".new-"))
+        assert not process.find(name)
+
+
+def a_driver(home: Path, **options: object) -> LocalDriver:
+    defaults: dict[str, object] = {"disk_floor_bytes": 1 << 20, "memory_reserve_mib": 256}
+    return LocalDriver(home=home, **defaults | options)
+
+
+class TestLocalDriver(DriverContract):
+    PATIENCE_S = BOOT_S
+
+    @pytest.fixture
+    def driver(self, home: Path) -> LocalDriver:
+        return a_driver(home)
+
+    @pytest.fixture
+    def twin(self, home: Path) -> LocalDriver:
+        return a_driver(home)
+
+    @pytest.fixture
+    def source(self, demo_image: Path) -> ImageSource:
+        return a_source(demo_image)
+
+
+# The rest is what only this engine promises ------------------------------------------
+
+
+@pytest.fixture
+def driver(home: Path, demo_image: Path) -> LocalDriver:
+    one = a_driver(home)
+    one.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    return one
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    path = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
+    return path
+
+
+def a_spec(**changes: object) -> VmSpec:
+    plain: dict[str, object] = {"name": "m", "vcpus": 1, "memory_mib": 128, "image": IMAGE}
+    return VmSpec(**plain | changes)
+
+
+def run(driver: LocalDriver, **changes: object) -> VmInfo:
+    ref = driver.create_vm(a_spec(**changes), token=new_token()).ref
+    return wait(driver, ref, P.RUNNING)
+
+
+def wait(driver: LocalDriver, ref: str, phase: VmPhase, *, within_s: float = BOOT_S) -> VmInfo:
+    until(lambda: driver.get_vm(ref).phase is phase, within_s=within_s, what=phase)
+    return driver.get_vm(ref)
+
+
+def wait_for_login(driver: LocalDriver, ref: str, *, times: int = 1) -> None:
+    until(
+        lambda: driver.console_log(ref, max_bytes=1 << 20).count(b"login: ") >= times,
+        within_s=BOOT_S,
+        what="a login prompt",
+    )
+
+
+def ssh(key: Path, info: VmInfo, command: str) -> str:
+    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=5"]
+    flags = [part for option in options for part in ("-o", option)]
+    port = str(info.endpoints[0].port)
+    argv = ["ssh", "-q", "-i", str(key), "-p", port, *flags, "root@127.0.0.1", command]
+
+    def attempt() -> list[str]:
+        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+        return [done.stdout] if done.returncode == 0 else []
+
+    (answer,) = until(attempt, within_s=BOOT_S, what=f"ssh {command}")
+    return answer
+
+
+def qemu_of(info: VmInfo) -> process.Process:
+    (found,) = process.find(info.ref)
+    return found
+
+
+@contextlib.contextmanager
+def listening(driver: LocalDriver) -> Iterator[Callable[[str, float], float]]:
+    """A watcher; call what it gives with a ref and an instant to know how late it heard."""
+    heard: list[tuple[float, str]] = []
+    ended = threading.Event()
+
+    def listen() -> None:
+        for ref in driver.watch(ended.is_set):
+            heard.append((time.monotonic(), ref))  # noqa: PERF401 - read meanwhile
+
+    def lateness(ref: str, since: float) -> float:
+        first = until(
+            lambda: [at for at, name in heard if name == ref and at >= since], within_s=15
+        )
+        return first[0] - since
+
+    thread = threading.Thread(target=listen)
+    thread.start()
+    try:
+        until(lambda: heard)
+        yield lateness
+    finally:
+        ended.set()
+        thread.join()
+
+
+# A life -------------------------------------------------------------------------------
+
+
+def test_a_person_signs_in_with_their_key(driver: LocalDriver, key: Path) -> None:
+    info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),), hostname="alices-vm")
+    assert "alices-vm" in ssh(key, info, "uname -a")
+
+
+def test_user_data_arrives_to_the_byte(driver: LocalDriver, key: Path) -> None:
+    data = "#!/bin/sh\necho 'größer \"than\" $HOME' > /root/note\n"
+    info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),), user_data=data)
+    read = "for i in 1 2 3 4 5 6 7 8 9; do cat /root/note && break; sleep 1; done"
+    assert 'größer "than" $HOME' in ssh(key, info, read)
+
+
+@pytest.mark.parametrize("bus", [DiskBus.VIRTIO, DiskBus.SCSI])
+def test_it_boots_from_the_disk_bus_that_was_asked_for(driver: LocalDriver, bus: DiskBus) -> None:
+    wait_for_login(driver, run(driver, disk_bus=bus, swap_mib=64).ref)
+
+
+def test_ide_is_refused_with_a_sentence(driver: LocalDriver) -> None:
+    with pytest.raises(CloudRefused, match="ide"):
+        driver.create_vm(a_spec(disk_bus=DiskBus.IDE), token=new_token())
+
+
+def test_the_guest_reaches_nothing_of_this_host(driver: LocalDriver, key: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),))
+        port = server.getsockname()[1]
+        answer = ssh(key, info, f"nc -w 2 10.0.2.2 {port} </dev/null && echo reached || echo no")
+    assert answer.strip() == "no"
+
+
+def test_a_polite_reboot_is_a_restart_of_the_guest(driver: LocalDriver) -> None:
+    info = run(driver)
+    wait_for_login(driver, info.ref)
+    driver.reboot_vm(info.ref)
+    wait_for_login(driver, info.ref, times=2)
+    assert b"reboot: Restarting system" in driver.console_log(info.ref, max_bytes=1 << 20)
+    assert driver.get_vm(info.ref).phase is P.RUNNING
+
+
+def test_asked_twice_to_reboot_it_is_reset(driver: LocalDriver) -> None:
+    info = run(driver)
+    driver.reboot_vm(info.ref)
+    with listening(driver) as lateness:
+        began = time.monotonic()
+        driver.reboot_vm(info.ref)
+        assert lateness(info.ref, began) < 1
+    wait_for_login(driver, info.ref)
+
+
+def test_a_guest_that_halts_is_seen_stopped_and_the_reason_stays(
+    driver: LocalDriver, key: Path, home: Path
+) -> None:
+    info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),))
+    ssh(key, info, "(sleep 1; poweroff) >/dev/null 2>&1 &")
+    stopped = wait(driver, info.ref, P.STOPPED)
+    assert "itself" in stopped.message
+    assert not process.find(info.ref)
+    assert a_driver(home).get_vm(info.ref).message == stopped.message
+
+
+def test_shutting_down_says_so_and_keeps_the_disk(driver: LocalDriver, key: Path) -> None:
+    info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),))
+    ssh(key, info, "echo kept > /root/kept; sync")
+    driver.stop_vm(info.ref)
+    assert driver.get_vm(info.ref).phase is P.STOPPING
+    assert "asked" in wait(driver, info.ref, P.STOPPED).message
+    driver.start_vm(info.ref)
+    assert ssh(key, wait(driver, info.ref, P.RUNNING), "cat /root/kept") == "kept\n"
+
+
+def test_the_serial_console_talks_and_nothing_else_listens(driver: LocalDriver) -> None:
+    info = run(driver)
+    wait_for_login(driver, info.ref)
+    console = driver.console(info.ref, ConsoleKind.SERIAL)
+    assert b"login: " in console.backlog
+    with socket.socket(socket.AF_UNIX) as line:
+        line.settimeout(10)
+        line.connect(str(console.unix_path))
+        line.sendall(b"\r\n")
+        assert line.recv(100)
+    with socket.socket(socket.AF_UNIX) as screen:
+        screen.settimeout(10)
+        screen.connect(str(driver.console(info.ref, ConsoleKind.SCREEN).unix_path))
+        assert screen.recv(12).startswith(b"RFB ")
+    assert listeners_of(qemu_of(info).pid) == {info.endpoints[0].port}
+
+
+def listeners_of(pid: int) -> set[int]:
+    inodes = set()
+    for fd in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            inodes.add(os.readlink(fd).removeprefix("socket:[").removesuffix("]"))
+    rows = [
+        line.split()
+        for name in ("tcp", "tcp6", "udp", "udp6")
+        for line in Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:]
+    ]
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[9] in inodes}
+
+
+def test_qemu_runs_without_rights(driver: LocalDriver) -> None:
+    status = Path(f"/proc/{qemu_of(run(driver)).pid}/status").read_text()
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Seccomp"] == "2"
+    assert fields["NoNewPrivs"] == "1"
+    assert int(fields["CapEff"], 16) == 0
+    if os.geteuid() == 0:
+        assert set(fields["Uid"].split()) & {"0"} == set()
+
+
+def test_two_machines_have_different_users(driver: LocalDriver) -> None:
+    if os.geteuid() == 0:
+        uids = {Path(f"/proc/{qemu_of(run(driver)).pid}").stat().st_uid for _ in range(2)}
+        assert len(uids) == 2
+
+
+def test_a_smaller_share_yields_more(driver: LocalDriver) -> None:
+    shares = [
+        os.getpriority(os.PRIO_PROCESS, qemu_of(run(driver, cpu_share=s)).pid) for s in (1.0, 0.2)
+    ]
+    assert shares[0] < shares[1]
+
+
+def test_a_deleted_machine_leaves_nothing(driver: LocalDriver, home: Path) -> None:
+    driver.delete_vm(run(driver).ref)
+    before = set(home.rglob("*"))
+    info = run(driver)
+    driver.delete_vm(info.ref)
+    assert not process.find(info.ref)
+    assert set(home.rglob("*")) == before
+    with socket.socket() as again:
+        again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        again.bind(("127.0.0.1", info.endpoints[0].port))
+
+
+def test_a_home_too_deep_for_socket_addresses_works(demo_image: Path, home: Path) -> None:
+    deep = home / ("d" * 100) / ("e" * 100)
+    driver = a_driver(deep)
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    info = run(driver)
+    try:
+        with socket.socket(socket.AF_UNIX) as screen:
+            screen.connect(str(driver.console(info.ref, ConsoleKind.SCREEN).unix_path))
+            assert screen.recv(12).startswith(b"RFB ")
+    finally:
+        end_all(deep)
+
+
+# The queue ----------------------------------------------------------------------------
+
+
+def test_boots_go_through_the_lanes(home: Path, demo_image: Path) -> None:
+    driver = a_driver(home, boot_lanes=1)
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    first, second, third = (driver.create_vm(a_spec(), token=new_token()) for _ in range(3))
+    assert first.phase is P.RUNNING
+    assert second.phase is P.QUEUED
+    assert "1 machines may boot" in second.message
+    assert "1 before it" in third.message
+    driver.delete_vm(first.ref)
+    assert driver.get_vm(second.ref).phase is P.RUNNING
+    assert driver.get_vm(third.ref).phase is P.QUEUED
+    wait_for_login(driver, second.ref)
+    wait(driver, third.ref, P.RUNNING)
+
+
+def test_a_full_site_says_what_it_lacks_and_goes_on_when_there_is_room(
+    home: Path, demo_image: Path
+) -> None:
+    half = a_driver(home).capacity().largest_memory_mib // 2 + 200
+    driver = a_driver(home)
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    first = run(driver, memory_mib=half)
+    second = driver.create_vm(a_spec(memory_mib=half), token=new_token())
+    assert second.phase is P.QUEUED
+    assert str(half) in driver.get_vm(second.ref).message or "memory" in second.message
+    driver.delete_vm(first.ref)
+    wait(driver, second.ref, P.RUNNING)
+
+
+def test_a_full_disk_keeps_machines_waiting(home: Path, demo_image: Path) -> None:
+    a_driver(home).import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    full = a_driver(home, disk_floor_bytes=1 << 60)
+    info = full.create_vm(a_spec(), token=new_token())
+    assert info.phase is P.QUEUED
+    assert "disk" in info.message
+    wait(a_driver(home), info.ref, P.RUNNING)
+
+
+def test_an_image_that_does_not_fit_on_the_disk_is_put_off(home: Path, demo_image: Path) -> None:
+    driver = a_driver(home, disk_floor_bytes=1 << 60)
+    with pytest.raises(CloudBusy, match="MiB"):
+        driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    assert driver.find_image(IMAGE) is None
+
+
+# Faults -------------------------------------------------------------------------------
+
+
+def test_a_killed_qemu_is_noticed_within_a_second_and_starts_again(driver: LocalDriver) -> None:
+    info = run(driver)
+    with listening(driver) as lateness:
+        died_at = time.monotonic()
+        os.kill(qemu_of(info).pid, signal.SIGKILL)
+        assert lateness(info.ref, died_at) < 1
+        assert driver.get_vm(info.ref).phase is P.UNKNOWN
+    assert driver.usage([info.ref]) == {}
+    driver.start_vm(info.ref)
+    wait(driver, info.ref, P.RUNNING)
+
+
+def test_a_guest_that_powers_off_is_noticed_by_every_watcher(driver: LocalDriver) -> None:
+    info = run(driver)
+    wait_for_login(driver, info.ref)
+    with listening(driver) as one, listening(driver) as other:
+        driver.stop_vm(info.ref)
+        pressed_at = time.monotonic() + 0.5
+        gone_at = until(
+            lambda: driver.get_vm(info.ref).phase is P.STOPPED and time.monotonic(), within_s=30
+        )
+        for lateness in (one, other):
+            assert pressed_at + lateness(info.ref, pressed_at) < gone_at + 1
+
+
+def test_a_port_taken_by_a_stranger_is_replaced(driver: LocalDriver) -> None:
+    info = run(driver)
+    os.kill(qemu_of(info).pid, signal.SIGKILL)
+    wait(driver, info.ref, P.UNKNOWN)
+    with socket.socket() as stranger:
+        stranger.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        stranger.bind(("127.0.0.1", info.endpoints[0].port))
+        stranger.listen()
+        driver.start_vm(info.ref)
+        again = wait(driver, info.ref, P.RUNNING)
+    assert again.endpoints[0].port != info.endpoints[0].port
+
+
+def test_a_damaged_image_is_thrown_out_and_asked_for_again(
+    driver: LocalDriver, home: Path, demo_image: Path
+) -> None:
+    cached = home / "images" / f"{IMAGE}.qcow2"
+    data = bytearray(cached.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    cached.chmod(0o600)
+    cached.write_bytes(data)
+    assert driver.find_image(IMAGE) is None
+    info = driver.create_vm(a_spec(), token=new_token())
+    assert info.phase is P.STAGING
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    wait_for_login(driver, wait(driver, info.ref, P.RUNNING).ref)
+
+
+def test_a_damaged_disk_fails_its_machine_and_no_other(driver: LocalDriver, home: Path) -> None:
+    info = run(driver)
+    os.kill(qemu_of(info).pid, signal.SIGKILL)
+    wait(driver, info.ref, P.UNKNOWN)
+    (home / "machines" / info.ref / "run" / "root.qcow2").write_bytes(b"rubbish" * 1000)
+    driver.start_vm(info.ref)
+    assert "damaged" in wait(driver, info.ref, P.FAILED).message
+    run(driver)
+
+
+def test_a_damaged_record_is_one_failed_machine(driver: LocalDriver, home: Path) -> None:
+    broken, sound = run(driver), run(driver)
+    (home / "machines" / broken.ref / "machine.json").write_text("{")
+    phases = {info.ref: info.phase for info in driver.list_vms()}
+    assert phases == {broken.ref: P.FAILED, sound.ref: P.RUNNING}
+    driver.delete_vm(broken.ref)
+    assert not process.find(broken.ref)
+
+
+def test_after_a_restart_of_the_host_a_machine_can_be_started_or_killed(
+    driver: LocalDriver, home: Path
+) -> None:
+    one, other = run(driver), run(driver)
+    for info in (one, other):
+        os.kill(qemu_of(info).pid, signal.SIGKILL)
+        machine = Machine(driver._site, info.ref)
+        record = machine.load()
+        impostor = process.Process(os.getpid(), record.process.start_ticks, "an earlier boot")
+        machine.save(record, process=impostor)
+    assert "restarted" in driver.get_vm(one.ref).message
+    assert driver.get_vm(one.ref).phase is P.UNKNOWN
+    driver.start_vm(one.ref)
+    wait(driver, one.ref, P.RUNNING)
+    driver.delete_vm(other.ref)
+
+
+def test_a_frozen_qemu_is_unknown_and_comes_back(home: Path, demo_image: Path) -> None:
+    driver = a_driver(home, timeout_s=1.0)
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    info, other = run(driver), run(driver)
+    os.kill(qemu_of(info).pid, signal.SIGSTOP)
+    began = time.monotonic()
+    phases = {found.ref: found.phase for found in driver.list_vms()}
+    assert time.monotonic() - began < 3
+    assert phases == {info.ref: P.UNKNOWN, other.ref: P.RUNNING}
+    with pytest.raises(CloudUnavailable):
+        driver.stop_vm(info.ref)
+    os.kill(qemu_of(info).pid, signal.SIGCONT)
+    wait(driver, info.ref, P.RUNNING)
+    os.kill(qemu_of(info).pid, signal.SIGSTOP)
+    driver.delete_vm(info.ref)
+    assert not process.find(info.ref)
+
+
+KILLED = """
+import os, sys, signal
+from pathlib import Path
+from cloud.local import {module}
+from cloud.local.driver import LocalDriver
+from cloud.types import VmSpec
+def die(*args, **kwargs):
+    if {after}: real(*args, **kwargs)
+    os.kill(os.getpid(), signal.SIGKILL)
+real = {module}.{name}
+{module}.{name} = die
+driver = LocalDriver(home=Path({home!r}), disk_floor_bytes=1 << 20, memory_reserve_mib=256)
+driver.create_vm(VmSpec(name="m", vcpus=1, memory_mib=128, image={image!r}), token={token!r})
+"""
+
+STEPS = [
+    ("files", "write"),
+    ("ports", "choose"),
+    ("lanes", "enqueue"),
+    ("images", "link"),
+    ("seed", "iso"),
+    ("inspect", "jailed"),
+    ("process", "start"),
+    ("boot", "_wait_until_up"),
+    ("boot", "boot"),
+]
+
+
+@pytest.mark.parametrize(("module", "name"), STEPS, ids=lambda part: part)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_kill_in_the_middle_of_making_a_machine_is_made_good_by_asking_again(
+    driver: LocalDriver, home: Path, module: str, name: str, after: bool
+) -> None:
+    token = new_token()
+    code = KILLED.format(
+        module=module, name=name, after=after, home=str(home), image=IMAGE, token=token
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
+    assert done.returncode == -signal.SIGKILL
+    info = driver.create_vm(a_spec(), token=token)
+    wait(driver, info.ref, P.RUNNING)
+    assert len(process.find(token)) == 1
+    assert [found.ref for found in driver.list_vms()] == [token]
+    driver.delete_vm(token)
+    assert not process.find(token)
+    assert list((home / "machines").iterdir()) == []
+
+
+@pytest.mark.parametrize(("module", "name"), STEPS, ids=lambda part: part)
+def test_a_kill_in_the_middle_of_making_a_machine_is_cleaned_by_deleting(
+    driver: LocalDriver, home: Path, module: str, name: str
+) -> None:
+    token = new_token()
+    code = KILLED.format(
+        module=module, name=name, after=True, home=str(home), image=IMAGE, token=token
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
+    driver.delete_vm(token)
+    assert not process.find(token)
+    assert list(driver.list_vms()) == []
+    assert list((home / "machines").iterdir()) == []
+
+
+def test_a_machine_outlives_the_process_that_made_it(driver: LocalDriver, home: Path) -> None:
+    token = new_token()
+    code = KILLED.format(
+        module="boot", name="boot", after=True, home=str(home), image=IMAGE, token=token
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
+    assert driver.get_vm(token).phase is P.RUNNING
+    wait_for_login(driver, token)
+
+
+def test_a_kill_in_the_middle_of_an_import_leaves_nothing(home: Path, demo_image: Path) -> None:
+    code = (
+        "import os, signal\nfrom pathlib import Path\n"
+        "from cloud.local.driver import LocalDriver\n"
+        "from cloud.tests.conformance import a_source\n"
+        f"LocalDriver(home=Path({str(home)!r})).import_image(a_source(Path({str(demo_image)!r})),"
+        f" token={IMAGE!r}, on_progress=lambda *_: os.kill(os.getpid(), signal.SIGKILL))\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
+    driver = a_driver(home)
+    assert driver.find_image(IMAGE) is None
+    driver.list_vms()
+    assert list((home / "images").iterdir()) == []
+
+
+def test_a_log_that_a_guest_floods_is_cut_and_keeps_its_end(
+    driver: LocalDriver, home: Path, key: Path
+) -> None:
+    info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),))
+    log = home / "machines" / info.ref / "run" / "console.log"
+    with listening(driver):
+        with log.open("ab") as file:
+            file.write(b"x" * (5 << 20) + b"the end of the flood")
+        until(lambda: log.stat().st_size < 1 << 20, within_s=10)
+        ssh(key, info, "echo and more > /dev/ttyS0")
+        until(lambda: b"and more" in driver.console_log(info.ref, max_bytes=1 << 20), within_s=10)
+    assert b"the end of the flood" in driver.console_log(info.ref, max_bytes=1 << 20)
+
+
+def test_kvm_that_is_slower_than_a_second_is_not_kvm() -> None:
+    if accel.kvm_works(deadline_s=1.0):
+        return
+    assert accel.choose(Path(tempfile.mkdtemp(prefix="accel-"))).name == "tcg"
+
+
+def test_a_stopped_machine_is_written_down_before_its_process_goes(driver: LocalDriver) -> None:
+    info = run(driver)
+    wait_for_login(driver, info.ref)
+    driver.stop_vm(info.ref)
+    wait(driver, info.ref, P.STOPPED)
+    assert Machine(driver._site, info.ref).load().stage is Stage.STOPPED
