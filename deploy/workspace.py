@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class Stamp:
 
 
 def virtual_environment(runner: Runner) -> None:
-    """Make .venv, or make it anew if its Python is gone.
+    """Make .venv, or make it anew if its Python is gone or the checkout was moved.
 
     Raises:
         Failed: this Python is too old, or cannot make one.
@@ -67,10 +68,13 @@ def virtual_environment(runner: Runner) -> None:
 
 
 def _works() -> bool:
+    """Whether .venv has a Python that runs, and was made here: its programs know their path."""
     try:
-        return subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL) == 0
+        start = (VENV / "bin" / "pip").read_bytes()[:1024]
+        runs = subprocess.call([PYTHON, "-c", "import pip"], stderr=subprocess.DEVNULL) == 0
     except OSError:
         return False
+    return runs and os.fsencode(VENV) in start
 
 
 def requirements(name: str, runner: Runner) -> None:
