@@ -23,24 +23,30 @@ const CHARTS = {
 };
 
 const seconds = (at) => (typeof at === "number" ? at : Date.parse(at) / 1000);
-const clock = (at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const clock = (at) => new Date(at * 1000).toLocaleTimeString("en-GB");
 
-function options(chart, width) {
+/** Marks of the time axis: seconds are said only where minutes would repeat themselves. */
+function times(_, splits) {
+  const isFine = splits.length > 1 && splits[1] - splits[0] < 60;
+  return splits.map((at) => clock(at).slice(0, isFine ? 8 : 5));
+}
+
+function options(chart, width, follow) {
   const css = getComputedStyle(document.documentElement);
   const colour = (name) => css.getPropertyValue(`--${name}`).trim();
   const axis = { stroke: colour("ink-soft"), grid: { stroke: colour("line"), width: 1 }, ticks: { stroke: colour("line"), width: 1 } };
-  const say = (_, value) => (value === null || value === undefined ? "unknown" : chart.say(value));
   return {
     width,
     height: HEIGHT_PX,
     cursor: { y: false, drag: { x: false, y: false } },
+    legend: { show: chart.series.length > 1, live: false },
+    hooks: { setCursor: [({ cursor }) => follow(cursor.idx)] },
     scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
-    axes: [axis, { ...axis, size: 68, values: (_, values) => values.map(chart.say) }],
+    axes: [{ ...axis, values: times }, { ...axis, size: 68, values: (_, values) => values.map(chart.say) }],
     series: [
-      { label: "At", value: (_, at) => (at ? clock(at) : "") },
+      {},
       ...chart.series.map(([, label], index) => ({
         label,
-        value: say,
         stroke: colour(`chart-${index + 1}`),
         fill: chart.series.length === 1 ? `${colour("chart-1")}1f` : undefined,
         width: 1.75,
@@ -64,15 +70,15 @@ function table(chart, [at, ...series]) {
   ]);
 }
 
-function note(chart, series) {
-  const known = series.flat().filter((value) => value !== null);
-  if (!known.length) return "Nothing has been measured yet.";
-  const latest = chart.series.map(([, label], index) => {
-    const value = series[index].at(-1);
-    const said = value === null || value === undefined ? "unknown" : chart.say(value);
-    return chart.series.length > 1 ? `${label}: ${said}` : said;
+/** What was measured at `index` of the times, or last of all. */
+function note(chart, [at, ...series], index = null) {
+  if (series.flat().every((value) => value === null)) return "Nothing has been measured yet.";
+  const said = chart.series.map(([, label], row) => {
+    const value = series[row].at(index ?? -1) ?? null;
+    const word = value === null ? "unknown" : chart.say(value);
+    return chart.series.length > 1 ? `${label}: ${word}` : word;
   });
-  return `Now: ${latest.join(", ")}`;
+  return `${index === null ? "Now" : clock(at[index])}: ${said.join(", ")}`;
 }
 
 class Chart {
@@ -91,9 +97,8 @@ class Chart {
 
   show(answer) {
     this.data = [answer.at.map(seconds), ...this.chart.series.map(([key]) => answer[key] ?? answer.at.map(() => null))];
-    const series = this.data.slice(1);
-    this.note.textContent = note(this.chart, series);
-    this.place.hidden = series.flat().every((value) => value === null);
+    this.note.textContent = note(this.chart, this.data);
+    this.place.hidden = this.data.slice(1).flat().every((value) => value === null);
     this.rows.replaceChildren(table(this.chart, this.data));
     if (this.plot) this.plot.setData(this.data);
     else this.draw();
@@ -102,7 +107,8 @@ class Chart {
   draw() {
     if (!this.data || this.place.hidden) return;
     this.plot?.destroy();
-    this.plot = new uPlot(options(this.chart, this.place.clientWidth), this.data, this.place);
+    const follow = (index) => (this.note.textContent = note(this.chart, this.data, index));
+    this.plot = new uPlot(options(this.chart, this.place.clientWidth, follow), this.data, this.place);
   }
 
   fail(sentence) {

@@ -2,7 +2,8 @@
 // content security policy refuses. The CSSOM is allowed: what it writes goes there.
 let isPatched = false;
 
-function adopt(element) {
+/** Stands in for a <style>: an inert element whose text is a constructed style sheet. */
+function adopted(element) {
   const sheet = new CSSStyleSheet();
   document.adoptedStyleSheets.push(sheet);
   Object.defineProperty(element, "textContent", {
@@ -10,17 +11,19 @@ function adopt(element) {
     set: (css) => sheet.replaceSync(css),
   });
   const remove = element.remove;
-  element.remove = function () {
+  element.remove = () => {
     document.adoptedStyleSheets = document.adoptedStyleSheets.filter((each) => each !== sheet);
     remove.call(element);
   };
+  return element;
 }
 
-function styleByObject(element) {
+function styledByObject(element) {
   const { setAttribute, getAttribute } = element;
   element.setAttribute = (name, value) =>
     name === "style" ? (element.style.cssText = value) : setAttribute.call(element, name, value);
   element.getAttribute = (name) => (name === "style" ? element.style.cssText : getAttribute.call(element, name));
+  return element;
 }
 
 /** From now on, <style> elements that script makes become constructed style sheets. */
@@ -29,9 +32,8 @@ export function adoptStyles() {
   isPatched = true;
   const create = document.createElement;
   document.createElement = function (tag, options) {
+    if (tag === "style") return adopted(create.call(document, "template"));
     const element = create.call(document, tag, options);
-    if (tag === "style") adopt(element);
-    if (tag === "span") styleByObject(element);
-    return element;
+    return tag === "span" ? styledByObject(element) : element;
   };
 }

@@ -12,6 +12,7 @@ function terminal() {
     cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
     fontFamily: getComputedStyle(document.documentElement).getPropertyValue("--mono"),
     fontSize: 14,
+    lineHeight: 1.15,
     screenReaderMode: true,
     scrollback: 5000,
     theme: THEME,
