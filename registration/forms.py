@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django import forms
-from django.contrib.auth.password_validation import password_validators_help_texts
 from django.core.exceptions import ValidationError
 
 from core.errors import Refused
@@ -12,6 +11,7 @@ from registration import keys, names
 from registration.actions import Application, Profile, rules
 from registration.models import User
 
+NEW_HELP = "At least 8 characters; not common, not only digits, not like your name."
 KEY_PLACEHOLDER = "ssh-ed25519 AAAA… you@laptop"
 
 
@@ -40,7 +40,7 @@ def password_field(label: str, *, is_new: bool, **kwargs: Any) -> forms.CharFiel
     autocomplete = "new-password" if is_new else "current-password"
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
     if is_new:
-        kwargs.setdefault("help_text", " ".join(password_validators_help_texts()))
+        kwargs.setdefault("help_text", NEW_HELP)
     return forms.CharField(
         label=label, strip=False, max_length=rules.LONGEST_PASSWORD, widget=widget, **kwargs
     )
@@ -104,10 +104,22 @@ def _optional(rule: Callable[[str], Any]) -> Callable[[str], str]:
     return check
 
 
+def _free_username(text: str) -> str:
+    username = names.username(text)
+    rules.must_be_free(username=username)
+    return username
+
+
+def _free_email(text: str) -> str:
+    email = names.email(text)
+    rules.must_be_free(email=email)
+    return email
+
+
 class RegisterForm(_TwicePassword):
     RULES = {
-        "username": names.username,
-        "email": names.email,
+        "username": _free_username,
+        "email": _free_email,
         "given_name": names.given_name,
         "family_name": names.family_name,
         "x500_dn": names.x500_dn,
@@ -146,6 +158,17 @@ class RegisterForm(_TwicePassword):
             "required": "You must agree to the terms, conditions, and policies to register."
         },
     )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if "new_password" in cleaned:
+            fields = ("username", "email", "given_name", "family_name")
+            person = User(**{field: cleaned.get(field, "") for field in fields})
+            try:
+                rules.new_password(cleaned["new_password"], of=person)
+            except Refused as refused:
+                self.refuse(refused)
+        return cleaned
 
     def application(self) -> Application:
         data = self.cleaned_data

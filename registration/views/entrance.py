@@ -5,7 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, safe_next
@@ -18,7 +18,7 @@ HOME = "/"
 
 @sensitive_post_parameters("password")
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
     there = safe_next(request, HOME)
     if request.user.is_authenticated:
@@ -43,7 +43,7 @@ def sign_out(request: HttpRequest) -> HttpResponse:
 
 @sensitive_post_parameters("new_password", "again")
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def register(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect("registration:profile")
@@ -58,12 +58,12 @@ def register(request: HttpRequest) -> HttpResponse:
     return _form_page(request, "registration/register.html", form)
 
 
-@require_GET
+@require_safe
 def sent(request: HttpRequest) -> HttpResponse:
     return render(request, "registration/sent.html")
 
 
-@require_GET
+@require_safe
 def policies(request: HttpRequest) -> HttpResponse:
     version = actions.TERMS_VERSION
     return render(request, "registration/policies.html", {"terms_version": version})

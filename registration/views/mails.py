@@ -4,7 +4,7 @@ from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_safe
 
 from registration import mailbox
 from registration.doors import UserRequest, administrators_only
@@ -13,7 +13,7 @@ from registration.emails import is_kept_in_files
 
 @administrators_only
 @never_cache
-@require_GET
+@require_safe
 def index(request: UserRequest) -> HttpResponse:
     if not is_kept_in_files():
         raise Http404
@@ -23,7 +23,7 @@ def index(request: UserRequest) -> HttpResponse:
 
 @administrators_only
 @never_cache
-@require_GET
+@require_safe
 def detail(request: UserRequest, key: str) -> HttpResponse:
     mail = mailbox.find(key) if is_kept_in_files() else None
     if mail is None:

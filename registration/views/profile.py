@@ -20,7 +20,7 @@ from registration.models import SshKey, User
 
 @sensitive_post_parameters("password")
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: UserRequest) -> HttpResponse:
     # The form works on its own copy: the bar shows what is saved, not what was refused.
     person = User.objects.get(pk=request.user.pk)
@@ -42,7 +42,7 @@ def profile(request: UserRequest) -> HttpResponse:
 @sensitive_post_parameters("password", "new_password", "again")
 @never_cache
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def password(request: UserRequest) -> HttpResponse:
     form = PasswordForm(answers(request))
     if form.is_valid():
@@ -66,7 +66,7 @@ def password(request: UserRequest) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def keys(request: UserRequest) -> HttpResponse:
     form = KeyForm(answers(request))
     there = safe_next(request, "")

@@ -7,7 +7,7 @@ from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_GET, require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment, show
@@ -19,10 +19,11 @@ from registration.models import User, with_history
 from registration.states import AccountState
 
 ROWS = 25
+EVENTS = 100
 
 
 @administrators_only
-@require_GET
+@require_safe
 def index(request: UserRequest) -> HttpResponse:
     template = "registration/_queue.html" if is_fragment(request) else "registration/queue.html"
     return render(request, template, _context(request))
@@ -57,7 +58,7 @@ def _row_context(request: UserRequest, key: uuid.UUID) -> dict[str, Any]:
 
 
 @administrators_only
-@require_GET
+@require_safe
 def row(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
     return render(request, "registration/_row.html", _row_context(request, uuid))
 
@@ -89,7 +90,7 @@ def _decide(request: UserRequest, person: User, verb: str) -> None:
 
 
 @administrators_only
-@require_GET
+@require_safe
 def person(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
     found = get_object_or_404(User.objects.visible_to(request.user), uuid=uuid)
     return render(request, "registration/person.html", _person_context(found, QuotaForm.of(found)))
@@ -99,11 +100,37 @@ def _person_context(found: User, form: QuotaForm) -> dict[str, Any]:
     return {
         "person": with_history([found])[0],
         "keys": found.ssh_keys.all(),
-        "history": Event.objects.of(found.uuid).select_related("by").order_by("-pk")[:100],
+        "history": _history(found),
         "form": form,
         "site_quota": User().quota,
         "crumbs": [{"label": "Registrations", "url": reverse("registration:queue")}],
     }
+
+
+#: What the history calls an event, where its own word says too little.
+_WORDS = {
+    "moved": "went to",
+    "denied": "was not let in",
+    "registered": "asked for an account",
+    "profile_changed": "changed the profile",
+    "password_changed": "changed the password",
+    "password_reset": "set a new password by a link",
+    "reset_asked": "asked for a new password, or somebody did",
+    "reset_cancelled": "cancelled a link to a new password",
+    "signed_in": "signed in",
+}
+
+
+def _history(found: User) -> list[tuple[Event, str]]:
+    events = Event.objects.of(found.uuid).select_related("by").order_by("-pk")[:EVENTS]
+    labels = dict(AccountState.choices)
+    told = []
+    for event in events:
+        words = _WORDS.get(event.verb, event.verb.replace("_", " "))
+        if event.verb == "moved":
+            words = f"{words} {labels.get(event.now, event.now)}"
+        told.append((event, words))
+    return told
 
 
 @administrators_only

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters, sensitive_variables
-from django.views.decorators.http import require_GET, require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
@@ -16,7 +16,7 @@ from registration.doors import address_of, answers
 from registration.forms import NewPasswordForm, ResetForm
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def ask(request: HttpRequest) -> HttpResponse:
     form = ResetForm(answers(request))
     if form.is_valid():
@@ -30,7 +30,7 @@ def ask(request: HttpRequest) -> HttpResponse:
     return render(request, "registration/reset.html", {"form": form}, status=status)
 
 
-@require_GET
+@require_safe
 def sent(request: HttpRequest) -> HttpResponse:
     return render(request, "registration/reset_sent.html")
 
@@ -38,7 +38,7 @@ def sent(request: HttpRequest) -> HttpResponse:
 @sensitive_variables("token")
 @sensitive_post_parameters("new_password", "again")
 @never_cache
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def confirm(request: HttpRequest, uid: uuid.UUID, token: str) -> HttpResponse:
     """Opening the link changes nothing: mail scanners open links too."""
     form = NewPasswordForm(answers(request))
