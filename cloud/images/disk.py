@@ -6,8 +6,9 @@ partition is the last one, so the guest can grow it.
 Source: syslinux 6.04 doc/syslinux.txt, mtools(1), sfdisk(8).
 """
 
+import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,7 +59,7 @@ def assemble(disk: Path, root: Path, boot: BootFiles, *, serial: int, work_dir: 
         "syslinux.cfg": boot.syslinux_config().encode(),
     }
     _boot_partition(disk, files, serial, work_dir)
-    _copy_sparse(root, disk, offset=ROOT_START)
+    copy_sparse(root, disk, offset=ROOT_START)
 
 
 def _partition(disk: Path, serial: int) -> None:
@@ -88,12 +89,28 @@ def _boot_partition(disk: Path, files: Mapping[str, bytes], serial: int, work_di
         run(["mcopy", "-m", "-i", drive, source, f"::{name}"], step=step, fix=FIX)
 
 
-def _copy_sparse(source: Path, target: Path, *, offset: int) -> None:
+def copy_sparse(source: Path, target: Path, *, offset: int) -> None:
+    """Copy what is not a hole of ``source`` into ``target``, from byte ``offset`` on."""
     with source.open("rb") as reader, target.open("r+b") as writer:
-        while chunk := reader.read(MIB):
-            if chunk.count(0) != len(chunk):
-                writer.seek(offset + reader.tell() - len(chunk))
+        for start, end in _data_of(reader.fileno(), source.stat().st_size):
+            reader.seek(start)
+            writer.seek(offset + start)
+            while chunk := reader.read(min(MIB, end - reader.tell())):
                 writer.write(chunk)
+
+
+def _data_of(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
+    """Yield start and end of each stretch of a file that is not a hole."""
+    end = 0
+    while end < size_bytes:
+        try:
+            start = os.lseek(descriptor, end, os.SEEK_DATA)
+        except OSError as error:
+            if error.errno == errno.ENXIO:  # nothing but a hole is left
+                return
+            raise
+        end = os.lseek(descriptor, start, os.SEEK_HOLE)
+        yield start, end
 
 
 def compress(disk: Path, target: Path) -> None:

@@ -34,6 +34,7 @@ LIBRARIES = "usr/lib/x86_64-linux-gnu"
 #: Package -> its files that the image has.
 CONTENT = {
     "busybox-static": ("usr/bin/busybox",),
+    "bash": ("usr/bin/bash",),
     "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/dbclient"),
     "openssh-sftp-server": ("usr/lib/openssh/sftp-server",),
     "e2fsprogs": (
@@ -57,10 +58,12 @@ CONTENT = {
     "libpcre2-8-0": (f"{LIBRARIES}/libpcre2-8.so.0*",),
     "libselinux1": (f"{LIBRARIES}/libselinux.so.1*",),
     "libsmartcols1": (f"{LIBRARIES}/libsmartcols.so.1*",),
+    "libtinfo6": (f"{LIBRARIES}/libtinfo.so.6*",),
     "libtomcrypt1": (f"{LIBRARIES}/libtomcrypt.so.1*",),
     "libtommath1": (f"{LIBRARIES}/libtommath.so.1*",),
     "libudev1": (f"{LIBRARIES}/libudev.so.1*",),
     "libuuid1": (f"{LIBRARIES}/libuuid.so.1*",),
+    "ncurses-base": ("usr/lib/terminfo/*",),
     "zlib1g": (f"{LIBRARIES}/libz.so.1*",),
 }
 
@@ -68,10 +71,13 @@ CONTENT = {
 DISK_MODULES = ("virtio_pci", "virtio_blk")
 #: Only if the root disk is not a virtio one.
 SCSI_MODULES = ("virtio_scsi", "sd_mod")
-#: Loaded before the network and the seed are looked for, in this order.
-EARLY_MODULES = ("button", "evdev", "virtio_net", "isofs", "virtio_rng")
-#: Loaded when users can already sign in.
-LATE_MODULES = ("virtio_scsi", "sd_mod", "sr_mod", "virtio_console", "virtio_balloon")
+#: Loaded when the system starts, list by list: what each is needed for is in rcS.
+BOOT_MODULES = {
+    "button": ("button", "evdev"),
+    "network": ("virtio_net",),
+    "seed": ("virtio_rng", "isofs"),
+    "late": ("virtio_scsi", "sd_mod", "sr_mod", "virtio_console", "virtio_balloon"),
+}
 #: Loaded by modprobe, when somebody wants them.
 OTHER_MODULES = (
     "loop", "vfat", "exfat", "xfs", "overlay", "nls_cp437", "nls_ascii", "nls_utf8", "qemu_fw_cfg",
@@ -188,20 +194,18 @@ class _Parts:
 
     def _add_modules(self) -> None:
         base = f"usr/lib/modules/{self.release}"
-        names = (*DISK_MODULES, *EARLY_MODULES, *LATE_MODULES, *OTHER_MODULES)
-        kept = {}
-        for name in self.order(names):
-            path, data = self.modules[name]
-            self.root.file(path, data)
-            kept[name] = (path.removeprefix(f"{base}/"), data)
+        lists = {"disk": DISK_MODULES, **BOOT_MODULES, "other": OTHER_MODULES}
+        kept: dict[str, tuple[str, bytes]] = {}
+        for list_name, wanted in lists.items():
+            new = [name for name in self.order(wanted) if name not in kept]
+            for name in new:
+                path, data = self.modules[name]
+                self.root.file(path, data)
+                kept[name] = (path.removeprefix(f"{base}/"), data)
+            paths = "".join(f"/{base}/{kept[name][0]}\n" for name in new)
+            self.root.file(f"usr/lib/boot-modules/{list_name}", paths.encode())
         self.root.file(f"{base}/modules.dep", modules.dependency_file(kept).encode())
         self.root.file(f"{base}/modules.alias", modules.alias_file(kept).encode())
-        done = set(self.order(DISK_MODULES))
-        for list_name, wanted in (("early", EARLY_MODULES), ("late", LATE_MODULES)):
-            order = [name for name in self.order(wanted) if name not in done]
-            done.update(order)
-            paths = "".join(f"/{kept_path(kept, base, name)}\n" for name in order)
-            self.root.file(f"usr/lib/boot-modules/{list_name}", paths.encode())
 
     def _add_applets(self) -> None:
         for name in ("poweroff", "reboot", "halt"):
@@ -212,10 +216,6 @@ class _Parts:
         self.root.link("usr/sbin/init", "../bin/busybox")
         self.root.link("usr/sbin/modprobe", "../bin/busybox")
         self.root.link("etc/mtab", "/proc/mounts")
-
-
-def kept_path(kept: dict[str, tuple[str, bytes]], base: str, name: str) -> str:
-    return f"{base}/{kept[name][0]}"
 
 
 def applets(busybox: bytes) -> list[str]:

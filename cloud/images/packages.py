@@ -98,7 +98,7 @@ def _fetch(offers: Iterable[_Offer], cache_dir: Path, report: Report) -> None:
         # As root apt would drop to a user who cannot write here, and say so each time.
         run(
             ["apt-get", "-o", "APT::Sandbox::User=root", "-q", "download",
-             *(_exact(offer.file_name) for offer in missing)],
+             *(exact(offer.file_name) for offer in missing)],
             step=step, fix=FIX_APT, cwd=Path(fetch_dir),
         )  # fmt: skip
         for offer in missing:
@@ -110,7 +110,7 @@ def _fetch(offers: Iterable[_Offer], cache_dir: Path, report: Report) -> None:
             fetched.replace(cache_dir / offer.file_name)
 
 
-def _exact(file_name: str) -> str:
+def exact(file_name: str) -> str:
     """Return ``name=version``, so that what is fetched is what was listed."""
     name, version, _architecture = file_name.split("_")
     return f"{name}={version.replace('%3a', ':')}"

@@ -100,7 +100,9 @@ def run_bytes(
     if done.returncode:
         printed = done.stderr.decode(errors="replace").strip()
         last = printed.splitlines()[-1] if printed else f"exit code {done.returncode}"
-        raise ImageBuildError(f"{step} failed: {last} {fix}", detail=f"{argv[0]}: {printed}")
+        raise ImageBuildError(
+            f"{step} failed: {last.rstrip('.')}. {fix}", detail=f"{argv[0]}: {printed}"
+        )
     return done.stdout
 
 

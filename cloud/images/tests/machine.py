@@ -3,7 +3,6 @@
 import io
 import json
 import re
-import signal
 import socket
 import subprocess
 import threading
@@ -62,6 +61,7 @@ class Machine:
     memory_mib: int = 128
     disk_bytes: int = 0
     root_bus: str = "virtio"
+    seed: bool = True
     process: subprocess.Popen[bytes] | None = None
     extra_disks: list[Path] = field(default_factory=list)
     port: int = 0
@@ -130,11 +130,12 @@ class Machine:
             "-device", "virtio-scsi-pci,id=scsi0", "-device", "virtio-rng-pci",
             "-blockdev", self._blockdev("root", "qcow2", home / "root.qcow2"),
             "-device", root_device,
-            "-blockdev", self._blockdev("seed", "raw", home / "seed.iso", read_only=True),
-            "-device", "virtio-blk-pci,drive=seed,id=seeddev,serial=cidata",
             "-netdev", "user,id=net0,restrict=on,hostfwd=tcp:127.0.0.1:0-:22",
             "-device", "virtio-net-pci,netdev=net0,id=nic0,mac=52:54:00:12:34:56,romfile=",
         ]  # fmt: skip
+        if self.seed:
+            argv += ["-blockdev", self._blockdev("seed", "raw", home / "seed.iso", read_only=True)]
+            argv += ["-device", "virtio-blk-pci,drive=seed,id=seeddev,serial=cidata"]
         for number, disk in enumerate(self.extra_disks):
             node = f"extra{number}"
             argv += ["-blockdev", self._blockdev(node, "raw", disk)]
@@ -241,8 +242,3 @@ class Machine:
 
     def unplug(self, name: str) -> None:
         self.qmp("device_del", {"id": f"{name}dev"})
-
-    def terminate(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
