@@ -221,6 +221,16 @@ def test_the_queue_is_filtered_and_searched(admin, signed_in, state):
     assert "No registrations match" in empty.text
 
 
+def test_a_search_for_what_no_database_can_hold_finds_nothing(admin, signed_in):
+    answer = signed_in(admin).get("/registrations/", {"q": "no\0body", "page": "-7"})
+    assert "No registrations match" in answer.text
+
+
+@pytest.mark.parametrize("url", ["/login/", "/register/", "/policies/", "/reset/"])
+def test_a_link_checker_may_ask_for_the_head(client, url):
+    assert client.head(url).status_code == 200
+
+
 def test_an_empty_queue_says_so(admin, signed_in):
     assert "Nobody is waiting" in signed_in(admin).get("/registrations/?state=applied").text
 

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_POST, require_safe
 from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment, show
 from core.models import Event
-from registration import actions
+from registration import actions, names
 from registration.doors import UserRequest, administrators_only
 from registration.forms import QuotaForm
 from registration.models import User, with_history
@@ -33,7 +33,7 @@ def _context(request: UserRequest) -> dict[str, Any]:
     everybody = User.objects.visible_to(request.user)
     counts = everybody.count_by_state()
     wanted = request.GET.get("state", "")
-    text = request.GET.get("q", "").strip()[:100]
+    text = names.one_line(request.GET.get("q", ""))[:100]
     rows = everybody.search(text).waiting_first()
     if wanted in AccountState.values:
         rows = rows.filter(state=wanted)

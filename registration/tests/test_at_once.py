@@ -1,0 +1,78 @@
+"""Two people, or two tabs, in the same moment: on a real database, with real commits."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import pytest
+from django.db import connection
+
+from core.errors import Refused
+from registration import actions
+from registration.actions.passwords import _links
+from registration.models import SshKey, User
+from registration.tests.factories import UserFactory
+from registration.tests.test_applications import carla
+from registration.tests.test_keys import GOOD
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+
+
+def at_once(*acts: Callable[[], object]) -> list[str]:
+    """What became of each: "done", or the code of its refusal."""
+    start = Barrier(len(acts))
+
+    def run(act: Callable[[], object]) -> str:
+        start.wait(5)
+        try:
+            act()
+        except Refused as refused:
+            return refused.code
+        finally:
+            connection.close()
+        return "done"
+
+    with ThreadPoolExecutor(len(acts)) as threads:
+        return sorted(threads.map(run, acts))
+
+
+def test_of_four_who_take_a_name_one_gets_it():
+    outcome = at_once(
+        *(
+            lambda number=number: actions.register(carla(email=f"carla{number}@lab.example"))
+            for number in range(4)
+        )
+    )
+    assert outcome == ["done", *["username_taken"] * 3]
+    assert User.objects.count() == 1
+
+
+def test_of_three_decisions_one_counts():
+    admin = UserFactory(admin=True)
+    person = UserFactory(applied=True)
+    copies = [User.objects.get(pk=person.pk) for _ in range(3)]
+    outcome = at_once(
+        lambda: actions.approve(copies[0], by=admin),
+        lambda: actions.reject(copies[1], by=admin, reason="No."),
+        lambda: actions.approve(copies[2], by=admin),
+    )
+    assert outcome == ["account_state", "account_state", "done"]
+
+
+def test_keys_added_in_several_tabs_have_one_default():
+    alice = UserFactory()
+    at_once(*(lambda text=text: actions.add_key(owner=alice, text=text) for text in GOOD))
+    assert SshKey.objects.filter(owner=alice).count() == len(GOOD)
+    assert SshKey.objects.filter(owner=alice, is_default=True).count() == 1
+
+
+def test_a_link_used_in_two_tabs_works_once():
+    alice = UserFactory()
+    token = _links.make_token(alice)
+    outcome = at_once(
+        *(
+            lambda new=new: actions.reset_password(alice.uuid, token, new_password=new)
+            for new in ("first quite long", "second quite long")
+        )
+    )
+    assert outcome == ["done", "link_spent"]
