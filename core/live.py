@@ -30,6 +30,10 @@ KEEPALIVE_S = 15.0
 RECHECK_S = 60.0
 #: What a slow page may have waiting before it is told to fetch everything anew.
 BACKLOG = 256
+#: How long Redis holds a question that has no answer yet, and when it counts as gone. The
+#: second is longer, or every quiet moment looks like a lost Redis.
+READ_BLOCK_MS = 5000
+READ_TIMEOUT_S = 10.0
 
 #: kind -> may this user see the row of that uuid now?
 Policy = Callable[[Any, str], bool]
@@ -86,7 +90,9 @@ class Hub:
     def __init__(self) -> None:
         self._pages: set[asyncio.Queue[Change]] = set()
         self._reader: asyncio.Task[None] | None = None
-        self._redis = redis.asyncio.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+        self._redis = redis.asyncio.Redis.from_url(
+            settings.REDIS_URL, decode_responses=True, socket_timeout=READ_TIMEOUT_S
+        )
 
     async def changes(self, since: str) -> AsyncIterator[Change | None]:
         """Every change after ``since`` (an event's id, or ""); None when it is quiet."""
@@ -143,14 +149,15 @@ class Hub:
         lost = False
         while self._pages:
             try:
-                answer = await self._redis.xread({STREAM: last}, block=5000, count=500)
+                if lost:
+                    await self._redis.ping()
+                    lost = False
+                    self._tell(Change(_now_id()))
+                answer = await self._redis.xread({STREAM: last}, block=READ_BLOCK_MS, count=500)
             except redis.RedisError:
                 lost = True
                 await asyncio.sleep(0.5)
                 continue
-            if lost:
-                lost = False
-                self._tell(Change(_now_id()))
             for _, events in answer:
                 for event in events:
                     last = event[0]

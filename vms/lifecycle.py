@@ -37,13 +37,20 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     image = marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
     if image.state != ImageState.READY and not cloud.capabilities().reserves_before_image:
         return Go(VmState.PROLOG)
-    info = cloud.find_vm(vm.token) or cloud.create_vm(vm.spec(), token=vm.token)
+    info = _find_or_create(vm, cloud)
     if info.phase is VmPhase.FAILED:
         return Go(VmState.FAILED, info.message, seen(info))
     if info.phase is VmPhase.QUEUED:
         _note(vm, info)
         return None
     return Go(VmState.PROLOG, fields=seen(info) | {"note": ""})
+
+
+def _find_or_create(vm: VM, cloud: CloudDriver) -> VmInfo:
+    if vm.cloud_ref:
+        with suppress(NotFound):
+            return cloud.get_vm(vm.cloud_ref)
+    return cloud.find_vm(vm.token) or cloud.create_vm(vm.spec(), token=vm.token)
 
 
 def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
@@ -53,7 +60,7 @@ def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
         return Go(VmState.FAILED, image.reason)
     if image.state != ImageState.READY and not vm.cloud_ref:
         return None
-    info = cloud.find_vm(vm.token) or cloud.create_vm(vm.spec(), token=vm.token)
+    info = _find_or_create(vm, cloud)
     match info.phase:
         case VmPhase.FAILED:
             return Go(VmState.FAILED, info.message, seen(info))
