@@ -1,6 +1,8 @@
 """What a build gives back, and how it fails."""
 
+import dataclasses
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,4 +70,23 @@ def digests(path: Path) -> Digests:
         sha1=sha1.hexdigest(),
         sha256=sha256.hexdigest(),
         sha512=sha512.hexdigest(),
+    )
+
+
+def measured(
+    path: Path,
+    profile: Profile,
+    *,
+    virtual_size_bytes: int,
+    packages: Iterable[tuple[str, str]],
+) -> BuiltImage:
+    """Return what was built at ``path``, with its true length and checksums."""
+    fields = {field.name: getattr(profile, field.name) for field in dataclasses.fields(profile)}
+    return BuiltImage(
+        **fields,
+        **dataclasses.asdict(digests(path)),
+        path=path,
+        format="qcow2",
+        virtual_size_bytes=virtual_size_bytes,
+        packages=tuple(packages),
     )

@@ -60,9 +60,9 @@ def _is_ordinary(line: str) -> bool:
 def _commands(tree: Tree, work_dir: Path) -> Iterator[str]:
     for number, (path, node) in enumerate(tree.items()):
         yield from _create(f"/{path}", node, work_dir / f"{number:06}")
-        yield from _stamp(f"/{path}", f"0{node.mode:o}")
-    yield from _stamp("/", "040755")
-    yield from _stamp("/lost+found", "040700")
+        yield from _stamp(f"/{path}", node)
+    yield from _stamp("/", Node(stat.S_IFDIR | 0o755))
+    yield from _stamp("/lost+found", Node(stat.S_IFDIR | 0o700))
     for field in ("mtime", "wtime", "lastcheck", "mkfs_time"):
         yield f"set_super_value {field} @{EPOCH_S}"
 
@@ -77,9 +77,9 @@ def _create(path: str, node: Node, content: Path) -> Iterator[str]:
         yield f'write "{content}" "{path}"'
 
 
-def _stamp(path: str, mode: str) -> Iterator[str]:
-    yield f'set_inode_field "{path}" mode {mode}'
-    for field in ("uid", "gid"):
-        yield f'set_inode_field "{path}" {field} 0'
+def _stamp(path: str, node: Node) -> Iterator[str]:
+    yield f'set_inode_field "{path}" mode 0{node.mode:o}'
+    for field, number in (("uid", node.uid), ("gid", node.gid)):
+        yield f'set_inode_field "{path}" {field} {number}'
     for field in ("atime", "ctime", "mtime", "crtime"):
-        yield f'set_inode_field "{path}" {field} @{EPOCH_S}'
+        yield f'set_inode_field "{path}" {field} @{node.modified_s}'

@@ -10,8 +10,8 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from cloud.images import cli, cpio, disk, ext4, modules, packages
-from cloud.images.built import BuiltImage, ImageBuildError, Profile, digests
+from cloud.images import cli, disk, ext4, modules, packages, startup
+from cloud.images.built import BuiltImage, ImageBuildError, Profile, measured
 from cloud.images.packages import Deb
 from cloud.images.tools import PROGRAMS, Report, require, silent, timed
 from cloud.images.tree import Tree
@@ -19,15 +19,9 @@ from cloud.images.tree import Tree
 VERSION = "1.0"
 
 GUEST = Path(__file__).parent / "guest" / "mini"
-LABEL = "cloudimg-root"
 ROOT_SIZE = 2000 * disk.MIB
 IDENTITY = uuid.UUID("5d1f0ea4-5f0c-4b51-9d5e-5b6c1f3a7a10")
 SERIAL = 0x53744C62
-
-COMMAND_LINE = (
-    f"root=LABEL={LABEL} console=tty0 console=ttyS0,115200 quiet loglevel=3 panic=5"
-    " mitigations=off tsc=reliable no_timer_check cryptomgr.notests"
-)
 
 LIBRARIES = "usr/lib/x86_64-linux-gnu"
 
@@ -67,10 +61,6 @@ CONTENT = {
     "zlib1g": (f"{LIBRARIES}/libz.so.1*",),
 }
 
-#: Loaded from the initial RAM disk, to reach the root disk.
-DISK_MODULES = ("virtio_pci", "virtio_blk")
-#: Only if the root disk is not a virtio one.
-SCSI_MODULES = ("virtio_scsi", "sd_mod")
 #: Loaded when the system starts, list by list: what each is needed for is in rcS.
 BOOT_MODULES = {
     "button": ("button", "evdev"),
@@ -105,7 +95,12 @@ def build(
         with timed("compressed it", report):
             disk.compress(work_dir / "disk.raw", work_dir / "image.qcow2")
         (work_dir / "image.qcow2").replace(target)
-    return _describe(target, debs, version)
+    return measured(
+        target,
+        _profile(version),
+        virtual_size_bytes=disk.ROOT_START + ROOT_SIZE,
+        packages=[(deb.name, deb.version) for deb in debs],
+    )
 
 
 class _Parts:
@@ -117,57 +112,11 @@ class _Parts:
         self.root = Tree()
         for deb in others:
             packages.unpack(deb, CONTENT[deb.name], self.root)
-        boot = Tree()
-        packages.unpack(kernel, ("boot/vmlinuz-*", "usr/lib/modules/*/kernel/*.ko"), boot)
-        self.kernel = boot[f"boot/vmlinuz-{self.release}"].data
-        self.modules = {
-            modules.module_name(path): (path, node.data)
-            for path, node in boot.items()
-            if path.endswith(".ko")
-        }
+        boot_files = Tree()
+        packages.unpack(kernel, startup.KERNEL_FILES, boot_files)
+        self.kernel = startup.Kernel(boot_files, self.release)
         self.busybox = self.root["usr/bin/busybox"].data
         self._finish_root(version)
-
-    def order(self, wanted: tuple[str, ...]) -> list[str]:
-        """Return module names in load order.
-
-        Raises:
-            ImageBuildError: the kernel has no such module.
-        """
-        if missing := [name for name in wanted if name not in self.modules]:
-            raise ImageBuildError(
-                f"Choosing kernel modules failed: {self.release} has no {', '.join(missing)}."
-                " This kernel is laid out differently; report it as a fault."
-            )
-        return modules.load_order(
-            wanted, {name: data for name, (_path, data) in self.modules.items()}
-        )
-
-    def initrd(self) -> bytes:
-        """Return the initial RAM disk: busybox, a script, and what reaches the root disk."""
-        tree = Tree()
-        tree.directories(("dev", "proc", "sys", "root"))
-        tree.character_device("dev/console", (5, 1))
-        tree.file("bin/busybox", self.busybox, mode=0o755)
-        for applet in (
-            "sh",
-            "mount",
-            "insmod",
-            "findfs",
-            "usleep",
-            "dd",
-            "blockdev",
-            "switch_root",
-        ):
-            tree.link(f"bin/{applet}", "busybox")
-        tree.file("init", (GUEST / "initramfs" / "init").read_bytes(), mode=0o755)
-        first = self.order(DISK_MODULES)
-        then = [name for name in self.order(SCSI_MODULES) if name not in first]
-        for list_name, names in (("disk", first), ("scsi", then)):
-            tree.file(f"modules/{list_name}", "".join(f"{n}.ko\n" for n in names).encode())
-            for name in names:
-                tree.file(f"modules/{name}.ko", self.modules[name][1])
-        return cpio.archive(tree)
 
     def _finish_root(self, version: str) -> None:
         self._add_guest_files(version)
@@ -183,23 +132,18 @@ class _Parts:
 
     def _add_guest_files(self, version: str) -> None:
         words = {"@VERSION@": version, "@KERNEL@": self.release}
-        for source in sorted((GUEST / "root").rglob("*")):
-            if source.is_file():
-                text = source.read_text()
-                for word, value in words.items():
-                    text = text.replace(word, value)
-                mode = 0o755 if text.startswith("#!") else 0o644
-                self.root.file(str(source.relative_to(GUEST / "root")), text.encode(), mode=mode)
+        startup.add_guest_files(self.root, GUEST.parent / "shared", words)
+        startup.add_guest_files(self.root, GUEST / "root", words)
         self.root.file("etc/shadow", (GUEST / "shadow").read_bytes(), mode=0o600)
 
     def _add_modules(self) -> None:
         base = f"usr/lib/modules/{self.release}"
-        lists = {"disk": DISK_MODULES, **BOOT_MODULES, "other": OTHER_MODULES}
+        lists = {"disk": startup.DISK_MODULES, **BOOT_MODULES, "other": OTHER_MODULES}
         kept: dict[str, tuple[str, bytes]] = {}
         for list_name, wanted in lists.items():
-            new = [name for name in self.order(wanted) if name not in kept]
+            new = [name for name in self.kernel.order(wanted) if name not in kept]
             for name in new:
-                path, data = self.modules[name]
+                path, data = self.kernel.modules[name]
                 self.root.file(path, data)
                 kept[name] = (path.removeprefix(f"{base}/"), data)
             paths = "".join(f"/{base}/{kept[name][0]}\n" for name in new)
@@ -239,9 +183,13 @@ def _write_disk(parts: _Parts, work_dir: Path) -> None:
     root = work_dir / "root.ext4"
     ext4.write(
         root, parts.root,
-        size_bytes=ROOT_SIZE, label=LABEL, identity=IDENTITY, work_dir=content_dir,
+        size_bytes=ROOT_SIZE, label=startup.ROOT_LABEL, identity=IDENTITY, work_dir=content_dir,
     )  # fmt: skip
-    boot = disk.BootFiles(kernel=parts.kernel, initrd=parts.initrd(), command_line=COMMAND_LINE)
+    boot = disk.BootFiles(
+        kernel=parts.kernel.image,
+        initrd=startup.initrd(parts.kernel, parts.busybox),
+        command_line=startup.COMMAND_LINE,
+    )
     disk.assemble(work_dir / "disk.raw", root, boot, serial=SERIAL, work_dir=work_dir)
 
 
@@ -256,25 +204,6 @@ def _profile(version: str) -> Profile:
             " and tools to format and mount disks. It starts in seconds and needs 128 MiB."
             " It reads SSH keys, a host name and start-up scripts; it has no package manager."
         ),
-    )
-
-
-def _describe(target: Path, debs: list[Deb], version: str) -> BuiltImage:
-    profile, measured = _profile(version), digests(target)
-    return BuiltImage(
-        os=profile.os,
-        os_version=profile.os_version,
-        version=profile.version,
-        title=profile.title,
-        description=profile.description,
-        path=target,
-        format="qcow2",
-        size_bytes=measured.size_bytes,
-        virtual_size_bytes=disk.ROOT_START + ROOT_SIZE,
-        sha1=measured.sha1,
-        sha256=measured.sha256,
-        sha512=measured.sha512,
-        packages=tuple((deb.name, deb.version) for deb in debs),
     )
 
 

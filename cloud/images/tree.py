@@ -1,13 +1,16 @@
 """A file tree in memory, from which initial RAM disks and file systems are written.
 
-Everything belongs to root and has the same time stamp, so no right of the builder and no
-clock leaks into an image.
+Everything belongs to root and has the same time stamp unless it is said otherwise, so no
+right of the builder and no clock leaks into an image.
 """
 
 import stat
+import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from cloud.images.tools import EPOCH_S
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +20,9 @@ class Node:
     mode: int
     data: bytes = b""
     device: tuple[int, int] = (0, 0)
+    uid: int = 0
+    gid: int = 0
+    modified_s: int = EPOCH_S
 
 
 class Tree:
@@ -48,8 +54,38 @@ class Tree:
     def character_device(self, path: str, device: tuple[int, int]) -> None:
         self._add(path, Node(stat.S_IFCHR | 0o600, device=device))
 
-    def size_bytes(self) -> int:
-        return sum(len(node.data) for node in self._nodes.values())
+    def remove(self, path: str) -> None:
+        """Forget a path and everything below it; quiet if there is none."""
+        below = f"{path}/"
+        for name in [n for n in self._nodes if n == path or n.startswith(below)]:
+            del self._nodes[name]
+
+    def add_archive(self, archive: tarfile.TarFile) -> None:
+        """Add all of a tar archive but its device nodes, with owners and time stamps.
+
+        A hard link becomes a file of its own.
+        """
+        for member in archive:
+            path = member.name.removeprefix("./").rstrip("/")
+            if path in {"", "."} or member.isdev():
+                continue
+            kind, data = stat.S_IFREG, b""
+            if member.isdir():
+                kind = stat.S_IFDIR
+            elif member.issym():
+                kind, data = stat.S_IFLNK, member.linkname.encode()
+            elif content := archive.extractfile(member):
+                data = content.read()
+            self._add(
+                path,
+                Node(
+                    kind | stat.S_IMODE(member.mode),
+                    data,
+                    uid=member.uid,
+                    gid=member.gid,
+                    modified_s=int(member.mtime),
+                ),
+            )
 
     def _add(self, path: str, node: Node) -> None:
         for parent in reversed(PurePosixPath(path).parents):
