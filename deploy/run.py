@@ -1,10 +1,12 @@
 """``make run``: set up what is missing, then serve the portal until Ctrl-C.
 
-``run.py --set-up-only`` leaves the serving to others, for example systemd.
+Where others serve, for example systemd, ``run.py --code-only`` makes what belongs to the
+checkout and ``run.py --state-only``, as the portal's user, what belongs to PORTAL_HOME.
 """
 
 import os
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -48,8 +50,8 @@ def prepare_home(home: Path, socket: Path) -> None:
         raise Failed(f"{socket.parent} belongs to somebody else. Set a shorter PORTAL_HOME.")
 
 
-def set_up(runner: Runner) -> None:
-    """Everything between a fresh clone and a portal that can start."""
+def set_up_code(runner: Runner) -> None:
+    """Everything that belongs to the checkout, whatever the site."""
     with alone():
         if packages := missing(wanted(PACKAGES)):
             install(packages, runner)
@@ -57,6 +59,10 @@ def set_up(runner: Runner) -> None:
         requirements("requirements.txt", runner)
         front_end(runner)
         static_files(runner)
+
+
+def set_up_state(runner: Runner) -> None:
+    """Everything that belongs to PORTAL_HOME and the database."""
     with step("Bringing the database up to date"):
         advice = "Check DATABASE_URL and that the database accepts connections."
         runner.manage("migrate", "--noinput", "-v0", otherwise=advice)
@@ -68,18 +74,29 @@ def set_up(runner: Runner) -> None:
         runner.manage_openly("create_admin", otherwise=advice)
 
 
-def main(*, serve: bool) -> int:
+def code_only() -> int:
+    set_up_code(Runner(Path(tempfile.mkdtemp(prefix="portal-set-up-")) / "set-up.log"))
+    return 0
+
+
+def run(*, serve: bool) -> int:
     started = time.monotonic()
     home = paths.home()
+    env = environment(home)
+    prepare_home(home, Path(env["PORTAL_REDIS_SOCKET"]))
+    portal = Portal(home, env)
+    with portal.only_one():
+        runner = Runner(home / "logs" / "set-up.log", env)
+        if serve:
+            portal.check_port()
+            set_up_code(runner)
+        set_up_state(runner)
+        return portal.serve(since=started) if serve else 0
+
+
+def main(words: list[str]) -> int:
     try:
-        env = environment(home)
-        prepare_home(home, Path(env["PORTAL_REDIS_SOCKET"]))
-        portal = Portal(home, env)
-        with portal.only_one():
-            if serve:
-                portal.check_port()
-            set_up(Runner(home / "logs" / "set-up.log", env))
-            return portal.serve(since=started) if serve else 0
+        return code_only() if "--code-only" in words else run(serve="--state-only" not in words)
     except Failed as failure:
         return fail(failure)
     except KeyboardInterrupt:
@@ -88,4 +105,4 @@ def main(*, serve: bool) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(serve="--set-up-only" not in sys.argv))
+    sys.exit(main(sys.argv[1:]))

@@ -39,7 +39,7 @@ class Runner:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.write_bytes(b"")
 
-    def run(self, argv: Sequence[str | Path], *, otherwise: str) -> None:
+    def run(self, argv: Sequence[str | Path], *, otherwise: str, **env: str) -> None:
         """Run a program to its end.
 
         Raises:
@@ -50,16 +50,18 @@ class Runner:
             log.write(f"\n$ {' '.join(map(str, argv))}\n".encode())
             start = log.tell()
             try:
-                code = subprocess.call(argv, cwd=CHECKOUT, env=self.env, stdout=log, stderr=log)
+                code = subprocess.call(
+                    argv, cwd=CHECKOUT, env={**self.env, **env}, stdout=log, stderr=log
+                )
             except OSError as exc:
                 raise Failed(f"{argv[0]} could not be started: {exc}. {otherwise}") from exc
         if code:
             self._show_tail(start)
             raise Failed(f"{argv[0]} ended with {code}. {otherwise}\n    The whole log: {self.log}")
 
-    def manage(self, *words: str, otherwise: str) -> None:
+    def manage(self, *words: str, otherwise: str, **env: str) -> None:
         """Run one of Django's commands."""
-        self.run([PYTHON, "manage.py", *words], otherwise=otherwise)
+        self.run([PYTHON, "manage.py", *words], otherwise=otherwise, **env)
 
     def manage_openly(self, *words: str, otherwise: str) -> None:
         """Run one of Django's commands whose output is for the user's eyes, not for a log."""
