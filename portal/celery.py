@@ -19,7 +19,9 @@ app.conf.update(
     accept_content=["json"],
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
-    broker_transport_options={"socket_connect_timeout": 2},
+    # A bell is rung from a page: it fails at once, and the sweep makes it good. Without
+    # max_retries a broken connection is waited for, 4 s and more (kombu Connection).
+    broker_transport_options={"socket_connect_timeout": 2, "max_retries": 0},
     task_publish_retry=False,
     worker_prefetch_multiplier=4,
     worker_hijack_root_logger=False,
