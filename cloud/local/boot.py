@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass
 from enum import Enum
 
+from cloud.errors import CloudRefused
 from cloud.local import accel, command, files, images, inspect, ports, process, qmp, seed
 from cloud.local.machine import Machine, Record, Stage, records
 from cloud.local.process import Process
@@ -62,16 +63,20 @@ def boot(machine: Machine, record: Record) -> Result:
 
     Whatever was half done by a killed process is done again, or taken over.
     """
-    if left := process.find(record.token):
+    if left := process.find(record.token, life=machine.life):
         machine.save(record, stage=Stage.STARTED, process=left[0], reason="")
         return Result(Outcome.STARTED)
     try:
         if not record.prepared:
             _prepare(machine, record)
             record = machine.save(record, prepared=True)
+        elif not _has_sound_base(machine):
+            raise CloudRefused("The image under its disk is damaged, so it cannot start.")
         result = _start(machine, record)
     except ImageGone:
         return Result(Outcome.NOT_NOW, WAITS_FOR_IMAGE)
+    except BlockingIOError:
+        result = Result(Outcome.NOT_NOW, "Its last process has not ended yet.")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -97,6 +102,7 @@ def _prepare(machine: Machine, record: Record) -> None:
     run.mkdir(mode=0o700)
     base = f"base.{cached.format}"
     images.link(machine.site, cached, run / base)
+    files.write(machine.base_record, cached.to_json(), durable=False)
     files.write(run / "seed.iso", seed.iso(record.spec, token=record.token), mode=0o400)
     if record.spec.swap_mib:
         _make_swap(machine, record.spec.swap_mib)
@@ -105,6 +111,15 @@ def _prepare(machine: Machine, record: Record) -> None:
             if path.exists():
                 os.chown(path, record.uid, record.uid)
     _make_overlay(machine, record, base, cached.format)
+
+
+def _has_sound_base(machine: Machine) -> bool:
+    """Whether the machine's link to its image still leads to the verified bytes."""
+    try:
+        cached = images.Cached.from_json(machine.base_record.read_bytes())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return images.is_sound(machine.run / f"base.{cached.format}", cached)
 
 
 def _make_swap(machine: Machine, size_mib: int) -> None:
@@ -157,13 +172,14 @@ def _spawn(machine: Machine, record: Record) -> Process:
         largest_file_bytes=_largest_file_bytes(machine, record),
     )
     niceness = command.niceness(record.spec.cpu_share)
-    return process.start(argv, cwd=machine.run, output=machine.output, niceness=niceness)
+    return process.start(
+        argv, cwd=machine.run, output=machine.output, life=machine.life, niceness=niceness
+    )
 
 
 def _largest_file_bytes(machine: Machine, record: Record) -> int:
     """No file of this machine may outgrow its largest disk, and its metadata."""
-    cached = images.find(machine.site, record.spec.image)
-    root = cached.virtual_size_bytes if cached else inspect.LARGEST_BYTES
+    root = images.Cached.from_json(machine.base_record.read_bytes()).virtual_size_bytes
     return max(root + root // 64, record.spec.swap_mib << 20) + GIB
 
 

@@ -15,15 +15,19 @@ from cloud.errors import CloudBusy
 RETRY_MS = 10
 
 
-def write(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace ``path`` by ``data`` at once: a reader sees the old bytes or the new ones."""
+def write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
+    """Replace ``path`` by ``data`` at once: a reader sees the old bytes or the new ones.
+
+    What is not ``durable`` can be lost with the host's power: for what can be found again.
+    """
     partial = path.with_name(f".{path.name}.{os.getpid()}.{time.monotonic_ns()}")
     try:
         fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with open(fd, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         partial.replace(path)
     except OSError:
         partial.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -33,6 +33,15 @@ class Cached:
     mtime_ns: int
     inode: int
 
+    def to_json(self) -> bytes:
+        return json.dumps(asdict(self)).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Cached":
+        """Raises: ValueError, KeyError or TypeError when it is not a record."""
+        raw = json.loads(text)
+        return cls(**raw | {"format": ImageFormat(raw["format"])})
+
     def info(self) -> ImageInfo:
         return ImageInfo(
             ref=self.token,
@@ -50,17 +59,27 @@ def find(site: Site, token: str) -> Cached | None:
     """The image, sound on disk. A damaged one is thrown out, to be imported again."""
     record = site.images / f"{image_name(token)}.json"
     try:
-        raw = json.loads(record.read_bytes())
-        cached = Cached(**raw | {"format": ImageFormat(raw["format"])})
+        cached = Cached.from_json(record.read_bytes())
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         record.unlink(missing_ok=True)
         return None
-    if is_sound(path_of(site, cached), cached):
-        return cached
+    path = path_of(site, cached)
+    if is_sound(path, cached):
+        return _remembered(record, cached, path)
     delete(site, token)
     return None
+
+
+def _remembered(record: Path, cached: Cached, path: Path) -> Cached:
+    """The same after a move to another disk, so that the bytes are not read at each look."""
+    about = path.stat()
+    if (about.st_mtime_ns, about.st_ino) == (cached.mtime_ns, cached.inode):
+        return cached
+    now = replace(cached, mtime_ns=about.st_mtime_ns, inode=about.st_ino)
+    files.write(record, now.to_json())
+    return now
 
 
 def is_sound(path: Path, cached: Cached) -> bool:
@@ -69,8 +88,8 @@ def is_sound(path: Path, cached: Cached) -> bool:
         about = path.stat()
     except FileNotFoundError:
         return False
-    same = (about.st_size, about.st_mtime_ns) == (cached.size_bytes, cached.mtime_ns)
-    if same:
+    seen = (about.st_size, about.st_mtime_ns, about.st_ino)
+    if seen == (cached.size_bytes, cached.mtime_ns, cached.inode):
         return True
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest() == cached.sha256
@@ -123,7 +142,7 @@ def _add(
         inode=about.st_ino,
     )
     partial.rename(path_of(site, cached))
-    files.write(site.images / f"{name}.json", json.dumps(asdict(cached)).encode())
+    files.write(site.images / f"{name}.json", cached.to_json())
     return cached
 
 
@@ -208,5 +227,4 @@ def link(site: Site, cached: Cached, to: Path) -> None:
     try:
         os.link(path_of(site, cached), to)
     except OSError:
-        shutil.copyfile(path_of(site, cached), to)
-        to.chmod(0o444)
+        shutil.copy2(path_of(site, cached), to)

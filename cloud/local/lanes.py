@@ -9,6 +9,7 @@ ready, or for ``LONGEST_S``. Nobody owns the queue: whoever looks at the site, m
 """
 
 import contextlib
+import logging
 import os
 import select
 import socket
@@ -18,8 +19,11 @@ from pathlib import Path
 from cloud.errors import CloudBusy, CloudError
 from cloud.local import boot, files, images
 from cloud.local.boot import Outcome
+from cloud.local.edge import translated
 from cloud.local.machine import Machine, Record, Stage, records
-from cloud.local.site import OVERHEAD_MIB, Site, memory_mib
+from cloud.local.site import OVERHEAD_MIB, Site, host_memory_mib, memory_mib
+
+logger = logging.getLogger(__name__)
 
 LONGEST_S = 30.0
 BANNER_WAIT_MS = 200
@@ -32,12 +36,12 @@ def enqueue(site: Site, record: Record) -> None:
     """Give a machine its place, the same one however often it is asked."""
     place = _place(site, record)
     if not place.exists():
-        files.write(place, b"")
+        files.write(place, b"", durable=False)
 
 
 def leave(site: Site, token: str) -> None:
     """Take a machine out of queue and lanes."""
-    (site.lanes / token).unlink(missing_ok=True)
+    _leave_lane(site, token)
     for name in files.names(site.queue):
         if name.endswith(f"-{token}"):
             (site.queue / name).unlink(missing_ok=True)
@@ -71,7 +75,7 @@ def promote(site: Site) -> list[str]:
 
 def _promote(site: Site) -> list[str]:
     left: list[str] = []
-    free = site.boot_lanes - _lanes_held(site)
+    free = _free_lanes(site)
     for name in files.names(site.queue):
         if free <= 0:
             break
@@ -101,15 +105,15 @@ def _try_to_start(machine: Machine, place: Path) -> Outcome | None:
     if place.stat().st_size and time.time() - place.stat().st_mtime < TRY_AGAIN_S:
         return Outcome.NOT_NOW
     if lack := lack_of_room(site, record):
-        files.write(place, lack.encode())
+        files.write(place, lack.encode(), durable=False)
         return Outcome.NOT_NOW
     log_begins = _size(machine.run / "console.log")
-    files.write(site.lanes / machine.token, str(log_begins).encode())
+    files.write(site.lanes / machine.token, str(log_begins).encode(), durable=False)
     result = _boot(machine, record)
     if result.outcome is not Outcome.STARTED:
-        (site.lanes / machine.token).unlink(missing_ok=True)
+        _leave_lane(site, machine.token)
     if result.outcome is Outcome.NOT_NOW:
-        files.write(place, result.sentence.encode())
+        files.write(place, result.sentence.encode(), durable=False)
     else:
         place.unlink(missing_ok=True)
     return result.outcome
@@ -120,8 +124,8 @@ def _boot(machine: Machine, record: Record) -> boot.Result:
     try:
         return boot.boot(machine, record)
     except (CloudError, OSError) as error:
-        sentence = str(error) if isinstance(error, CloudError) else "Its disks cannot be made."
-        boot.logger.warning("boot.failed", extra={"subject": machine.token}, exc_info=error)
+        sentence = str(error) if isinstance(error, CloudError) else str(translated(error))
+        logger.warning("boot.failed", extra={"subject": machine.token}, exc_info=error)
         machine.save(machine.load(), stage=Stage.FAILED, reason=sentence)
         return boot.Result(Outcome.FAILED, sentence)
 
@@ -143,7 +147,7 @@ def lack_of_room(site: Site, record: Record) -> str:
 def free_memory_mib(site: Site) -> int:
     """What machines may still take, now."""
     given = sum(other.spec.memory_mib + OVERHEAD_MIB for other in records(site) if other.is_alive)
-    unpromised = memory_mib("MemTotal") - site.memory_reserve_mib - given
+    unpromised = host_memory_mib() - site.memory_reserve_mib - given
     return max(0, min(unpromised, memory_mib("MemAvailable")))
 
 
@@ -151,26 +155,32 @@ def _place(site: Site, record: Record) -> Path:
     return site.queue / f"{int(record.queued_at * 1e6):020d}-{record.token}"
 
 
-def _lanes_held(site: Site) -> int:
-    """Free the lanes of guests that are ready, gone or late; count the others."""
+def _free_lanes(site: Site) -> int:
+    """How many machines may start now; asks the guests only when no lane is free."""
     waiting: dict[str, Record] = {}
     for token in files.names(site.lanes):
-        lane = site.lanes / token
         record = None
         with contextlib.suppress(CloudError):
             record = Machine(site, token).find()
-        if record and record.is_alive and not _is_up(site, lane, token):
+        if record and record.is_alive:
             waiting[token] = record
         else:
-            lane.unlink(missing_ok=True)
-    for token in _greeting(site, waiting):
-        (site.lanes / token).unlink(missing_ok=True)
-        del waiting[token]
-    return len(waiting)
+            _leave_lane(site, token)
+    if len(waiting) >= site.boot_lanes:
+        late = [token for token in waiting if _is_up(site, token)]
+        for token in {*late, *_greeting(site, waiting)}:
+            _leave_lane(site, token)
+            del waiting[token]
+    return site.boot_lanes - len(waiting)
 
 
-def _is_up(site: Site, lane: Path, token: str) -> bool:
+def _leave_lane(site: Site, token: str) -> None:
+    (site.lanes / token).unlink(missing_ok=True)
+
+
+def _is_up(site: Site, token: str) -> bool:
     """Late, or printed a login prompt since this boot began."""
+    lane = site.lanes / token
     if time.time() - lane.stat().st_mtime > LONGEST_S:
         return True
     log = Machine(site, token).run / "console.log"

@@ -3,6 +3,8 @@
 ::
 
     machines/<token>/machine.json   ours, the only truth about the machine
+                     base.json      which image its disk is built on
+                     life           locked by its QEMU while that lives
                      qemu.out       what QEMU said, since its last start
                      run/           its QEMU's own: disks, sockets, console log
 """
@@ -102,6 +104,16 @@ class Machine:
     def output(self) -> Path:
         return self.folder / "qemu.out"
 
+    @property
+    def life(self) -> Path:
+        """A file that the machine's QEMU keeps locked for as long as it lives."""
+        return self.folder / "life"
+
+    @property
+    def base_record(self) -> Path:
+        """What is known of the image under its root disk."""
+        return self.folder / "base.json"
+
     def load(self) -> Record:
         """Raises: NotFound: there is no such machine, or it was deleted."""
         record = self.find()
@@ -173,13 +185,6 @@ class Machine:
     def touch(self) -> None:
         """Tell every watcher that something about this machine has changed."""
         os.utime(self.folder / "machine.json")
-
-    def changed_ns(self) -> int:
-        """When its record was last written or touched; 0 when it is gone."""
-        try:
-            return os.stat(self.folder / "machine.json").st_mtime_ns
-        except OSError:
-            return 0
 
 
 def every(site: Site) -> Iterator[Machine]:

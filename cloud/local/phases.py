@@ -19,7 +19,7 @@ HALTED = "The machine powered itself off."
 ASKED = "The machine was shut down as asked."
 
 _TROUBLE = {
-    "io-error": "It is paused: the site's disk is full or failing.",
+    "io-error": "It is paused, because the site's disk is full. It goes on when there is room.",
     "guest-panicked": "Its operating system has crashed.",
     "internal-error": "Its emulator has stopped with an internal error.",
     "paused": "It is paused.",
@@ -72,6 +72,8 @@ def _living(machine: Machine, record: Record, status: str) -> VmInfo:
     if status == "shutdown":
         record = _put_away(machine, record)
         return _vm(machine, record, VmPhase.STOPPED, record.reason)
+    if status == "io-error" and machine.site.free_disk_bytes():
+        _go_on(machine)
     if status in _TROUBLE:
         return _vm(machine, record, VmPhase.UNKNOWN, _TROUBLE[status])
     if status in ("prelaunch", "inmigrate"):
@@ -79,6 +81,12 @@ def _living(machine: Machine, record: Record, status: str) -> VmInfo:
     if time.time() - record.stop_asked_at < STOPPING_S:
         return _vm(machine, record, VmPhase.STOPPING, "Its power button was pressed.")
     return _vm(machine, record, VmPhase.RUNNING, "")
+
+
+def _go_on(machine: Machine) -> None:
+    """QEMU pauses a guest whose disk cannot grow (ENOSPC only); there is room again."""
+    with contextlib.suppress(qmp.NoAnswer):
+        qmp.ask(machine.run, "cont", timeout_s=machine.site.timeout_s)
 
 
 def _put_away(machine: Machine, record: Record) -> Record:

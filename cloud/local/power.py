@@ -14,6 +14,7 @@ from cloud.local.site import Site, image_name, is_machine_name
 from cloud.types import DiskBus, VmSpec
 
 KILL_WAIT_S = 4.0
+STILL_THERE = "Its process has not ended yet. Try again."
 #: Asked again within so long, a reboot is a reset.
 POLITE_S = 60.0
 DISK_BUSES = (DiskBus.VIRTIO, DiskBus.SCSI)
@@ -167,9 +168,11 @@ def _end(one: Machine) -> None:
     known = []
     with contextlib.suppress(CloudUnavailable):
         known = [record.process] if (record := one.find()) else []
-    for found in {*known, *process.find(one.token)}:
+    for found in {*known, *process.find(one.token, life=one.life)}:
         if not process.kill(found, wait_s=KILL_WAIT_S):
-            raise CloudBusy("Its process has not ended yet. Try again.", detail=str(found))
+            raise CloudBusy(STILL_THERE, detail=str(found))
+    if not process.has_let_go(one.life, wait_s=KILL_WAIT_S):
+        raise CloudBusy(STILL_THERE, detail=str(one.life))
 
 
 @contextlib.contextmanager

@@ -1,15 +1,19 @@
 """QEMU processes: started so that they outlive us, and never mistaken for another."""
 
 import contextlib
+import fcntl
+import functools
 import os
 import select
 import signal
 import subprocess
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-_POLL_READ = select.POLLIN
+POLL_MS = 5
+FIND_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +32,25 @@ class _Detached(subprocess.Popen[bytes]):
         """Say nothing: ``is_alive`` reaps it if it dies before us."""
 
 
+@functools.cache
 def boot_id() -> str:
-    """A name of this boot of the host."""
+    """A name of this boot of the host, which no process sees change."""
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def start(argv: Sequence[str], *, cwd: Path, output: Path, niceness: int) -> Process:
-    """Start ``argv`` in a session of its own, in ``cwd``, with its words in ``output``."""
+def start(argv: Sequence[str], *, cwd: Path, output: Path, life: Path, niceness: int) -> Process:
+    """Start ``argv`` in a session of its own, in ``cwd``, with its words in ``output``.
+
+    It inherits a lock on ``life`` and so holds it until it has ended.
+
+    Raises:
+        BlockingIOError: an earlier one holds it still.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
     fd = os.open(output, flags, 0o600)
+    held = os.open(life, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         child = _Detached(
             argv,
             cwd=cwd,
@@ -46,9 +59,11 @@ def start(argv: Sequence[str], *, cwd: Path, output: Path, niceness: int) -> Pro
             stderr=fd,
             start_new_session=True,
             umask=0o077,
+            pass_fds=(held,),
         )
     finally:
         os.close(fd)
+        os.close(held)
     _be_nice_as_a_session(child.pid, niceness)
     about = _stat(child.pid)
     return Process(child.pid, about[1] if about else 0, boot_id())
@@ -99,7 +114,7 @@ def open_pidfd(process: Process) -> int | None:
 def has_exited(fd: int, *, wait_s: float) -> bool:
     """Whether the process of a pidfd has exited, waiting for it up to ``wait_s``."""
     poll = select.poll()
-    poll.register(fd, _POLL_READ)
+    poll.register(fd, select.POLLIN)
     return bool(poll.poll(wait_s * 1000))
 
 
@@ -117,11 +132,46 @@ def kill(process: Process, *, wait_s: float) -> bool:
     return gone or not is_alive(process)
 
 
-def find(token: str) -> list[Process]:
+def find(token: str, *, life: Path) -> list[Process]:
     """The QEMU processes of machine ``token``, by their command lines.
 
-    For what a killed starter left behind: it had no time to write the pid down.
+    For what a killed starter left behind: it had no time to write the pid down. A process
+    that is just becoming QEMU has no command line for a moment, but holds ``life``.
     """
+    deadline = time.monotonic() + FIND_S
+    while True:
+        found = _find(token)
+        if found or not is_held(life) or time.monotonic() > deadline:
+            return found
+        select.poll().poll(POLL_MS)
+
+
+def is_held(life: Path) -> bool:
+    """Whether a process that was started with this lock still lives."""
+    try:
+        fd = os.open(life, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(fd)
+    return False
+
+
+def has_let_go(life: Path, *, wait_s: float) -> bool:
+    """Whether nobody holds ``life``, waiting for it up to ``wait_s``."""
+    deadline = time.monotonic() + wait_s
+    while is_held(life):
+        if time.monotonic() > deadline:
+            return False
+        select.poll().poll(POLL_MS)
+    return True
+
+
+def _find(token: str) -> list[Process]:
     mark = f"\0-uuid\0{token}\0".encode()
     found = []
     for name in os.listdir("/proc"):

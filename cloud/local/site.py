@@ -11,6 +11,10 @@ from cloud.errors import CloudRefused
 #: What a QEMU process takes beside its guest's memory (measured: engine.md, section 8).
 OVERHEAD_MIB = 96
 
+_CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -56,13 +60,26 @@ class Site:
             folder.mkdir(mode=0o711, exist_ok=True)
 
     def largest_memory_mib(self) -> int:
-        return max(0, memory_mib("MemTotal") - self.memory_reserve_mib - OVERHEAD_MIB)
+        return max(0, host_memory_mib() - self.memory_reserve_mib - OVERHEAD_MIB)
 
     def free_disk_bytes(self) -> int:
         """Bytes that machines and images may still take."""
         place = self.home if self.home.exists() else Path("/")
         about = os.statvfs(place)
         return max(0, about.f_bavail * about.f_frsize - self.disk_floor_bytes)
+
+
+def host_memory_mib() -> int:
+    """The host's memory, or what its container may use of it."""
+    total = memory_mib("MemTotal")
+    for limit in _CGROUP_LIMITS:
+        try:
+            value = limit.read_text(encoding="ascii").strip()
+        except OSError:
+            continue
+        if value.isdecimal():
+            total = min(total, int(value) >> 20)
+    return total
 
 
 def memory_mib(field: str) -> int:

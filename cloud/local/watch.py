@@ -57,6 +57,18 @@ def _allow_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _marks(site: Site) -> dict[str, int]:
+    """When each machine's record was last written or touched, in ns; plain and quick."""
+    folder = os.fspath(site.machines)
+    marks = {}
+    for name in files.names(site.machines):
+        try:
+            marks[name] = os.stat(f"{folder}/{name}/machine.json").st_mtime_ns
+        except OSError:
+            marks[name] = 0
+    return marks
+
+
 class _Watched:
     """One machine under watch: its process, and the line to its QEMU if we have it."""
 
@@ -72,7 +84,7 @@ class _Watcher:
         self._loop = loop
         self._listens = contextlib.ExitStack()
         self._is_listener = False
-        self._seen = {name: self._mark(name) for name in files.names(site.machines)}
+        self._seen = _marks(site)
         self._watched: dict[str, _Watched] = {}
         self._changed: set[str] = set()
         self._wake = asyncio.Event()
@@ -98,16 +110,13 @@ class _Watcher:
         await asyncio.gather(*lines, return_exceptions=True)
         self._listens.close()
 
-    def _mark(self, token: str) -> int:
-        return Machine(self._site, token).changed_ns()
-
     def _note(self, token: str) -> None:
         self._changed.add(token)
         self._wake.set()
 
     def _look_around(self) -> None:
         """Compare the records' marks with those of the last look."""
-        now = {name: self._mark(name) for name in files.names(self._site.machines)}
+        now = _marks(self._site)
         for token in self._seen.keys() | now.keys():
             if now.get(token) != self._seen.get(token):
                 self._note(token)

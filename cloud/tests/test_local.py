@@ -53,7 +53,7 @@ def end_all(home: Path) -> None:
     driver = LocalDriver(home=home)
     for name in os.listdir(home / "machines") if (home / "machines").exists() else ():
         driver.delete_vm(name.removeprefix(".new-"))
-        assert not process.find(name)
+        assert not process._find(name)
 
 
 def a_driver(home: Path, **options: object) -> LocalDriver:
@@ -132,7 +132,7 @@ def ssh(key: Path, info: VmInfo, command: str) -> str:
 
 
 def qemu_of(info: VmInfo) -> process.Process:
-    (found,) = process.find(info.ref)
+    (found,) = process._find(info.ref)
     return found
 
 
@@ -221,7 +221,7 @@ def test_a_guest_that_halts_is_seen_stopped_and_the_reason_stays(
     ssh(key, info, "(sleep 1; poweroff) >/dev/null 2>&1 &")
     stopped = wait(driver, info.ref, P.STOPPED)
     assert "itself" in stopped.message
-    assert not process.find(info.ref)
+    assert not process._find(info.ref)
     assert a_driver(home).get_vm(info.ref).message == stopped.message
 
 
@@ -293,7 +293,7 @@ def test_a_deleted_machine_leaves_nothing(driver: LocalDriver, home: Path) -> No
     before = set(home.rglob("*"))
     info = run(driver)
     driver.delete_vm(info.ref)
-    assert not process.find(info.ref)
+    assert not process._find(info.ref)
     assert set(home.rglob("*")) == before
     with socket.socket() as again:
         again.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -427,13 +427,77 @@ def test_a_damaged_disk_fails_its_machine_and_no_other(driver: LocalDriver, home
     run(driver)
 
 
+def test_a_damaged_image_under_a_disk_fails_its_machine(driver: LocalDriver, home: Path) -> None:
+    info = run(driver)
+    os.kill(qemu_of(info).pid, signal.SIGKILL)
+    wait(driver, info.ref, P.UNKNOWN)
+    base = home / "machines" / info.ref / "run" / "base.qcow2"
+    base.chmod(0o600)
+    with base.open("r+b") as file:
+        file.seek(1 << 20)
+        file.write(b"rubbish")
+    driver.start_vm(info.ref)
+    assert "damaged" in wait(driver, info.ref, P.FAILED).message
+    assert driver.find_image(IMAGE) is None
+
+
+@pytest.fixture
+def small_disk(home: Path) -> Iterator[Path]:
+    """A site on a disk of 64 MiB of its own."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a small disk")
+    home.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs", str(home)]
+    subprocess.run(mount, check=True)
+    yield home
+    end_all(home)
+    subprocess.run(["umount", str(home)], check=True)
+
+
+def fill(folder: Path, *, leave_bytes: int) -> Path:
+    about = os.statvfs(folder)
+    filler = folder / "filler"
+    filler.write_bytes(b"\0" * (about.f_bavail * about.f_frsize - leave_bytes))
+    return filler
+
+
+def test_a_disk_that_is_really_full_harms_nobody(small_disk: Path, demo_image: Path) -> None:
+    driver = a_driver(small_disk, disk_floor_bytes=0)
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    filler = fill(small_disk, leave_bytes=0)
+    with pytest.raises(CloudBusy, match="full"):
+        driver.create_vm(a_spec(), token=new_token())
+    filler.unlink()
+    filler = fill(small_disk, leave_bytes=40 << 10)
+    info = driver.create_vm(a_spec(), token=new_token())
+    assert info.phase is P.QUEUED
+    assert "full" in driver.get_vm(info.ref).message
+    filler.unlink()
+    wait(driver, info.ref, P.RUNNING)
+
+
+def test_a_guest_that_fills_the_disk_is_paused_and_goes_on(
+    small_disk: Path, demo_image: Path, key: Path
+) -> None:
+    driver = a_driver(small_disk, disk_floor_bytes=0)
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    info = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),))
+    ssh(key, info, "true")
+    filler = fill(small_disk, leave_bytes=4 << 20)
+    ssh(key, info, "(dd if=/dev/urandom of=/root/big bs=1M count=16; sync) >/dev/null 2>&1 &")
+    assert "full" in wait(driver, info.ref, P.UNKNOWN).message
+    filler.unlink()
+    wait(driver, info.ref, P.RUNNING)
+    assert ssh(key, info, "echo alive") == "alive\n"
+
+
 def test_a_damaged_record_is_one_failed_machine(driver: LocalDriver, home: Path) -> None:
     broken, sound = run(driver), run(driver)
     (home / "machines" / broken.ref / "machine.json").write_text("{")
     phases = {info.ref: info.phase for info in driver.list_vms()}
     assert phases == {broken.ref: P.FAILED, sound.ref: P.RUNNING}
     driver.delete_vm(broken.ref)
-    assert not process.find(broken.ref)
+    assert not process._find(broken.ref)
 
 
 def test_after_a_restart_of_the_host_a_machine_can_be_started_or_killed(
@@ -468,7 +532,7 @@ def test_a_frozen_qemu_is_unknown_and_comes_back(home: Path, demo_image: Path) -
     wait(driver, info.ref, P.RUNNING)
     os.kill(qemu_of(info).pid, signal.SIGSTOP)
     driver.delete_vm(info.ref)
-    assert not process.find(info.ref)
+    assert not process._find(info.ref)
 
 
 KILLED = """
@@ -512,10 +576,10 @@ def test_a_kill_in_the_middle_of_making_a_machine_is_made_good_by_asking_again(
     assert done.returncode == -signal.SIGKILL
     info = driver.create_vm(a_spec(), token=token)
     wait(driver, info.ref, P.RUNNING)
-    assert len(process.find(token)) == 1
+    assert len(process._find(token)) == 1
     assert [found.ref for found in driver.list_vms()] == [token]
     driver.delete_vm(token)
-    assert not process.find(token)
+    assert not process._find(token)
     assert list((home / "machines").iterdir()) == []
 
 
@@ -529,7 +593,7 @@ def test_a_kill_in_the_middle_of_making_a_machine_is_cleaned_by_deleting(
     )
     subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
     driver.delete_vm(token)
-    assert not process.find(token)
+    assert not process._find(token)
     assert list(driver.list_vms()) == []
     assert list((home / "machines").iterdir()) == []
 
