@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Sum
 
 from core.errors import Refused
@@ -70,18 +70,19 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
         Refused: ``not_active``, ``image_status``, ``too_large``, ``quota_machines``,
             ``quota_vcpus``, ``quota_memory``.
     """
-    again = VM.objects.filter(owner=owner, launch_key=order.launch_key).first()
-    if again:
-        return again
+    if ordered := _ordered(owner, order):
+        return ordered
     _must_be_launchable(owner, order, cloud)
-    try:
-        with transaction.atomic():
-            User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one quota
-            _must_fit_quota(owner, order)
-            vm = _create(owner, order, cloud)
-    except IntegrityError:
-        return VM.objects.get(owner=owner, launch_key=order.launch_key)
-    return vm
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one quota
+        if ordered := _ordered(owner, order):  # sent twice at once: it is not counted twice
+            return ordered
+        _must_fit_quota(owner, order)
+        return _create(owner, order, cloud)
+
+
+def _ordered(owner: User, order: Order) -> VM | None:
+    return VM.objects.filter(owner=owner, launch_key=order.launch_key).first()
 
 
 def _create(owner: User, order: Order, cloud: str) -> VM:
