@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +30,8 @@ CONTEXT_TAIL_BYTES = 64 * 1024
 #: Real cloud-init's last words, and those of the demo image.
 CONTEXT_DONE = re.compile(rb"portal-context: finished|Cloud-init v\.[^\n]{0,80} finished at")
 BOOT_STARTS = re.compile(rb"Linux version |portal-context: started")
+#: DNS has time-outs of its own, of many seconds.
+_resolvers = ThreadPoolExecutor(2, thread_name_prefix="resolver")
 CONTEXT_SCRIPT = re.compile(rb"portal-context: script (\S{1,60}) exit ([1-9]\d*)")
 
 
@@ -79,11 +82,11 @@ def _ask_for_lost_image(image: ImageFile, cloud: CloudDriver) -> None:
 
 def boot(vm: VM, cloud: CloudDriver) -> Go | None:
     """BOOT: go on when the engine runs it; start or reboot it if that is why it is here."""
-    if vm.asked == "reboot":
-        cloud.reboot_vm(vm.cloud_ref)
-        return _running(vm, cloud.get_vm(vm.cloud_ref))
     info = cloud.get_vm(vm.cloud_ref)
     match info.phase:
+        case VmPhase.RUNNING | VmPhase.STOPPING if vm.asked == "reboot":
+            cloud.reboot_vm(vm.cloud_ref)
+            return _running(vm, info)
         case VmPhase.RUNNING:
             return _running(vm, info)
         case VmPhase.FAILED:
@@ -183,7 +186,7 @@ def look_for_milestones(readiness: Readiness, cloud: CloudDriver) -> Go | None:
     vm = readiness.vm
     if vm.state not in (VmState.RUNNING, VmState.SHUTDOWN):
         return Go(ReadinessState.IDLE)
-    found = _probe(readiness) | _context(readiness, cloud)
+    found = _probe(readiness) | _context(readiness, cloud) | _host_name(readiness)
     if found:
         readiness.keep(**found)
     done = readiness.ssh_at and readiness.context_at
@@ -206,6 +209,17 @@ def _probe(readiness: Readiness) -> dict[str, Any]:
         if link.recv(4) == b"SSH-":
             found["ssh_at"] = timezone.now()
     return found
+
+
+def _host_name(readiness: Readiness) -> dict[str, Any]:
+    """What reverse DNS calls its address; asked once, and never waited for."""
+    if readiness.host_name or not readiness.vm.address:
+        return {}
+    asked = _resolvers.submit(socket.getfqdn, readiness.vm.address)
+    with suppress(TimeoutError):
+        name = asked.result(PROBE_TIMEOUT_S)
+        return {"host_name": name[:255]}
+    return {"host_name": readiness.vm.address}
 
 
 def _context(readiness: Readiness, cloud: CloudDriver) -> dict[str, Any]:

@@ -124,6 +124,14 @@ def test_a_machine_that_the_engine_gives_up_on_fails_with_its_reason(vm, cloud, 
     assert (fresh(vm).state, fresh(vm).reason) == (VmState.FAILED, "Its disk is damaged.")
 
 
+def test_a_machine_that_dies_before_it_is_rebooted_is_unknown_at_once(vm, cloud, worker):
+    running(vm, worker)
+    actions.reboot(vm, by=vm.owner)
+    cloud.set_phase(vm.cloud_ref, VmPhase.UNKNOWN, "Its emulator was killed.")
+    worker.step()
+    assert (fresh(vm).state, fresh(vm).reason) == (VmState.UNKNOWN, "Its emulator was killed.")
+
+
 def test_shut_down_ends_in_done_and_leaves_nothing(vm, cloud, worker):
     running(vm, worker)
     actions.shut_down(vm, by=vm.owner)
