@@ -30,6 +30,7 @@ KEEPALIVE_S = 15.0
 RECHECK_S = 60.0
 #: What a slow page may have waiting before it is told to fetch everything anew.
 BACKLOG = 256
+EVERYBODY = "*"
 #: How long Redis holds a question that has no answer yet, and when it counts as gone. The
 #: second is longer, or every quiet moment looks like a lost Redis.
 READ_BLOCK_MS = 5000
@@ -51,7 +52,7 @@ class Change(NamedTuple):
     id: str
     kind: str = ""
     subject: str = ""
-    audience: frozenset[int] = frozenset()
+    audience: frozenset[int] | None = frozenset()  # None: everybody who is signed in
 
     def as_text(self) -> str:
         if not self.kind:
@@ -69,9 +70,10 @@ def _redis() -> Any:
     )
 
 
-def publish(kind: str, subject: str, audience: tuple[int, ...]) -> None:
+def publish(kind: str, subject: str, audience: tuple[int, ...] | None) -> None:
     """Say that a row has changed. Never fails its caller: pages also poll."""
-    fields = {"kind": kind, "subject": subject, "audience": ",".join(map(str, audience))}
+    users = EVERYBODY if audience is None else ",".join(map(str, audience))
+    fields = {"kind": kind, "subject": subject, "audience": users}
     try:
         _redis().xadd(STREAM, fields, maxlen=KEPT_EVENTS, approximate=True)
     except redis.RedisError as exc:
@@ -80,8 +82,9 @@ def publish(kind: str, subject: str, audience: tuple[int, ...]) -> None:
 
 def _change(event: tuple[str, dict[str, str]]) -> Change:
     key, fields = event
-    audience = frozenset(int(user) for user in fields["audience"].split(",") if user)
-    return Change(key, fields["kind"], fields["subject"], audience)
+    users = fields["audience"]
+    audience = frozenset(int(user) for user in users.split(",") if user.isdigit())
+    return Change(key, fields["kind"], fields["subject"], None if users == EVERYBODY else audience)
 
 
 class Hub:
@@ -223,7 +226,8 @@ async def _stream(request: HttpRequest, user: Any, since: str) -> AsyncIterator[
 
 async def _may_see(user: Any, change: Change) -> bool:
     """The audience spares most pages the question; the policy answers it."""
-    if not user.is_staff and user.pk not in change.audience:
+    is_meant = change.audience is None or user.pk in change.audience
+    if not user.is_staff and not is_meant:
         return False
     policy = _policies.get(change.kind)
     return policy is not None and await sync_to_async(policy)(user, change.subject)

@@ -108,8 +108,11 @@ class Stateful(models.Model):
         """The cloud whose driver this row's steps get; None for a life without one."""
         return getattr(self, "cloud", None)
 
-    def audience(self) -> tuple[int, ...]:
-        """Ids of the users, besides administrators, whom a change of this row may reach."""
+    def audience(self) -> tuple[int, ...] | None:
+        """Ids of the users, besides administrators, whom a change of this row may reach.
+
+        None: everybody who is signed in.
+        """
         return ()
 
     def move(

@@ -327,6 +327,9 @@ class ImageFile(Stateful):
             ),
         ]
 
+    def audience(self) -> None:
+        """Everybody may know how far the copy of an image is."""
+
     def __str__(self) -> str:
         return f"{self.identifier} in {self.cloud}"
 

@@ -188,6 +188,12 @@ class InstanceTypeForm(forms.ModelForm):  # type: ignore[type-arg]
             "name", "description", "vcpus", "memory_mib", "swap_mib", "is_default", "is_offered",
         )  # fmt: skip
 
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name == "new":
+            raise forms.ValidationError("“new” is taken by the page that makes sizes.")
+        return name
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if data.get("is_default") and not data.get("is_offered"):

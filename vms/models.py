@@ -178,6 +178,12 @@ class VM(Stateful):
         return f"{end['host']}:{end['port']}" if end else ""
 
     @property
+    def ssh_name(self) -> str:
+        """As ``ssh_address``, with the host's name where DNS knows one."""
+        end = self.ssh_endpoint
+        return f"{self.readiness.host_name or end['host']}:{end['port']}" if end else ""
+
+    @property
     def ssh_command(self) -> str:
         """The line to paste into a terminal, or "" while there is no address."""
         end = self.ssh_endpoint
@@ -222,6 +228,7 @@ class Readiness(Stateful):
     ssh_at = models.DateTimeField(null=True, blank=True)
     context_at = models.DateTimeField(null=True, blank=True)
     context_note = models.CharField(max_length=200, blank=True)
+    host_name = models.CharField(max_length=255, blank=True)  # what reverse DNS calls its address
 
     class Meta:
         indexes = [

@@ -9,7 +9,7 @@ from django.urls import reverse
 from marketplace.tests.factories import EntryFactory
 from registration.models import SshKey
 from registration.tests.factories import UserFactory
-from vms.models import VM, InstanceType
+from vms.models import VM, InstanceType, Readiness
 from vms.states import VmState
 from vms.tests.factories import VMFactory
 
@@ -239,3 +239,23 @@ def test_only_administrators_change_sizes(client):
     bad = client.post("/vms/types/big/", {**size, "vcpus": 0, "is_offered": ""})
     assert bad.status_code == 422
     assert set(bad.context["form"].errors) == {"vcpus", "is_offered"}
+
+
+def test_a_person_chooses_the_size_that_launches_start_from(browser, alice):
+    browser.post("/vms/types/c1.medium/prefer/")
+    page = browser.get(f"/vms/launch/?image={EntryFactory().identifier}")
+    assert page.context["chosen_size"] == "c1.medium"
+
+
+def test_a_default_size_that_does_not_fit_gives_way_to_one_that_does(browser, alice):
+    alice.quota_memory_mib = 1000
+    alice.save()
+    page = browser.get(f"/vms/launch/?image={EntryFactory().identifier}")
+    assert page.context["chosen_size"] == "t1.micro"
+
+
+def test_addresses_can_be_shown_by_name(browser, alice):
+    vm = VMFactory(owner=alice, running=True)
+    Readiness.objects.filter(vm=vm).update(host_name="node7.lab.example")
+    assert "node7.lab.example:20022" in browser.get("/vms/?names=1").content.decode()
+    assert "127.0.0.1:20022" in browser.get("/vms/").content.decode()

@@ -1,0 +1,87 @@
+"""One machine: its page, and what is asked of it."""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_POST, require_safe
+
+from core.errors import Refused
+from core.http import is_fragment, show
+from core.models import Event
+from marketplace.models import ImageFile
+from vms import actions, sampling, timeline
+from vms.models import VM
+from vms.views.door import UserRequest, find
+
+
+@login_required
+@require_safe
+def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    vm = find(request, key)
+    template = "vms/_detail.html" if is_fragment(request) else "vms/detail.html"
+    return render(request, template, _detail_context(vm))
+
+
+def _detail_context(vm: VM) -> dict[str, Any]:
+    events = list(Event.objects.of(vm.uuid).select_related("by"))
+    image = ImageFile.objects.filter(cloud=vm.cloud, identifier=vm.entry.identifier).first()
+    started = timeline.running_since(events)
+    return {
+        "vm": vm,
+        "events": events,
+        "steps": timeline.steps(vm, events, image),
+        "milestones": timeline.milestones(vm.readiness, started),
+        "running_since": started,
+        "attributes": sorted(vm.attributes.items()),
+        "ssh_key_lines": vm.ssh_keys.splitlines(),
+    }
+
+
+def _ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
+    vm = find(request, key)
+    refusal = ""
+    try:
+        actions.VERBS[verb](vm, by=request.user)
+    except Refused as refused:
+        refusal = str(refused)
+    vm = find(request, key)
+    if request.POST.get("in") == "row":
+        return show(request, "vms/_row.html", {"vm": vm}, page=reverse("vms:list"), refusal=refusal)
+    page = vm.get_absolute_url()
+    return show(request, "vms/_detail.html", _detail_context(vm), page=page, refusal=refusal)
+
+
+@login_required
+@require_POST
+def shut_down(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    return _ask(request, key, "shut_down")
+
+
+@login_required
+@require_POST
+def reboot(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    return _ask(request, key, "reboot")
+
+
+@login_required
+@require_POST
+def start(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    return _ask(request, key, "start")
+
+
+@login_required
+@require_POST
+def kill(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    return _ask(request, key, "kill")
+
+
+@login_required
+@require_safe
+def usage(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    """What the plots draw, as JSON."""
+    vm = find(request, key)
+    return JsonResponse(sampling.series(vm.samples.order_by("at")))
