@@ -181,7 +181,7 @@ class LocalDriver(volumes.NoVolumes):
     @edge
     def usage(self, refs: Iterable[str]) -> Mapping[str, VmUsage]:
         machines = [Machine(self._site, ref) for ref in refs]
-        return usage.measure(machines, timeout_s=self.timeout_s)
+        return usage.measure(self._site, machines)
 
     # Images --------------------------------------------------------------------
 

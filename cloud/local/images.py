@@ -78,7 +78,8 @@ def _remembered(record: Path, cached: Cached, path: Path) -> Cached:
     if (about.st_mtime_ns, about.st_ino) == (cached.mtime_ns, cached.inode):
         return cached
     now = replace(cached, mtime_ns=about.st_mtime_ns, inode=about.st_ino)
-    files.write(record, now.to_json())
+    with contextlib.suppress(OSError):  # a full disk: the bytes are read once more
+        files.write(record, now.to_json())
     return now
 
 

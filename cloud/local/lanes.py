@@ -13,6 +13,7 @@ import logging
 import os
 import select
 import socket
+import subprocess
 import time
 from pathlib import Path
 
@@ -62,7 +63,8 @@ def why_waiting(site: Site, record: Record) -> str:
 def promote(site: Site) -> list[str]:
     """Start whoever may start now; returns the tokens of machines that left the queue.
 
-    Never waits for another process that is at it already.
+    Never waits for another process that is at it already, and never fails: whoever looks
+    moves the queue, and a full disk must not keep anybody from looking and making room.
     """
     if not files.names(site.queue):
         return []
@@ -70,6 +72,9 @@ def promote(site: Site) -> list[str]:
         with files.locked(site.locks / "queue", wait_s=0, busy="the queue moves already"):
             return _promote(site)
     except CloudBusy:
+        return []
+    except OSError as error:
+        logger.warning("queue.stuck", exc_info=error)
         return []
 
 
@@ -123,7 +128,7 @@ def _boot(machine: Machine, record: Record) -> boot.Result:
     """One machine's bad luck must not stop the queue: it becomes that machine's state."""
     try:
         return boot.boot(machine, record)
-    except (CloudError, OSError) as error:
+    except (CloudError, OSError, subprocess.SubprocessError) as error:
         sentence = str(error) if isinstance(error, CloudError) else str(translated(error))
         logger.warning("boot.failed", extra={"subject": machine.token}, exc_info=error)
         machine.save(machine.load(), stage=Stage.FAILED, reason=sentence)

@@ -35,7 +35,7 @@ def look(machines: Iterable[Machine]) -> Iterator[VmInfo]:
             if record := machine.find():
                 seen.append((machine, record))
                 if record.stage is Stage.QUEUED:
-                    lanes.enqueue(machine.site, record)  # its maker may have been killed
+                    _see_that_it_queues(machine, record)
         except CloudError as error:
             broken.append(_info(machine.token, VmPhase.FAILED, str(error)))
     living = [machine.run for machine, record in seen if record.is_alive]
@@ -44,6 +44,12 @@ def look(machines: Iterable[Machine]) -> Iterator[VmInfo]:
     for machine, record in seen:
         yield _describe(machine, record, answers)
     yield from broken
+
+
+def _see_that_it_queues(machine: Machine, record: Record) -> None:
+    """Its maker may have been killed before that. On a full disk, the next look does it."""
+    with contextlib.suppress(OSError):
+        lanes.enqueue(machine.site, record)
 
 
 def _describe(machine: Machine, record: Record, answers: Mapping[Path, qmp.Answer]) -> VmInfo:
@@ -92,7 +98,7 @@ def _go_on(machine: Machine) -> None:
 def _put_away(machine: Machine, record: Record) -> Record:
     """A guest that powered off needs no process: write down why, then let QEMU go."""
     reason = ASKED if record.stop_asked_at else HALTED
-    with contextlib.suppress(CloudBusy), machine.locked(wait_s=0):
+    with contextlib.suppress(CloudBusy, OSError), machine.locked(wait_s=0):
         current = machine.find()
         if current and current.process == record.process and current.stage is Stage.STARTED:
             machine.save(current, stage=Stage.STOPPED, reason=reason)

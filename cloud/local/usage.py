@@ -1,4 +1,8 @@
-"""What running machines have used since they started, for plots and accounting."""
+"""What running machines have used since they started, for plots and accounting.
+
+CPU and memory are those of the QEMU process, disks as QEMU counts them, and the network
+as in ``cloud.local.traffic``: TCP payload through the machine's ports.
+"""
 
 import os
 import time
@@ -6,8 +10,9 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cloud.local import qmp
+from cloud.local import qmp, traffic
 from cloud.local.machine import Machine, Record
+from cloud.local.site import Site
 from cloud.types import VmUsage
 
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -15,20 +20,24 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _DISKS = ("root", "swap")
 
 
-def measure(machines: Iterable[Machine], *, timeout_s: float) -> Mapping[str, VmUsage]:
-    """Counters of those that run, by token. The network's bytes are not counted by QEMU."""
+def measure(site: Site, machines: Iterable[Machine]) -> Mapping[str, VmUsage]:
+    """Counters of those that run, by token. ``None`` where the host does not tell."""
     alive = {
         one: record for one in machines if (record := one.find()) is not None and record.is_alive
     }
-    blocks = qmp.ask_all([one.run for one in alive], "query-blockstats", timeout_s=timeout_s)
+    runs = [one.run for one in alive]
+    blocks = qmp.ask_all(runs, "query-blockstats", timeout_s=site.timeout_s)
+    passed = traffic.measure(site) if alive else {}
     measured = {}
     for one, record in alive.items():
-        if usage := _usage(record, blocks.get(one.run)):
+        if usage := _usage(record, blocks.get(one.run), passed.get(one.token)):
             measured[one.token] = usage
     return measured
 
 
-def _usage(record: Record, blocks: qmp.Answer | None) -> VmUsage | None:
+def _usage(
+    record: Record, blocks: qmp.Answer | None, passed: traffic.Bytes | None
+) -> VmUsage | None:
     here = Path("/proc", str(record.process.pid))
     try:
         fields = (here / "stat").read_text(errors="replace").rpartition(")")[2].split()
@@ -43,4 +52,6 @@ def _usage(record: Record, blocks: qmp.Answer | None) -> VmUsage | None:
         memory_bytes=resident * _PAGE,
         disk_read_bytes=sum(disk["rd_bytes"] for disk in disks) if disks else None,
         disk_write_bytes=sum(disk["wr_bytes"] for disk in disks) if disks else None,
+        net_rx_bytes=passed[0] if passed else None,
+        net_tx_bytes=passed[1] if passed else None,
     )

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from qemu.qmp import QMPClient, QMPError
 
 from cloud.errors import CloudError
-from cloud.local import console, files, lanes, power, process, qmp
+from cloud.local import console, files, lanes, power, process, qmp, traffic
 from cloud.local.machine import Machine, Record
 from cloud.local.process import Process
 from cloud.local.site import Site
@@ -84,6 +84,7 @@ class _Watcher:
         self._loop = loop
         self._listens = contextlib.ExitStack()
         self._is_listener = False
+        self._meter: traffic.Meter | None = None
         self._seen = _marks(site)
         self._watched: dict[str, _Watched] = {}
         self._changed: set[str] = set()
@@ -108,6 +109,8 @@ class _Watcher:
         for token in list(self._watched):
             self._forget(token)
         await asyncio.gather(*lines, return_exceptions=True)
+        if self._meter:
+            self._meter.close()
         self._listens.close()
 
     def _note(self, token: str) -> None:
@@ -199,8 +202,15 @@ class _Watcher:
                 self._is_listener = True
         if not self._is_listener:
             return
+        self._count_traffic()
         for token in list(self._watched):
             self._listen(token)
             with contextlib.suppress(CloudError, OSError, qmp.NoAnswer):
                 console.trim(Machine(self._site, token))
                 power.reset_if_ignored(Machine(self._site, token), after_s=REBOOT_IGNORED_S)
+
+    def _count_traffic(self) -> None:
+        with contextlib.suppress(CloudError, OSError):
+            self._meter = self._meter or traffic.Meter(self._site)
+            known = [self._record(token) for token in self._watched]
+            self._meter.look(record for record in known if record)

@@ -643,6 +643,24 @@ def test_kvm_that_is_slower_than_a_second_is_not_kvm() -> None:
     assert accel.choose(Path(tempfile.mkdtemp(prefix="accel-"))).name == "tcg"
 
 
+def test_traffic_is_counted_in_both_directions(driver: LocalDriver, key: Path) -> None:
+    info, other = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),)), run(driver)
+    with listening(driver):
+        ssh(key, info, "dd if=/dev/zero bs=1M count=2; sleep 1")
+
+        def is_counted() -> bool:
+            now = driver.usage([info.ref])[info.ref]
+            assert now.net_rx_bytes is not None
+            assert now.net_tx_bytes is not None
+            return now.net_tx_bytes > 2 << 20 and now.net_rx_bytes > 1000
+
+        until(is_counted)
+    watched = driver.usage([info.ref])[info.ref]
+    driver.usage([other.ref])
+    alone = driver.usage([info.ref])[info.ref]
+    assert alone.net_tx_bytes == watched.net_tx_bytes
+
+
 def test_a_stopped_machine_is_written_down_before_its_process_goes(driver: LocalDriver) -> None:
     info = run(driver)
     wait_for_login(driver, info.ref)
