@@ -9,11 +9,13 @@ from django.core.paginator import Paginator
 from django.db import DatabaseError, connection
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from core.models import Event
 from marketplace.models import Entry
 from portal import doctor as checks
+from registration.models import User
 from vms import actions
 from vms.models import VM, CloudStatus
 from vms.states import VM_MEANINGS, VmState
@@ -42,8 +44,14 @@ def _mine(user: Any) -> dict[str, Any]:
         "quota": use,
         "attention": _attention(user),
         "has_keys": user.ssh_keys.exists(),
-        "disks": {"count": use[0].used},
+        "disks": _disks(use[0].used),
     }
+
+
+def _disks(machines: int) -> dict[str, Any]:
+    """What a person's disks are on this site, and what the site lacks, in its own words."""
+    status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
+    return {"count": machines, "lacks": status.lacks.get("create_volume", "") if status else ""}
 
 
 def _attention(user: Any) -> list[dict[str, str]]:
@@ -58,9 +66,14 @@ def _attention(user: Any) -> list[dict[str, str]]:
         for vm in stuck[:ROWS]
     ]
     if user.is_staff:
+        if waiting := User.objects.waiting().count():
+            noun = "registration waits" if waiting == 1 else "registrations wait"
+            text = f"{waiting} {noun} for an administrator."
+            url = reverse("registration:queue")
+            found.append({"text": text, "url": url, "action": "Decide"})
         for status in CloudStatus.objects.exclude(trouble=""):
             text = f"Cloud {status.cloud}: {status.trouble}"
-            found.append({"text": text, "url": "/doctor/", "action": "Check the site"})
+            found.append({"text": text, "url": reverse("doctor"), "action": "Check the site"})
     return found
 
 
