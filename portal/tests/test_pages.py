@@ -1,0 +1,120 @@
+"""Pages that belong to no app, or to all."""
+
+import pytest
+
+from core.models import record
+from marketplace.tests.factories import EntryFactory
+from registration.tests.factories import UserFactory
+from vms.models import CloudStatus
+from vms.states import VmState
+from vms.tests.factories import VMFactory
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def alice(client):
+    alice = UserFactory()
+    client.force_login(alice)
+    return alice
+
+
+def page(client, path="/", **query):
+    return client.get(path, query).content.decode()
+
+
+def test_a_visitor_sees_what_this_is_and_what_can_be_launched(client):
+    entry = EntryFactory(title="Demo Linux")
+    text = page(client)
+    assert "Demo Linux" in text
+    assert f"/vms/launch/?image={entry.identifier}" in text
+
+
+def test_a_person_sees_machines_quota_and_disks(client, alice):
+    VMFactory(owner=alice, name="my simulation", running=True)
+    VMFactory(name="somebody else's")
+    text = page(client)
+    assert "my simulation" in text
+    assert "somebody else" not in text
+    assert "1 machine, each with a disk of its own" in text
+
+
+def test_what_failed_or_halted_needs_attention(client, alice):
+    VMFactory(owner=alice, name="broken", state=VmState.FAILED, reason="Its image is damaged.")
+    assert "broken is Failed. Its image is damaged." in page(client)
+
+
+def test_administrators_are_told_of_waiting_people_and_silent_clouds(client):
+    client.force_login(UserFactory(admin=True))
+    UserFactory(applied=True)
+    CloudStatus.objects.create(cloud="local", trouble="The cloud does not answer.")
+    text = page(client)
+    assert "1 registration waits for an administrator." in text
+    assert "Cloud local: The cloud does not answer." in text
+
+
+@pytest.mark.parametrize("machines", [1, 8])
+def test_the_home_page_costs_the_same_for_one_machine_and_for_many(
+    client, alice, machines, django_assert_num_queries
+):
+    VMFactory.create_batch(machines, owner=alice, running=True)
+    EntryFactory.create_batch(machines)
+    # session, user, images, machines, quota (2), attention, keys, cloud
+    with django_assert_num_queries(9):
+        page(client)
+
+
+@pytest.mark.parametrize("path", ["/doctor/", "/audit/"])
+def test_administrators_pages_do_not_exist_for_others(client, path):
+    assert client.get(path).status_code == 302
+    client.force_login(UserFactory())
+    assert client.get(path).status_code == 404
+    client.force_login(UserFactory(admin=True))
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("events", [1, 40])
+def test_the_audit_costs_the_same_for_one_event_and_for_many(
+    client, events, django_assert_num_queries
+):
+    admin = UserFactory(admin=True)
+    client.force_login(admin)
+    for number in range(events):
+        record("vm", VMFactory().uuid, "asked", by=UserFactory(), reason=f"reason {number}")
+    with django_assert_num_queries(5):  # session, user, waiting, count, page
+        page(client, "/audit/")
+
+
+def test_the_audit_is_searched_by_person_and_by_thing(client):
+    admin = UserFactory(admin=True)
+    client.force_login(admin)
+    event = record("vm", VMFactory().uuid, "asked", by=admin, reason="this one")
+    record("vm", VMFactory().uuid, "asked", reason="that one")
+    for query in (admin.username, str(event.subject)):
+        text = page(client, "/audit/", q=query)
+        assert "this one" in text
+        assert "that one" not in text
+
+
+def test_help_explains_every_state(client):
+    text = page(client, "/help/")
+    assert all(state.label in text for state in VmState)
+
+
+def test_health_is_for_machines(client, redis_server):
+    assert client.get("/healthz").json() == {"ok": True, "broken": []}
+
+
+def test_every_answer_carries_a_reference_and_a_strict_policy(client):
+    response = client.get("/", headers={"X-Request-ID": "given-by-proxy"})
+    assert response["X-Request-ID"] == "given-by-proxy"
+    assert client.get("/", headers={"X-Request-ID": "a\nb"})["X-Request-ID"] != "a\nb"
+    policy = response["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+
+
+def test_a_page_that_does_not_exist_says_so(client):
+    response = client.get("/nowhere/")
+    assert response.status_code == 404
+    assert "html" in response.content.decode()
