@@ -4,13 +4,12 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from steps import CHECKOUT, PYTHON, Failed, Runner, step
+from steps import CHECKOUT, PYTHON, Failed, Runner, say, step
 
 VENV = CHECKOUT / ".venv"
 OLDEST_PYTHON = (3, 11)
@@ -22,7 +21,11 @@ NO_SITE = {"PORTAL_SECRET_KEY": "not-for-serving"}
 def alone() -> Iterator[None]:
     """Keep two set-ups of this checkout apart; the lock goes with the process."""
     with Path(__file__).open("rb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Another set-up of this checkout is at work; waiting for it.")
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
@@ -120,7 +123,6 @@ def static_files(runner: Runner) -> None:
     if stamp.is_current() and (CHECKOUT / "staticfiles").is_dir():
         return
     with step("Collecting static files"):
-        shutil.rmtree(CHECKOUT / "staticfiles", ignore_errors=True)
         advice = "Run `.venv/bin/python manage.py collectstatic` to see why."
         runner.manage("collectstatic", "--noinput", "-v0", otherwise=advice, **NO_SITE)
         stamp.write()
