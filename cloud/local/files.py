@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import re
 import select
 import shutil
 import time
@@ -13,6 +14,8 @@ from cloud.errors import CloudBusy
 
 #: How often a lock that somebody else holds is tried again.
 RETRY_MS = 10
+
+_PARTIAL = re.compile(r"\..+\.(\d+)\.\d+")  # .<name>.<pid of the writer>.<ns>
 
 
 def write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
@@ -32,6 +35,15 @@ def write(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -
     except OSError:
         partial.unlink(missing_ok=True)
         raise
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left half written in ``folder``."""
+    with contextlib.suppress(FileNotFoundError):
+        for name in os.listdir(folder):
+            partial = _PARTIAL.fullmatch(name)
+            if partial and not Path("/proc", partial[1]).exists():
+                (folder / name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

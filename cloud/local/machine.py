@@ -210,3 +210,10 @@ def sweep(site: Site) -> None:
                 half_made = Machine(site, name.removeprefix(NEW))
                 with contextlib.suppress(CloudError), half_made.locked(wait_s=0):
                     half_made.forget_half_made()
+    for name in files.names(site.locks):
+        gone = Machine(site, name.removeprefix(LOCK))
+        if name.startswith(LOCK) and not gone.folder.exists():
+            with contextlib.suppress(CloudError), gone.locked(wait_s=0):
+                pass  # letting go removes the lock of a machine that is no more
+    for folder in (site.home, site.queue, site.lanes, site.images):
+        files.sweep(folder)

@@ -129,7 +129,7 @@ def kill(process: Process, *, wait_s: float) -> bool:
         gone = has_exited(fd, wait_s=wait_s)
     finally:
         os.close(fd)
-    return gone or not is_alive(process)
+    return not is_alive(process) or gone  # asking reaps it, if it is our child
 
 
 def find(token: str, *, life: Path) -> list[Process]:
