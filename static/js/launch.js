@@ -17,8 +17,9 @@ function wanted(form) {
     vcpus: Number(picked?.dataset.vcpus ?? 0),
     memory_mib: Number(picked?.dataset.memoryMib ?? 0),
   };
-  for (const field of form.querySelectorAll("[data-override]")) {
-    if (field.value) size[field.dataset.override] = Number(field.value);
+  for (const name of ["vcpus", "memory_mib"]) {
+    const field = form.elements[name];
+    if (field?.value) size[name] = Number(field.value);
   }
   return { size, name: picked?.dataset.name ?? "" };
 }
@@ -27,7 +28,7 @@ function leaves(summary, size) {
   const left = {};
   for (const [kind, attribute] of Object.entries(QUOTAS)) {
     const [used, limit] = (summary.dataset[attribute] ?? "").split("/").map(Number);
-    if (limit) left[kind] = { left: limit - used - size[kind], limit };
+    if (limit) left[kind] = { left: limit - used - size[kind], free: limit - used, limit };
   }
   return left;
 }
@@ -48,7 +49,7 @@ function update(form, summary) {
   place.classList.toggle("over", over.length > 0);
   const said = (kinds, value) => kinds.map((kind) => SAY[kind](value(left[kind]), left[kind].limit)).join(", ");
   place.textContent = over.length
-    ? `Too much for your quota: ${said(over, ({ left: missing }) => -missing)} over.`
+    ? `Too big: your quota has only ${said(over, ({ free }) => free)} left.`
     : `Leaves you ${said(Object.keys(left), ({ left: rest }) => rest)}.`;
 }
 
