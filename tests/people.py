@@ -1,0 +1,118 @@
+"""Somebody at the portal's doors: cookies, forms and CSRF, without a browser."""
+
+import re
+import uuid
+from typing import Any
+
+import httpx
+
+PASSWORD = "quiet-lake-under-snow-44"
+
+
+class Person:
+    """One session of one person. ``get`` and ``post`` take paths and follow no redirects."""
+
+    def __init__(self, url: str, username: str) -> None:
+        self.url = url
+        self.username = username
+        self.http = httpx.Client(base_url=url, timeout=30)
+
+    def close(self) -> None:
+        self.http.close()
+
+    # Doors -----------------------------------------------------------------------------
+
+    def get(self, path: str, **options: Any) -> httpx.Response:
+        return self.http.get(path, **options)
+
+    def post(self, path: str, data: dict[str, Any] | None = None, **options: Any) -> httpx.Response:
+        """Send a form, with the token that this site's pages carry."""
+        fields = {"csrfmiddlewaretoken": self.token(), **(data or {})}
+        return self.http.post(path, data=fields, **options)
+
+    def token(self) -> str:
+        """The CSRF token of this session."""
+        name = next((name for name in self.http.cookies if name.startswith("csrf-")), "")
+        if not name:
+            self.get("/login/")
+            name = next(name for name in self.http.cookies if name.startswith("csrf-"))
+        return self.http.cookies[name]
+
+    def cookie(self) -> tuple[str, str]:
+        """The session cookie's name and value."""
+        return next(pair for pair in self.http.cookies.items() if pair[0].startswith("session-"))
+
+    # What people do --------------------------------------------------------------------
+
+    def register(self, *, public_key: str = "") -> str:
+        """Ask for an account; the password."""
+        answer = self.post(
+            "/register/",
+            {
+                "username": self.username,
+                "email": f"{self.username}@example.org",
+                "given_name": self.username.title(),
+                "family_name": "Tester",
+                "new_password": PASSWORD,
+                "again": PASSWORD,
+                "public_key": public_key,
+                "agreement": "on",
+            },
+        )
+        assert answer.status_code == 302, told(answer)
+        return PASSWORD
+
+    def approve(self, account: str) -> None:
+        """As an administrator, let the account with this UUID in."""
+        answer = self.post(f"/registrations/{account}/approve/")
+        assert answer.status_code == 302, told(answer)
+
+    def sign_in(self, password: str = PASSWORD) -> None:
+        answer = self.post("/login/", {"login": self.username, "password": password})
+        assert answer.status_code == 302, told(answer)
+
+    def add_key(self, public_key: str, *, name: str = "", is_default: bool = True) -> None:
+        fields = {"public_key": public_key, "name": name}
+        if is_default:
+            fields["is_default"] = "on"
+        answer = self.post("/profile/keys/", fields)
+        assert answer.status_code == 302, told(answer)
+
+    def image(self) -> str:
+        """The identifier of the first image that can be launched."""
+        found = re.search(r"/vms/launch/\?image=([\w-]+)", self.get("/marketplace/").text)
+        assert found, "The catalogue has no image to launch."
+        return found[1]
+
+    def launch(self, **answers: Any) -> str:
+        """Order a machine with the launch page's own defaults; its UUID."""
+        answer = self.order(**answers)
+        assert answer.status_code == 302, told(answer)
+        return answer.headers["location"].strip("/").rpartition("/")[2]
+
+    def order(self, **answers: Any) -> httpx.Response:
+        """What the launch page says to this order. Without a key unless ``keys`` names one."""
+        image = answers.pop("image", "") or self.image()
+        fields = {
+            "launch_key": str(uuid.uuid4()),
+            "name": "machine",
+            "type_name": "m1.small",
+            "memory_mib": "160",
+            "swap_mib": "0",
+            **answers,
+        }
+        if not (answers.get("keys") or answers.get("new_key")):
+            fields["without_key"] = "on"
+        return self.post(f"/vms/launch/?image={image}", fields)
+
+    def ask(self, vm: str, verb: str) -> httpx.Response:
+        """Ask a machine to ``shut_down``, ``reboot``, ``start`` or be ``kill``-ed."""
+        return self.post(f"/vms/{vm}/{verb.replace('_', '-')}/")
+
+
+def told(answer: httpx.Response) -> str:
+    """What a page complains about, for a failed assertion."""
+    faults = re.findall(
+        r'class="[^"]*(?:invalid-feedback|alert)[^"]*"[^>]*>(.*?)</', answer.text, re.S
+    )
+    return f"{answer.status_code} {answer.headers.get('location', '')} {faults}"
