@@ -14,6 +14,8 @@ from cloud.types import VmInfo, VmPhase
 #: After so long without effect, the power button counts as ignored.
 STOPPING_S = 90.0
 KILL_WAIT_S = 3.0
+#: On a busy host QEMU takes its time before it answers for the first time.
+SLOW_START_S = 10.0
 
 HALTED = "The machine powered itself off."
 ASKED = "The machine was shut down as asked."
@@ -57,6 +59,8 @@ def _describe(machine: Machine, record: Record, answers: Mapping[Path, qmp.Answe
         if not record.is_alive:
             return _vm(machine, record, VmPhase.UNKNOWN, _why_gone(record))
         answer = answers.get(machine.run)
+        if answer is None and time.time() - record.started_at < SLOW_START_S:
+            return _vm(machine, record, VmPhase.BOOTING, "")
         if answer is None:
             sentence = "Its emulator runs but does not answer."
             return _vm(machine, record, VmPhase.UNKNOWN, sentence)
