@@ -132,6 +132,7 @@ def test_every_kind_of_private_key_is_sent_back_with_a_warning(text):
         ("---- BEGIN SSH2 PUBLIC KEY ----", "key_broken"),
         ("---- BEGIN SSH2 PUBLIC KEY ----\nComment: x\n!!!", "key_broken"),
     ],
+    ids=["another kind's bytes", "no key", "a certificate", "cut short", "no base64"],
 )
 def test_near_misses_are_refused(text, code):
     with pytest.raises(Refused) as refused:
