@@ -4,6 +4,7 @@ Everything belongs to root and has the same time stamp unless it is said otherwi
 right of the builder and no clock leaks into an image.
 """
 
+import dataclasses
 import stat
 import tarfile
 from collections.abc import Iterable, Iterator
@@ -53,6 +54,10 @@ class Tree:
 
     def character_device(self, path: str, device: tuple[int, int]) -> None:
         self._add(path, Node(stat.S_IFCHR | 0o600, device=device))
+
+    def replace_data(self, path: str, data: bytes) -> None:
+        """Change what a file has, and nothing else of it."""
+        self._nodes[path] = dataclasses.replace(self._nodes[path], data=data)
 
     def remove(self, path: str) -> None:
         """Forget a path and everything below it; quiet if there is none."""

@@ -180,14 +180,19 @@ class Machine:
     def wait_for_line(self, text: str, *, within_s: float = BOOT_S) -> None:
         wait_for(lambda: text in self.console_log(), what=repr(text), within_s=within_s)
 
-    def wait_for_ssh(self) -> float:
-        """Return the seconds from the start of QEMU to the SSH banner."""
-        wait_for(self._has_banner, what="the SSH banner")
+    def wait_for_ssh(self, *, within_s: float = BOOT_S, patience_s: float = 0.3) -> float:
+        """Return the seconds from the start of QEMU to the SSH banner.
+
+        ``patience_s`` is how long one connection waits. OpenSSH without KVM needs seconds
+        for its banner: to hang up earlier makes it begin again, for ever.
+        """
+        wait_for(lambda: self._has_banner(patience_s), what="the SSH banner", within_s=within_s)
         return time.monotonic() - self.started_at
 
-    def _has_banner(self) -> bool:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 0.3) as link:
-            link.settimeout(0.3)
+    def _has_banner(self, patience_s: float) -> bool:
+        address = ("127.0.0.1", self.port)
+        with suppress(OSError), socket.create_connection(address, patience_s) as link:
+            link.settimeout(patience_s)
             return link.recv(4) == b"SSH-"
         return False
 
