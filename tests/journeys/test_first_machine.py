@@ -1,0 +1,164 @@
+"""Journey 1: from nothing to a machine and back to nothing, in a real browser."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import expect
+
+from conftest import wait_for
+from tests.journeys.conftest import BOOT_S, Key, Site
+from tests.journeys.windows import Window
+from tests.people import PASSWORD
+from tests.running import ADMIN, is_open
+
+pytestmark = [pytest.mark.journeys, pytest.mark.qemu]
+
+MOST_CLICKS_OF_A_RETURNING_USER = 3
+MOST_CLICKS_OF_A_NEW_ACCOUNT = 6
+
+
+def sign_in(window: Window, username: str, password: str) -> None:
+    window.goto("/login/")
+    window.page.get_by_label("User name or e-mail address").fill(username)
+    window.page.get_by_label("Password").fill(password)
+    window.button("Sign in").click()
+    expect(window.page.get_by_role("heading", level=1)).to_contain_text("Hello")
+
+
+def register(window: Window, username: str) -> None:
+    page = window.goto("/register/")
+    for label, value in {
+        "Given name(s)": "Nora",
+        "Family name": "New",
+        "User name": username,
+        "E-mail address": f"{username}@example.org",
+        "Password, again": PASSWORD,
+        "Message to the administrator": "I count galaxies at the institute.",
+    }.items():
+        page.get_by_label(label).fill(value)
+    page.locator("[name=new_password]").fill(PASSWORD)
+    page.get_by_label("I agree to the terms").check()
+    window.shot("register")
+    window.button("Register").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Your request is sent")
+
+
+def approve(site: Site, username: str) -> None:
+    """An administrator finds the mail, and lets the person in."""
+    window = site.window()
+    sign_in(window, ADMIN, site.portal.admin_password)
+    page = window.goto("/mails/")
+    window.shot("mails")
+    about_request = page.get_by_role("row").filter(has_text="admin@localhost").first
+    about_request.get_by_role("link").click()
+    expect(page.locator("#content")).to_contain_text(username)
+    page.goto("/registrations/")
+    row = page.get_by_role("row").filter(has_text=username)
+    expect(row).to_contain_text("I count galaxies at the institute.")
+    window.shot("registrations")
+    untouched = window.stay()
+    row.get_by_role("button", name="Approve").click()
+    expect(row.locator("[data-state-word]")).to_have_text("Active")
+    untouched()
+
+
+def ssh(window: Window, private: Path, command: str) -> str:
+    """Run a command by the line that the page offers to copy."""
+    line = window.page.locator("#reach ~ * .copy-value").first.inner_text()
+    port, address = re.fullmatch(r"ssh -p (\d+) (\S+)", line).groups()
+    options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes",
+               "IdentitiesOnly=yes", "ConnectTimeout=10", "LogLevel=ERROR")  # fmt: skip
+    argv = ["ssh", "-i", str(private), "-p", port, *(f"-o{option}" for option in options), address]
+    answers: list[str] = []
+
+    def answered() -> bool:
+        done = subprocess.run(
+            [*argv, command], capture_output=True, text=True, check=False, timeout=60
+        )
+        answers.append(done.stdout + done.stderr)
+        return done.returncode == 0
+
+    wait_for(answered, within_s=BOOT_S, every_s=0.5)
+    return answers[-1]
+
+
+def launch_from_home(window: Window) -> None:
+    """Marketplace, Launch, Launch: what a returning user clicks."""
+    window.click(window.link("Marketplace"))
+    window.shot("marketplace")
+    window.click(window.page.locator(".image-card").get_by_role("link", name="Launch").first)
+
+
+def kill(site: Site, window: Window) -> None:
+    """Kill it from its page: Done without a reload, and nothing is left of it."""
+    vm = window.page.url.strip("/").rpartition("/")[2]
+    ((endpoints,),) = site.portal.rows(
+        "SELECT endpoints FROM vms_vm WHERE uuid = ?", vm.replace("-", "")
+    )
+    ports = [int(port) for port in re.findall(r'"port": (\d+)', endpoints)]
+    assert ports
+    assert all(map(is_open, ports))
+    untouched = window.stay()
+    window.click(window.button("Kill"))
+    expect(window.page.locator("#confirm-dialog")).to_contain_text("pulling its power cord")
+    window.shot("kill")
+    window.confirm()
+    window.state("Done")
+    untouched()
+    expect(window.button("Kill")).to_have_count(0)
+    assert not site.portal.leftovers(), site.portal.leftovers()
+    assert not any(map(is_open, ports))
+
+
+def test_a_returning_user_goes_from_home_to_a_machine_and_back(site: Site, key: Key):
+    newcomer = site.window()
+    register(newcomer, "nora")
+    approve(site, "nora")
+    sign_in(newcomer, "nora", PASSWORD)
+    newcomer.goto("/profile/keys/")
+    newcomer.page.get_by_label("SSH public key").fill(key.public)
+    newcomer.button("Add this key").click()
+    expect(newcomer.page.get_by_role("row").filter(has_text="laptop")).to_contain_text("SHA256:")
+    newcomer.shot("keys")
+
+    newcomer.goto("/")
+    newcomer.shot("home")
+    newcomer.clicks = 0
+    launch_from_home(newcomer)
+    newcomer.shot("launch")
+    newcomer.click(newcomer.button("Launch"))
+    expect(newcomer.page.locator("#machine")).to_be_visible()
+    untouched = newcomer.stay()
+    assert newcomer.clicks <= MOST_CLICKS_OF_A_RETURNING_USER
+    newcomer.state("Running", within_s=BOOT_S)
+    assert "Linux" in ssh(newcomer, key.private, "uname -a")
+    expect(newcomer.page.locator(".milestones .is-reached")).to_have_count(3, timeout=BOOT_S * 1000)
+    untouched()
+    newcomer.shot("machine")
+    kill(site, newcomer)
+    newcomer.shot("machine-done")
+
+
+def test_a_new_account_makes_its_key_in_the_browser_while_launching(site: Site, tmp_path: Path):
+    person = site.portal.member("noah")
+    window = site.window(person, accept_downloads=True)
+    window.goto("/")
+    window.shot("home-new")
+    launch_from_home(window)
+    with window.page.expect_download() as download:
+        window.click(window.button("Make a key pair in this browser"))
+    private = tmp_path / "portal_ed25519"
+    download.value.save_as(private)
+    private.chmod(0o600)
+    expect(window.page.get_by_label("Another SSH public key")).to_have_value(
+        re.compile(r"^ssh-ed25519 AAAA")
+    )
+    window.shot("launch-new")
+    window.click(window.button("Launch"))
+    expect(window.page.locator("#machine")).to_be_visible()
+    assert window.clicks <= MOST_CLICKS_OF_A_NEW_ACCOUNT
+    window.state("Running", within_s=BOOT_S)
+    assert "Linux" in ssh(window, private, "uname -a")
+    kill(site, window)
