@@ -73,7 +73,7 @@ def test_administrators_pages_do_not_exist_for_others(client, path):
     assert client.get(path).status_code == 200
 
 
-@pytest.mark.parametrize("events", [1, 40])
+@pytest.mark.parametrize("events", [1, 20])
 def test_the_audit_costs_the_same_for_one_event_and_for_many(
     client, events, django_assert_num_queries
 ):

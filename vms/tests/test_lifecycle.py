@@ -66,6 +66,7 @@ def test_its_address_is_known_before_its_image_is_there(cloud, worker):
     assert fresh(vm).ssh_address
 
 
+@pytest.mark.slow
 def test_a_lost_answer_does_not_launch_twice(vm, cloud, worker):
     cloud.lose_next_answer()
     running(vm, worker)
@@ -96,6 +97,7 @@ def test_a_site_without_room_keeps_it_pending_and_says_why(vm, cloud, worker):
     assert fresh(vm).note == "No host has 512 MiB free now."
 
 
+@pytest.mark.slow
 def test_an_outage_longer_than_the_deadline_fails_with_what_was_said(vm, cloud, worker):
     cloud.fail_next(*[CloudUnavailable("The cloud does not answer right now.")] * 5000)
     worker.run(hours=1)
@@ -141,6 +143,7 @@ def test_shut_down_ends_in_done_and_leaves_nothing(vm, cloud, worker):
     assert fresh(vm).ended_at
 
 
+@pytest.mark.slow
 def test_a_guest_that_ignores_the_power_button_goes_back_to_running(vm, cloud, worker):
     running(vm, worker)
     cloud.ignore_power_button(vm.cloud_ref)
@@ -193,6 +196,7 @@ def test_a_stranger_on_the_cloud_is_reported_and_never_deleted(vm, cloud):
     assert len(list(cloud.list_vms())) == 1
 
 
+@pytest.mark.slow
 def test_milestones_are_noted_when_first_seen(vm, cloud, worker):
     running(vm, worker)
     cloud.print_on_console(
@@ -205,6 +209,7 @@ def test_milestones_are_noted_when_first_seen(vm, cloud, worker):
     assert "part-001 ended with status 3" in readiness.context_note
 
 
+@pytest.mark.slow
 def test_a_silent_guest_is_given_up_on_without_harm(vm, cloud, worker):
     running(vm, worker)
     worker.run(hours=0.5)
