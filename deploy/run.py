@@ -63,13 +63,16 @@ def set_up_code(runner: Runner) -> None:
 
 def set_up_state(runner: Runner) -> None:
     """Everything that belongs to PORTAL_HOME and the database."""
+    with step("Checking database, demo image and administrator"):
+        if runner.succeeds("is_set_up"):
+            return
     with step("Bringing the database up to date"):
         advice = "Check DATABASE_URL and that the database accepts connections."
         runner.manage("migrate", "--noinput", "-v0", otherwise=advice)
-    with step("Checking the demo image (built the first time)"):
+    with step("Building the demo image, if it is missing"):
         advice = "Run `.venv/bin/python manage.py build_demo_image` to see why."
         runner.manage("build_demo_image", "--if-missing", otherwise=advice)
-    with step("Checking that there is an administrator"):
+    with step("Creating the first administrator, if there is none"):
         advice = "The administrator was not created; the line above says why."
         runner.manage_openly("create_admin", otherwise=advice)
 

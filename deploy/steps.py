@@ -68,6 +68,12 @@ class Runner:
         if subprocess.call([PYTHON, "manage.py", *words], cwd=CHECKOUT, env=self.env):
             raise Failed(otherwise)
 
+    def succeeds(self, *words: str) -> bool:
+        """Whether one of Django's commands ends well; its output goes to the log."""
+        with self.log.open("ab") as log:
+            argv = [PYTHON, "manage.py", *words]
+            return not subprocess.call(argv, cwd=CHECKOUT, env=self.env, stdout=log, stderr=log)
+
     def _show_tail(self, start: int) -> None:
         with self.log.open("rb") as log:
             log.seek(start)
