@@ -144,6 +144,7 @@ class FakeCloud(NoVolumes):
     # The contract --------------------------------------------------------------
 
     def capabilities(self) -> Capabilities:
+        self.world.calls.append("capabilities")
         return Capabilities(
             engine="a fake cloud in memory",
             lacks=dict.fromkeys(CALLS, SENTENCE),

@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Literal
 
 from django.utils import timezone
@@ -29,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 Rule = Literal["lost", "found", "leftover", "stranger"]
 GONE = "The engine no longer knows this machine."
+#: What a cloud offers and has left is asked for no more often than this, while it answers.
+STATUS_EVERY = timedelta(seconds=25)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,12 @@ def look(cloud: str, ref: str) -> VM | None:
     if finding:
         settle(finding)
     return None
+
+
+def needs_status(cloud: str) -> bool:
+    """Whether what pages know of the cloud is old, or was trouble."""
+    recent = timezone.now() - STATUS_EVERY
+    return not CloudStatus.objects.filter(cloud=cloud, trouble="", seen_at__gt=recent).exists()
 
 
 def write_status(cloud: str) -> None:
