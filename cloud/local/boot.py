@@ -171,9 +171,12 @@ def _spawn(machine: Machine, record: Record) -> Process:
         bind_address=machine.site.bind_address,
         largest_file_bytes=_largest_file_bytes(machine, record),
     )
-    niceness = command.niceness(record.spec.cpu_share)
     return process.start(
-        argv, cwd=machine.run, output=machine.output, life=machine.life, niceness=niceness
+        argv,
+        cwd=machine.run,
+        output=machine.output,
+        life=machine.life,
+        niceness=command.niceness(record.spec.cpu_share) - command.NICE,
     )
 
 

@@ -70,7 +70,10 @@ def start(argv: Sequence[str], *, cwd: Path, output: Path, life: Path, niceness:
 
 
 def _be_nice_as_a_session(pid: int, niceness: int) -> None:
-    """Where the kernel groups tasks by session, only the group's niceness counts: sched(7)."""
+    """Where the kernel groups tasks by session, only the group's niceness counts: sched(7).
+
+    A whole share gets as much as any other session; the portal is one of them.
+    """
     with contextlib.suppress(OSError):
         Path("/proc", str(pid), "autogroup").write_text(str(niceness), encoding="ascii")
 
