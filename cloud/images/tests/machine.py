@@ -103,7 +103,10 @@ class Machine:
     def _has_monitor(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, (self.home / "qemu.out").read_text()
-        return (self.home / "qmp").exists()
+        with suppress(ConnectionRefusedError, FileNotFoundError):
+            self.qmp("query-status")
+            return True
+        return False
 
     def kill(self) -> None:
         if self.process is not None:
