@@ -109,6 +109,10 @@ class Person:
         """Ask a machine to ``shut_down``, ``reboot``, ``start`` or be ``kill``-ed."""
         return self.post(f"/vms/{vm}/{verb.replace('_', '-')}/")
 
+    def log(self, vm: str) -> str:
+        """The end of what a machine's serial line has printed."""
+        return self.get(f"/vms/{vm}/console/log/").text
+
 
 def told(answer: httpx.Response) -> str:
     """What a page complains about, for a failed assertion."""

@@ -2,7 +2,7 @@
 
 import contextlib
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -15,6 +15,7 @@ from conftest import wait_for
 from tests.journeys.windows import Window
 from tests.people import Person
 from tests.running import RunningPortal
+from tests.seeds import dashed
 
 BOOT_S = 90
 END_S = 60
@@ -97,16 +98,13 @@ class Site:
     def end_machines(self) -> None:
         """Kill whatever is alive."""
         administrator = self.administrator()
-        alive = [seeds_uuid for (seeds_uuid,) in self._alive()]
-        for vm in alive:
+        for vm in self._alive():
             administrator.ask(vm, "kill")
         wait_for(lambda: not self._alive(), within_s=END_S)
 
-    def _alive(self) -> list[tuple[str]]:
-        return [
-            (f"{u[:8]}-{u[8:12]}-{u[12:16]}-{u[16:20]}-{u[20:]}",)
-            for (u,) in self.portal.rows("SELECT uuid FROM vms_vm WHERE state != 'done'")
-        ]
+    def _alive(self) -> list[str]:
+        rows = self.portal.rows("SELECT uuid FROM vms_vm WHERE state != 'done'")
+        return [dashed(uuid) for (uuid,) in rows]
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +122,3 @@ def site(_site: Site, request: pytest.FixtureRequest) -> Iterator[Site]:
     said = _site.close_windows()
     _site.end_machines()
     assert not said, said
-
-
-Launch = Callable[..., str]

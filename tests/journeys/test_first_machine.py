@@ -1,14 +1,13 @@
 """Journey 1: from nothing to a machine and back to nothing, in a real browser."""
 
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from conftest import wait_for
 from tests.journeys.conftest import BOOT_S, Key, Site
+from tests.journeys.guest import Guest
 from tests.journeys.windows import Window
 from tests.people import PASSWORD
 from tests.running import ADMIN, is_open
@@ -64,26 +63,6 @@ def approve(site: Site, username: str) -> None:
     untouched()
 
 
-def ssh(window: Window, private: Path, command: str) -> str:
-    """Run a command by the line that the page offers to copy."""
-    line = window.page.locator("#reach ~ * .copy-value").first.inner_text()
-    port, address = re.fullmatch(r"ssh -p (\d+) (\S+)", line).groups()
-    options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "BatchMode=yes",
-               "IdentitiesOnly=yes", "ConnectTimeout=10", "LogLevel=ERROR")  # fmt: skip
-    argv = ["ssh", "-i", str(private), "-p", port, *(f"-o{option}" for option in options), address]
-    answers: list[str] = []
-
-    def answered() -> bool:
-        done = subprocess.run(
-            [*argv, command], capture_output=True, text=True, check=False, timeout=60
-        )
-        answers.append(done.stdout + done.stderr)
-        return done.returncode == 0
-
-    wait_for(answered, within_s=BOOT_S, every_s=0.5)
-    return answers[-1]
-
-
 def launch_from_home(window: Window) -> None:
     """Marketplace, Launch, Launch: what a returning user clicks."""
     window.click(window.link("Marketplace"))
@@ -133,7 +112,7 @@ def test_a_returning_user_goes_from_home_to_a_machine_and_back(site: Site, key: 
     untouched = newcomer.stay()
     assert newcomer.clicks <= MOST_CLICKS_OF_A_RETURNING_USER
     newcomer.state("Running", within_s=BOOT_S)
-    assert "Linux" in ssh(newcomer, key.private, "uname -a")
+    assert "Linux" in Guest(newcomer, key.private).run("uname -a")
     expect(newcomer.page.locator(".milestones .is-reached")).to_have_count(3, timeout=BOOT_S * 1000)
     untouched()
     newcomer.shot("machine")
@@ -160,5 +139,5 @@ def test_a_new_account_makes_its_key_in_the_browser_while_launching(site: Site, 
     expect(window.page.locator("#machine")).to_be_visible()
     assert window.clicks <= MOST_CLICKS_OF_A_NEW_ACCOUNT
     window.state("Running", within_s=BOOT_S)
-    assert "Linux" in ssh(window, private, "uname -a")
+    assert "Linux" in Guest(window, private).run("uname -a")
     kill(site, window)

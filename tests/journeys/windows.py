@@ -73,6 +73,7 @@ class Window:
 
     def shot(self, name: str) -> None:
         SHOTS.mkdir(parents=True, exist_ok=True)
+        self.page.evaluate("scrollTo(0, 0)")  # the bar on top is sticky
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
     def evaluate(self, script: str, *arguments: Any) -> Any:
