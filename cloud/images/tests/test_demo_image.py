@@ -173,7 +173,7 @@ class TestOneMachine:
         assert (tmp_path / "back").read_bytes() == (tmp_path / "data").read_bytes()
 
     def test_the_owner_signs_in_on_the_console(self, machine: Machine) -> None:
-        assert "alpha login:" in machine.console_log()
+        wait_for(lambda: machine.console_log().endswith("alpha login: "), what="the prompt")
         with machine.serial() as line:
             line.sendall(b"\r")
             machine.wait_for_line("root@alpha:~#")
