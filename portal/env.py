@@ -55,7 +55,7 @@ def database(url: str) -> dict[str, Any]:
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
-        return _sqlite("/" + parts.path.lstrip("/"))
+        return sqlite("/" + parts.path.lstrip("/"))
     if parts.scheme in ("postgres", "postgresql"):
         options: dict[str, Any] = dict(parse_qsl(parts.query))
         return {
@@ -72,7 +72,8 @@ def database(url: str) -> dict[str, Any]:
     )
 
 
-def _sqlite(path: str) -> dict[str, Any]:
+def sqlite(path: str) -> dict[str, Any]:
+    """Django's settings for an SQLite file."""
     # IMMEDIATE: a transaction that will write takes the write lock at its start, so that
     # two of them queue instead of failing half-way. WAL: readers never wait.
     return {

@@ -23,5 +23,5 @@ def socket_path(name: str, *, under: Path) -> Path:
     if len(os.fsencode(wanted)) <= LONGEST_SOCKET_PATH_BYTES:
         return wanted
     digest = hashlib.sha256(os.fsencode(under)).hexdigest()[:12]
-    base = os.environ.get("XDG_RUNTIME_DIR") or "/tmp"  # noqa: S108  (0700 folder below, owner checked)
-    return Path(base) / f"portal-{os.getuid()}-{digest}" / name
+    # Not XDG_RUNTIME_DIR: a shell has one and a service has none, and both must agree.
+    return Path("/tmp") / f"portal-{os.getuid()}-{digest}" / name  # noqa: S108  (0700, owner checked)

@@ -100,7 +100,9 @@ CRISPY_TEMPLATE_PACK = "bootstrap5"
 
 # Data ------------------------------------------------------------------------------
 DATABASES = {
-    "default": env.database(env.secret("DATABASE_URL") or f"sqlite://{PORTAL_HOME}/portal.sqlite3")
+    "default": env.database(url)
+    if (url := env.secret("DATABASE_URL"))
+    else env.sqlite(str(PORTAL_HOME / "portal.sqlite3"))
 }
 # Doorbells (Celery) and live updates. By default a Redis of our own, on a Unix socket.
 REDIS_URL = (

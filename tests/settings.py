@@ -5,12 +5,11 @@ import os
 import shutil
 import tempfile
 
-if "PORTAL_TEST_HOME" not in os.environ:
-    os.environ["PORTAL_TEST_HOME"] = tempfile.mkdtemp(prefix="portal-test-")
-    os.chmod(os.environ["PORTAL_TEST_HOME"], 0o711)  # noqa: S103  (QEMU runs unprivileged below)
-    atexit.register(shutil.rmtree, os.environ["PORTAL_TEST_HOME"], ignore_errors=True)
-
-os.environ["PORTAL_HOME"] = os.environ["PORTAL_TEST_HOME"]
+# Each process of a parallel run has its own: one Redis socket, one database.
+_home = tempfile.mkdtemp(prefix="portal-test-")
+os.chmod(_home, 0o711)  # noqa: S103  (QEMU runs unprivileged below)
+atexit.register(shutil.rmtree, _home, ignore_errors=True)
+os.environ["PORTAL_HOME"] = _home
 os.environ.pop("REDIS_URL", None)
 os.environ.setdefault("PORTAL_LOG_LEVEL", "ERROR")
 
