@@ -29,7 +29,7 @@ def test_a_refused_form_keeps_what_was_typed_and_leads_to_the_fault(site: Site):
     owner = site.person("fred")
     window = site.window(owner)
     page = open_launch(window, owner)
-    page.get_by_label("Name").fill("Кот и \u202eсобака 🐈")
+    page.get_by_label("Name").fill("Кот и \u202eсобака 🐈")  # noqa: RUF001
     page.get_by_role("radio", name="t1.micro").check()
     page.get_by_text("Advanced").click()
     page.get_by_label("Memory (MiB)").fill("7")

@@ -1,0 +1,58 @@
+"""Every URL of the portal, read from its URLconf."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.urls import URLPattern, URLResolver, get_resolver
+
+#: A path is only made to ask for methods; what it names need not exist.
+_NOTHING = {
+    "UUIDConverter": "00000000-0000-4000-8000-000000000000",
+    "IdentifierConverter": "A" * 27,
+    "IntConverter": "0",
+}
+
+
+#: Asks for a path with a method, as an administrator; the answer's Allow header.
+Ask = Callable[[str, str], str]
+
+
+@dataclass(frozen=True)
+class Door:
+    """One URL: its name with namespace, its route, and what is to be filled in."""
+
+    name: str
+    route: str
+    converters: dict[str, str] = field(hash=False)
+
+    def takes(self, argument: str) -> bool:
+        return argument in self.converters
+
+    def path(self, **values: str) -> str:
+        """Its path with these values; what is not given names nothing."""
+        path = "/" + self.route
+        for name, kind in self.converters.items():
+            value = values.get(name, _NOTHING.get(kind, "nothing"))
+            start = path.index("<")
+            path = f"{path[:start]}{value}{path[path.index('>') + 1 :]}"
+        return path
+
+    def methods(self, ask: Ask) -> frozenset[str]:
+        """What it says it takes, when it is asked with a method that no page takes."""
+        return frozenset(ask("PROPFIND", self.path()).replace(" ", "").split(",")) - {""}
+
+
+def doors() -> list[Door]:
+    return list(_walk(get_resolver().url_patterns, "", ""))
+
+
+def _walk(patterns: list[Any], namespace: str, prefix: str) -> Iterator[Door]:
+    for pattern in patterns:
+        route = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
+            yield from _walk(pattern.url_patterns, inner, route)
+        elif isinstance(pattern, URLPattern):
+            kinds = {name: type(one).__name__ for name, one in pattern.pattern.converters.items()}
+            yield Door(f"{namespace}{pattern.name}", route, kinds)
