@@ -143,6 +143,7 @@ def clean_up(vm: VM, cloud: CloudDriver) -> Go | None:
             return None
     return Go(
         VmState.DONE,
+        vm.reason,
         fields={
             "ended_at": timezone.now(),
             "cpu_percent": None,
