@@ -115,9 +115,7 @@ class CloudDriver(Protocol):
     def find_image(self, token: str) -> ImageInfo | None:
         """The image that was imported under ``token``, verified and bootable."""
 
-    def import_image(
-        self, source: ImageSource, *, token: str, on_progress: Progress
-    ) -> ImageInfo:
+    def import_image(self, source: ImageSource, *, token: str, on_progress: Progress) -> ImageInfo:
         """Copy, verify every checksum, and keep as bootable under ``token``.
 
         Raises:
@@ -147,9 +145,7 @@ class CloudDriver(Protocol):
 
     def delete_volume(self, ref: str) -> None: ...
 
-    def save_root_disk(
-        self, vm_ref: str, *, token: str, on_progress: Progress
-    ) -> VolumeInfo: ...
+    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> VolumeInfo: ...
 
     def attach_volume(self, vm_ref: str, volume_ref: str, *, read_only: bool) -> None: ...
 

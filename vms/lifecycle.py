@@ -6,9 +6,11 @@ No step waits, none writes its row, and each may run twice.
 import json
 import re
 import socket
+import threading
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
@@ -23,8 +25,13 @@ from marketplace.states import ImageState
 from vms.models import VM, Readiness
 from vms.states import ReadinessState, VmState
 
-#: A guest that answers does so at once; one that does not is asked again in a moment.
+#: A guest that answers mostly does so at once; one that does not is asked again in a moment.
 PROBE_TIMEOUT_S = 0.3
+#: A large guest under emulation takes seconds to greet, and starts anew when we hang up: the
+#: longer it has been silent, the longer we listen. Well below a lease, and only to a few at
+#: a time: silent guests must not keep every thread of a worker.
+LONGEST_PROBE_S = 5.0
+_patient = threading.BoundedSemaphore(2)
 #: How much of the console log is searched for the mark of a finished contextualization.
 CONTEXT_TAIL_BYTES = 64 * 1024
 #: Real cloud-init's last words, and those of the demo image.
@@ -206,10 +213,21 @@ def _probe(readiness: Readiness) -> dict[str, Any]:
     ):
         if readiness.port_open_at is None:
             found["port_open_at"] = timezone.now()
-        link.settimeout(PROBE_TIMEOUT_S)
-        if link.recv(4) == b"SSH-":
+        if _greets(link, timezone.now() - readiness.state_since):
             found["ssh_at"] = timezone.now()
     return found
+
+
+def _greets(link: socket.socket, silent: timedelta) -> bool:
+    """Whether SSH says hello on this connection, for as long as it is worth listening."""
+    is_patient = _patient.acquire(blocking=False)
+    try:
+        wait_s = min(silent.total_seconds() / 4, LONGEST_PROBE_S) if is_patient else 0.0
+        link.settimeout(max(wait_s, PROBE_TIMEOUT_S))
+        return link.recv(4) == b"SSH-"
+    finally:
+        if is_patient:
+            _patient.release()
 
 
 def _host_name(readiness: Readiness) -> dict[str, Any]:

@@ -18,13 +18,22 @@ DEADLINE_S = 1.0
 _CODE = bytes.fromhex("b015e6f4f4ebfd")
 _EXIT_CODE = 43
 _DEVICE = Path("/dev/kvm")
+#: Memory of the guest up to (MiB), cache (MiB). A Debian at work needs 128; the demo image 32.
+TB_CACHE_MIB = ((512, 32), (1536, 64))
+LARGEST_TB_CACHE = 128
 
 
 @dataclass(frozen=True, slots=True)
 class Accel:
     name: str  # "kvm" or "tcg"
-    argv: tuple[str, ...]
     gid: int | None = None  # group that may open /dev/kvm
+
+    def argv(self, memory_mib: int) -> tuple[str, ...]:
+        """QEMU's options; a large guest under TCG gets a large cache of translated code."""
+        if self.name == "kvm":
+            return ("-accel", "kvm", "-cpu", "host")
+        size = next((mib for up_to, mib in TB_CACHE_MIB if memory_mib <= up_to), LARGEST_TB_CACHE)
+        return ("-accel", f"tcg,thread=multi,tb-size={size}", "-cpu", "max")
 
 
 def choose(home: Path) -> Accel:
@@ -40,8 +49,8 @@ def choose(home: Path) -> Accel:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
         files.write(memory, json.dumps(known).encode())
     if known["kvm"] and _DEVICE.exists():
-        return Accel("kvm", ("-accel", "kvm", "-cpu", "host"), _DEVICE.stat().st_gid)
-    return Accel("tcg", ("-accel", "tcg,thread=multi,tb-size=32", "-cpu", "max"))
+        return Accel("kvm", _DEVICE.stat().st_gid)
+    return Accel("tcg")
 
 
 def kvm_works(*, deadline_s: float = DEADLINE_S) -> bool:

@@ -70,7 +70,7 @@ def _machine(record: Record, accel: Accel) -> list[str]:
     return [
         *("qemu-system-x86_64", "-name", f"guest=vm-{record.token[:8]},debug-threads=on"),
         *("-uuid", record.token, "-msg", "timestamp=on", "-nodefaults", "-no-user-config"),
-        *("-machine", "q35,vmport=off,smm=off,hpet=off", *accel.argv),
+        *("-machine", "q35,vmport=off,smm=off,hpet=off", *accel.argv(record.spec.memory_mib)),
         *("-m", str(record.spec.memory_mib), "-smp", str(record.spec.vcpus)),
         *("-rtc", "base=utc", "-sandbox", f"on,{deny}", "-no-shutdown"),
         *("-qmp", "unix:qmp,server=on,wait=off", "-qmp", "unix:events,server=on,wait=off"),

@@ -29,7 +29,7 @@ SPEC = VmSpec(
     ssh_keys=('ssh-ed25519 AAAA alice@"home"', "ssh-rsa BBBB b: [c]\nrunner: x"),
     hostname="alices-vm",
 )
-TCG = accel.Accel("tcg", ("-accel", "tcg"))
+TCG = accel.Accel("tcg")
 
 
 def a_site(home: Path, **changes: object) -> Site:

@@ -1,5 +1,9 @@
 """A machine's life against a cloud that can fail on demand."""
 
+import socket
+import threading
+from datetime import timedelta
+
 import pytest
 
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
@@ -9,6 +13,7 @@ from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from vms import actions
+from vms.lifecycle import _greets
 from vms.models import VM
 from vms.reconcile import sweep
 from vms.states import ReadinessState, VmState
@@ -144,6 +149,12 @@ def test_shut_down_ends_in_done_and_leaves_nothing(vm, cloud, worker):
 
 
 @pytest.mark.slow
+def test_a_done_machine_says_why_it_ended(vm, cloud, worker):
+    actions.kill(vm, by=vm.owner)
+    worker.run(hours=0.1)
+    assert (fresh(vm).state, fresh(vm).reason) == (VmState.DONE, "Kill, asked by its owner.")
+
+
 def test_a_guest_that_ignores_the_power_button_goes_back_to_running(vm, cloud, worker):
     running(vm, worker)
     cloud.ignore_power_button(vm.cloud_ref)
@@ -215,3 +226,17 @@ def test_a_silent_guest_is_given_up_on_without_harm(vm, cloud, worker):
     worker.run(hours=0.5)
     assert fresh(vm).readiness.state == ReadinessState.SILENT
     assert fresh(vm).state == VmState.RUNNING
+
+
+@pytest.mark.slow
+def test_a_guest_that_is_slow_to_greet_is_listened_to_for_longer():
+    ours, theirs = socket.socketpair()
+    greeter = threading.Timer(0.6, theirs.send, [b"SSH-2.0-slow\r\n"])
+    greeter.start()
+    assert not _greets(ours, timedelta(seconds=1))
+    greeter.join()
+    assert ours.recv(100).startswith(b"SSH-")
+    threading.Timer(0.6, theirs.send, [b"SSH-2.0-slow\r\n"]).start()
+    assert _greets(ours, timedelta(seconds=10))
+    ours.close()
+    theirs.close()
