@@ -233,7 +233,8 @@ def test_a_guest_that_is_slow_to_greet_is_listened_to_for_longer():
     ours, theirs = socket.socketpair()
     greeter = threading.Timer(0.6, theirs.send, [b"SSH-2.0-slow\r\n"])
     greeter.start()
-    assert not _greets(ours, timedelta(seconds=1))
+    with pytest.raises(TimeoutError):
+        _greets(ours, timedelta(seconds=1))
     greeter.join()
     assert ours.recv(100).startswith(b"SSH-")
     threading.Timer(0.6, theirs.send, [b"SSH-2.0-slow\r\n"]).start()
