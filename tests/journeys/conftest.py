@@ -1,6 +1,5 @@
 """People, browsers and machines of the journeys."""
 
-import contextlib
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -55,6 +54,10 @@ class Site:
             person.add_key(self.key.public)
             self._people[username] = person
         return self._people[username]
+
+    @property
+    def people(self) -> list[Person]:
+        return list(self._people.values())
 
     def administrator(self) -> Person:
         if "admin" not in self._people:
@@ -111,8 +114,8 @@ class Site:
 def _site(portal: RunningPortal, browser: Browser, key: Key) -> Iterator[Site]:
     site = Site(portal, browser, key)
     yield site
-    with contextlib.suppress(Exception):
-        site.close_windows()
+    for person in site.people:
+        person.close()
 
 
 @pytest.fixture

@@ -1,6 +1,5 @@
 """A browser window whose clicks are counted and whose console must stay silent."""
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -81,6 +80,5 @@ class Window:
 
     def close(self) -> list[str]:
         """Close it; what its console complained of."""
-        with contextlib.suppress(Exception):
-            self.context.close()
+        self.context.close()
         return self.said
