@@ -155,12 +155,6 @@ def test_a_done_machine_says_why_it_ended(vm, cloud, worker):
     assert (fresh(vm).state, fresh(vm).reason) == (VmState.DONE, "Kill, asked by its owner.")
 
 
-def test_a_done_machine_says_why_it_ended(vm, cloud, worker):
-    actions.kill(vm, by=vm.owner)
-    worker.run(hours=0.1)
-    assert (fresh(vm).state, fresh(vm).reason) == (VmState.DONE, "Kill, asked by its owner.")
-
-
 def test_a_guest_that_ignores_the_power_button_goes_back_to_running(vm, cloud, worker):
     running(vm, worker)
     cloud.ignore_power_button(vm.cloud_ref)
