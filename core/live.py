@@ -30,6 +30,8 @@ KEEPALIVE_S = 15.0
 RECHECK_S = 60.0
 #: What a slow page may have waiting before it is told to fetch everything anew.
 BACKLOG = 256
+#: Answers of policies that tabs may share, each for a second.
+KEPT_ANSWERS = 1024
 EVERYBODY = "*"
 #: How long Redis holds a question that has no answer yet, and when it counts as gone. The
 #: second is longer, or every quiet moment looks like a lost Redis.
@@ -93,6 +95,7 @@ class Hub:
     def __init__(self) -> None:
         self._pages: set[asyncio.Queue[Change]] = set()
         self._reader: asyncio.Task[None] | None = None
+        self._answers: dict[tuple[int, str, int], asyncio.Future[bool]] = {}
         self._redis = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, decode_responses=True, socket_timeout=READ_TIMEOUT_S
         )
@@ -119,6 +122,19 @@ class Hub:
                     yield change
         finally:
             self._pages.discard(page)
+
+    async def answer(self, policy: Policy, user: Any, change: Change) -> bool:
+        """What ``policy`` says, asked once for all tabs of a person that ask in one second.
+
+        Tabs hear of a change together; a query for each would make the last wait.
+        """
+        key = (user.pk, change.id, int(time.monotonic()))
+        if key not in self._answers:
+            while len(self._answers) >= KEPT_ANSWERS:
+                del self._answers[next(iter(self._answers))]
+            asked = sync_to_async(policy)(user, change.subject)
+            self._answers[key] = asyncio.ensure_future(asked)
+        return await asyncio.shield(self._answers[key])
 
     async def _missed(self, since: str) -> list[Change]:
         """What happened after ``since``; one reset if that cannot be told any more."""
@@ -230,7 +246,7 @@ async def _may_see(user: Any, change: Change) -> bool:
     if not user.is_staff and not is_meant:
         return False
     policy = _policies.get(change.kind)
-    return policy is not None and await sync_to_async(policy)(user, change.subject)
+    return policy is not None and await _hub().answer(policy, user, change)
 
 
 async def stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
