@@ -5,13 +5,16 @@ A courtesy that makes pages quick; what it misses, ``reconcile`` finds.
 
 import logging
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
+from django.db import Error as DatabaseError
 from django.db import close_old_connections
 
 from cloud.errors import CloudError, Unsupported
 from core.clouds import clouds
-from vms import tasks
+from vms import reconcile, tasks
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,9 @@ def start(stop: threading.Event) -> list[threading.Thread]:
 def _listen(cloud: str, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
-            for ref in clouds[cloud].watch(stop.is_set):
+            for number, ref in enumerate(clouds[cloud].watch(stop.is_set)):
+                if not number:
+                    _catch_up(cloud)
                 if ref:
                     _follow_up(cloud, ref)
         except Unsupported:
@@ -42,11 +47,27 @@ def _listen(cloud: str, stop: threading.Event) -> None:
         stop.wait(RETRY_S)
 
 
+def _catch_up(cloud: str) -> None:
+    """What happened while nobody listened."""
+    with _database():
+        reconcile.sweep(cloud)
+
+
 def _follow_up(cloud: str, ref: str) -> None:
+    with _database():
+        try:
+            tasks.follow_up(cloud, ref)
+        except CloudError as exc:
+            logger.warning("watch.failed", extra={"ref": ref, "detail": exc.detail})
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    """Connections as a request has them. A database that is away must not end the ear."""
     close_old_connections()
     try:
-        tasks.follow_up(cloud, ref)
-    except CloudError as exc:
-        logger.warning("watch.failed", extra={"ref": ref, "detail": exc.detail})
+        yield
+    except DatabaseError as exc:
+        logger.warning("watch.failed", exc_info=exc)
     finally:
         close_old_connections()
