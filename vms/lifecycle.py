@@ -135,9 +135,9 @@ def shut_down(vm: VM, cloud: CloudDriver) -> Go | None:
         info = cloud.get_vm(vm.cloud_ref)
     except NotFound:
         return Go(VmState.EPILOG)
-    if info.phase in (VmPhase.STOPPED, VmPhase.UNKNOWN):
-        return Go(VmState.EPILOG, "The guest has powered off.")
-    cloud.stop_vm(vm.cloud_ref)
+    if info.phase is VmPhase.STOPPED:
+        return Go(VmState.EPILOG, info.message or "The guest has powered off.")
+    cloud.stop_vm(vm.cloud_ref)  # one that is lost for good is stopped from now on
     return None
 
 

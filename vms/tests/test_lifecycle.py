@@ -184,6 +184,16 @@ def test_a_reboot_returns_to_running_and_watches_anew(vm, cloud, worker):
     assert fresh(vm).asked == ""
 
 
+def test_an_emulator_that_does_not_answer_is_not_taken_for_a_guest_that_is_off(vm, cloud, worker):
+    running(vm, worker)
+    actions.shut_down(vm, by=vm.owner)
+    cloud.set_phase(vm.cloud_ref, VmPhase.UNKNOWN, "Its emulator runs but does not answer.")
+    worker.step()
+    assert fresh(vm).state == VmState.SHUTDOWN  # asked once more: only the lost are off by that
+    worker.run(hours=0.1)
+    assert states(vm)[-2:] == ["epilog", "done"]
+
+
 def test_a_guest_that_halts_itself_is_unknown_and_can_be_started_again(vm, cloud, worker):
     running(vm, worker)
     cloud.set_phase(vm.cloud_ref, VmPhase.STOPPED, "The guest has powered off.")
