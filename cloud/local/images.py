@@ -19,6 +19,7 @@ from cloud.types import ImageFormat, ImageInfo, ImageSource
 
 CHUNK = 4 << 20
 PROGRESS_EVERY_S = 0.5
+PARTIAL = ".part-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,16 +114,20 @@ def add(site: Site, source: ImageSource, *, token: str, on_progress: Progress) -
     """
     name = image_name(token)
     site.make()
-    busy = "This image is being imported now. Wait for it."
-    with files.locked(site.locks / f"image-{name}", wait_s=0, busy=busy):
+    with _alone(site, name):
         if cached := find(site, name):
             on_progress(cached.size_bytes, cached.size_bytes)
             return cached
-        partial = site.images / f".part-{name}"
+        partial = site.images / f"{PARTIAL}{name}"
         try:
             return _add(site, source, name, partial, on_progress)
         finally:
             partial.unlink(missing_ok=True)
+
+
+def _alone(site: Site, token: str) -> contextlib.AbstractContextManager[None]:
+    busy = "This image is being imported now. Wait for it."
+    return files.locked(site.locks / f"image-{token}", wait_s=0, busy=busy)
 
 
 def _add(
@@ -214,13 +219,14 @@ def verify(source: ImageSource, size_bytes: int, found: dict[str, str]) -> None:
 
 
 def sweep(site: Site) -> None:
-    """Remove what killed imports left."""
-    with contextlib.suppress(FileNotFoundError, CloudBusy):
+    """Remove what killed imports and removals left: a copy without its record is no image."""
+    with contextlib.suppress(FileNotFoundError):
         for name in os.listdir(site.images):
-            if name.startswith(".part-"):
-                lock = site.locks / f"image-{name.removeprefix('.part-')}"
-                with files.locked(lock, wait_s=0, busy="in use"):
-                    (site.images / name).unlink(missing_ok=True)
+            token, _, kind = name.removeprefix(PARTIAL).partition(".")
+            if name.startswith(PARTIAL) or (token and kind in set(ImageFormat)):
+                with contextlib.suppress(CloudBusy), _alone(site, token):
+                    if name.startswith(PARTIAL) or find(site, token) is None:
+                        (site.images / name).unlink(missing_ok=True)
 
 
 def link(site: Site, cached: Cached, to: Path) -> None:

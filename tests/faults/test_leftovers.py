@@ -10,7 +10,7 @@ import pytest
 
 from cloud.local import process
 from cloud.local.driver import LocalDriver
-from cloud.tests.conformance import new_token, until
+from cloud.tests.conformance import IMAGE, new_token, until
 from cloud.tests.test_local import run
 from tests.running import children
 
@@ -85,3 +85,20 @@ def test_a_deleted_machine_is_no_zombie_of_ours(driver):
     (child,) = process.find(token, life=Path("none"))
     driver.delete_vm(token)
     until(lambda: child.pid not in children(os.getpid()), within_s=1)
+
+
+@pytest.mark.parametrize("nth", range(1, 12))
+@pytest.mark.parametrize(
+    "work", ["delete_image(IMAGE)", "import_image(source, token=IMAGE, on_progress=quiet)"]
+)
+def test_killed_while_an_image_comes_or_goes(driver, home, demo_image, nth, work):
+    if work.startswith("import"):
+        driver.delete_image(IMAGE)
+    prepare = (
+        "from cloud.tests.conformance import IMAGE, a_source, quiet\n"
+        f"source = a_source(Path({str(demo_image)!r}))\n"
+    )
+    killed(home, f"{prepare}left = {nth}\ndriver.{work}", nth + 1000)
+    list(driver.list_vms())
+    whole = {f"{IMAGE}.json", f"{IMAGE}.qcow2"} if driver.find_image(IMAGE) else set()
+    assert {path.name for path in (home / "images").iterdir()} == whole
