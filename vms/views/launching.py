@@ -20,7 +20,7 @@ from vms.models import VM, CloudStatus, InstanceType
 from vms.views.door import UserRequest
 
 
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: UserRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())

@@ -35,7 +35,7 @@ def prefer_type(request: UserRequest, name: str) -> HttpResponse:
 
 
 @login_required
-@require_http_methods(["GET", "POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def edit_type(request: UserRequest, name: str = "") -> HttpResponse:
     if not request.user.is_staff:
         raise Http404
