@@ -30,6 +30,14 @@ def terminal(page: Page) -> str:
     return page.locator(".xterm-rows").inner_text().replace("\u00a0", " ")
 
 
+def see(page: Page, text: str) -> None:
+    """Wait until the terminal shows this."""
+    try:
+        wait_for(lambda: text in terminal(page), within_s=20)
+    except pytest.fail.Exception:
+        pytest.fail(f"no {text!r} in this terminal:\n{terminal(page)}")
+
+
 def websocket(person: Person, grant: str):
     name, value = person.cookie()
     return connect(
@@ -51,11 +59,16 @@ def assert_refused(person: Person, grant: str) -> None:
     assert refused.value.response.status_code == 403
 
 
+def after_start(log: str) -> str:
+    """What the guest printed when it was ready: its prompt is shown anew then."""
+    return log.partition("portal-context: finished")[2]
+
+
 @pytest.fixture
 def vm(site: Site) -> str:
     cora = site.person("cora")
     vm = site.running(cora)
-    wait_for(lambda: "login:" in cora.log(vm), within_s=BOOT_S, every_s=0.2)
+    wait_for(lambda: "login:" in after_start(cora.log(vm)), within_s=BOOT_S, every_s=0.2)
     return vm
 
 
@@ -64,17 +77,16 @@ def test_the_serial_line_shows_the_prompt_and_takes_what_is_typed_and_pasted(sit
     page = window.goto(f"/vms/{vm}/console/?kind=serial")
     connected(page)
     window.button("Type here").click()
-    page.keyboard.press("Enter")
-    wait_for(lambda: "login:" in terminal(page), within_s=20)
+    see(page, "login:")
     page.keyboard.type("root\n")
-    wait_for(lambda: "#" in terminal(page), within_s=20)
+    see(page, "root@machine:~#")
     page.keyboard.type("echo typed-$((40+2))\n")
-    wait_for(lambda: "typed-42" in terminal(page), within_s=20)
+    see(page, "typed-42")
 
     window.button("Paste").click()
     page.get_by_label("Text").fill("echo pasted-$((50+2))\n")
     window.button("Type it").click()
-    wait_for(lambda: "pasted-52" in terminal(page), within_s=20)
+    see(page, "pasted-52")
     window.shot("console-serial")
 
     page.keyboard.press("Control+Alt+Shift")
