@@ -1,0 +1,141 @@
+"""Pages of a full portal: how many queries, and how long the server takes."""
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import httpx
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from bench.figures import Figure, Section, p95, table
+from bench.paths import paths, subject
+from bench.processes import cpu_s
+from registration.models import User
+from tests.running import CHECKOUT, RunningPortal
+
+SIZES = (10, 1000, 10_000)
+ENTRIES = 1000
+WARM = 3
+ASKED = 20
+HOW = f"""`manage.py seed_demo` fills the running portal with so many machines of several people and
+{ENTRIES} images. Each page is asked for {ASKED} times over one connection on loopback, by an
+administrator (who sees everything) and by the person with the most machines: from sending the
+question to the last byte. *CPU* is what the web process spent on it meanwhile, streams and all.
+Queries are counted by Django on the same database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one page took, of one person, with so many machines."""
+
+    page: str
+    queries: int
+    took_ms: Sequence[float]
+    cpu_ms: Sequence[float]
+
+
+#: (person, machines) -> page -> cost
+Costs = dict[tuple[str, int], dict[str, Cost]]
+
+
+def measure(portal: RunningPortal) -> Section:
+    costs: Costs = {}
+    for machines in SIZES:
+        _seed(portal, machines)
+        vm = subject()
+        for who, user in (("administrator", User.objects.administrators()[0]), ("owner", vm.owner)):
+            wanted = paths(vm)
+            costs[who, machines] = _ask(portal, user, wanted)
+    _seed(portal, 0)
+    return _section(costs)
+
+
+def _seed(portal: RunningPortal, machines: int) -> None:
+    what = [f"--machines={machines}", f"--entries={ENTRIES}"] if machines else ["--clean"]
+    subprocess.run(
+        [sys.executable, "manage.py", "seed_demo", *what],
+        cwd=CHECKOUT,
+        env={**os.environ, "PORTAL_HOME": str(portal.home)},
+        stdout=subprocess.DEVNULL,
+        check=True,
+        timeout=240,
+    )
+
+
+def _ask(portal: RunningPortal, user: User, wanted: dict[str, str]) -> dict[str, Cost]:
+    client = Client(headers={"host": "127.0.0.1"})
+    client.force_login(user)
+    (web,) = portal.pids("web")
+    cookie = {f"session-{portal.port}": client.session.session_key or ""}
+    costs = {}
+    with httpx.Client(base_url=portal.url, cookies=cookie, timeout=30) as browser:
+        for page, path in wanted.items():
+            for _ in range(WARM):
+                assert browser.get(path).status_code == 200, path
+            measured = [_once(browser, web, path) for _ in range(ASKED)]
+            took, cpu = zip(*measured, strict=True)
+            costs[page] = Cost(page, _queries(client, path), took, cpu)
+    return costs
+
+
+def _once(browser: httpx.Client, web: int, path: str) -> tuple[float, float]:
+    """Milliseconds by the clock, and of the web process's processor time."""
+    spent, began = cpu_s(web), time.perf_counter()
+    browser.get(path)
+    took = time.perf_counter() - began
+    return took * 1000, (cpu_s(web) - spent) * 1000
+
+
+def _queries(client: Client, path: str) -> int:
+    with CaptureQueriesContext(connection) as asked:
+        assert client.get(path).status_code == 200, path
+    return len(asked)
+
+
+def _section(costs: Costs) -> Section:
+    changing = [
+        page
+        for who in ("administrator", "owner")
+        for page in costs[who, SIZES[0]]
+        if len({costs[who, machines][page].queries for machines in SIZES}) > 1
+    ]
+    worst = {
+        machines: max(
+            p95(cost.took_ms) for (_, n), found in costs.items() if n == machines
+            for cost in found.values()
+        )
+        for machines in SIZES
+    }  # fmt: skip
+    times = [
+        Figure(f"slowest page with {machines:,} machines, server time p95", ms, "ms", 100)
+        for machines, ms in worst.items()
+    ]
+    constant = Figure("pages whose number of queries grows with the machines", len(changing), "", 0)
+    return Section(
+        title="Pages of a full portal",
+        how=HOW,
+        figures=[*times, constant],
+        detail="\n\n".join(_table(costs, who) for who in ("administrator", "owner")),
+    )
+
+
+def _table(costs: Costs, who: str) -> str:
+    head = [f"{who}: page", "queries"]
+    head += [f"{machines:,}: p95 ms (median; CPU)" for machines in SIZES]
+    rows = []
+    for page in costs[who, SIZES[0]]:
+        each = [costs[who, machines][page] for machines in SIZES]
+        queries = "/".join(str(n) for n in dict.fromkeys(cost.queries for cost in each))
+        rows.append([page, queries, *(_cell(cost) for cost in each)])
+    return table(head, rows)
+
+
+def _cell(cost: Cost) -> str:
+    middle, cpu = statistics.median(cost.took_ms), statistics.median(cost.cpu_ms)
+    return f"{p95(cost.took_ms):.0f} ({middle:.0f}; {cpu:.0f})"
