@@ -41,7 +41,9 @@ def _detail_context(vm: VM) -> dict[str, Any]:
     }
 
 
-def _ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
+@login_required
+@require_POST
+def ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
     vm = find(request, key)
     refusal = ""
     try:
@@ -53,30 +55,6 @@ def _ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
         return show(request, "vms/_row.html", {"vm": vm}, page=reverse("vms:list"), refusal=refusal)
     page = vm.get_absolute_url()
     return show(request, "vms/_detail.html", _detail_context(vm), page=page, refusal=refusal)
-
-
-@login_required
-@require_POST
-def shut_down(request: UserRequest, key: uuid.UUID) -> HttpResponse:
-    return _ask(request, key, "shut_down")
-
-
-@login_required
-@require_POST
-def reboot(request: UserRequest, key: uuid.UUID) -> HttpResponse:
-    return _ask(request, key, "reboot")
-
-
-@login_required
-@require_POST
-def start(request: UserRequest, key: uuid.UUID) -> HttpResponse:
-    return _ask(request, key, "start")
-
-
-@login_required
-@require_POST
-def kill(request: UserRequest, key: uuid.UUID) -> HttpResponse:
-    return _ask(request, key, "kill")
 
 
 @login_required
