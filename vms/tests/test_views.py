@@ -259,3 +259,9 @@ def test_addresses_can_be_shown_by_name(browser, alice):
     Readiness.objects.filter(vm=vm).update(host_name="node7.lab.example")
     assert "node7.lab.example:20022" in browser.get("/vms/?names=1").content.decode()
     assert "127.0.0.1:20022" in browser.get("/vms/").content.decode()
+
+
+def test_a_machine_that_has_just_gone_has_an_empty_log_and_no_fault(browser, alice, cloud):
+    vm = VMFactory(owner=alice, running=True)
+    response = browser.get(reverse("vms:console_log", args=[vm.uuid]))
+    assert (response.status_code, response.content) == (200, b"")

@@ -7,7 +7,7 @@ from django.http import HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
-from cloud.errors import CloudError
+from cloud.errors import CloudError, NotFound
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from vms import console, grants
@@ -44,10 +44,12 @@ def console_grant(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 def console_log(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     """The end of the serial line's log, as plain text; the page makes it safe to look at."""
     vm = find(request, key)
-    if not vm.cloud_ref or vm.state == VmState.DONE:
-        return HttpResponse("", content_type="text/plain; charset=utf-8")
-    try:
-        text = console.tail(vm).decode("utf-8", "replace")
-    except CloudError as exc:
-        return HttpResponse(str(exc), content_type="text/plain; charset=utf-8", status=503)
-    return HttpResponse(text, content_type="text/plain; charset=utf-8")
+    status, text = 200, ""
+    if vm.cloud_ref and vm.state != VmState.DONE:
+        try:
+            text = console.tail(vm).decode("utf-8", "replace")
+        except NotFound:
+            text = ""  # it has just gone, and the log with it
+        except CloudError as exc:
+            status, text = 503, str(exc)
+    return HttpResponse(text, content_type="text/plain; charset=utf-8", status=status)
