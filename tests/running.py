@@ -17,13 +17,27 @@ from typing import Any
 from conftest import wait_for
 from tests import seeds
 from tests.people import Person
+from tests.processes import (
+    all_pids,
+    children,
+    command_line,
+    end,
+    free_port,
+    is_open,
+    listening_ports,
+    working_directory,
+)
+
+__all__ = [
+    "RunningPortal", "all_pids", "children", "command_line", "free_port", "is_open",
+    "running_portal",
+]  # fmt: skip
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 ADMIN = "admin"
 #: What the program of each keeper calls itself, in its command line.
 PROGRAMS = {"redis": b"redis-server", "web": b"uvicorn", "worker": b"celery", "beat": b"celery"}
 START_S = 120
-LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
 @dataclass(frozen=True)
@@ -236,66 +250,3 @@ def clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PORTAL_", "PYTEST_")) and name not in ours
     }
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def children(pid: int) -> list[int]:
-    try:
-        return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    except OSError:
-        return []
-
-
-def command_line(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return b""
-
-
-def working_directory(pid: int) -> Path:
-    try:
-        return Path(f"/proc/{pid}/cwd").readlink()
-    except OSError:
-        return Path("/")
-
-
-def all_pids() -> list[int]:
-    return [int(name) for name in os.listdir("/proc") if name.isdecimal()]
-
-
-def end(pid: int, *, within_s: float = 10) -> None:
-    """Kill a process that is not our child and wait until it is gone."""
-    with contextlib.suppress(ProcessLookupError):
-        handle = os.pidfd_open(pid)
-        try:
-            signal.pidfd_send_signal(handle, signal.SIGKILL)
-            select.select([handle], [], [], within_s)
-        finally:
-            os.close(handle)
-
-
-def listening_ports() -> set[int]:
-    """TCP ports that anybody on this host listens on."""
-    found = set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text().splitlines()[1:]:
-                fields = line.split()
-                if fields[3] == LISTEN:
-                    found.add(int(fields[1].rpartition(":")[2], 16))
-    return found
-
-
-def is_open(port: int) -> bool:
-    """Whether something accepts connections there."""
-    try:
-        with socket.create_connection(("127.0.0.1", port), timeout=2):
-            return True
-    except OSError:
-        return False
