@@ -1,14 +1,13 @@
 """Pages of a full portal: how many queries, and how long the server takes."""
 
-import os
 import statistics
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import StringIO
 
 import httpx
+from django.core.management import call_command
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -17,7 +16,7 @@ from bench.figures import Figure, Section, p95, table
 from bench.paths import paths, subject
 from bench.processes import cpu_s
 from registration.models import User
-from tests.running import CHECKOUT, RunningPortal
+from tests.running import RunningPortal
 
 SIZES = (10, 1000, 10_000)
 ENTRIES = 1000
@@ -47,25 +46,19 @@ Costs = dict[tuple[str, int], dict[str, Cost]]
 def measure(portal: RunningPortal) -> Section:
     costs: Costs = {}
     for machines in SIZES:
-        _seed(portal, machines)
+        _seed(machines)
         vm = subject()
         for who, user in (("administrator", User.objects.administrators()[0]), ("owner", vm.owner)):
             wanted = paths(vm)
             costs[who, machines] = _ask(portal, user, wanted)
-    _seed(portal, 0)
+    call_command("seed_demo", clean=True, stdout=StringIO())
     return _section(costs)
 
 
-def _seed(portal: RunningPortal, machines: int) -> None:
-    what = [f"--machines={machines}", f"--entries={ENTRIES}"] if machines else ["--clean"]
-    subprocess.run(
-        [sys.executable, "manage.py", "seed_demo", *what],
-        cwd=CHECKOUT,
-        env={**os.environ, "PORTAL_HOME": str(portal.home)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-        timeout=240,
-    )
+def _seed(machines: int) -> None:
+    said = StringIO()
+    call_command("seed_demo", machines=machines, entries=ENTRIES, stdout=said)
+    print(said.getvalue().strip(), flush=True)
 
 
 def _ask(portal: RunningPortal, user: User, wanted: dict[str, str]) -> dict[str, Cost]:

@@ -1,6 +1,7 @@
 """What processes of a running portal hold."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def pss_mib(pids: Iterable[int]) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """Processor time of all threads so far, to the nanosecond (schedstat)."""
-    tasks = Path(f"/proc/{pid}/task").iterdir()
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks) / 1e9
+    """Processor time of a process so far, of threads that have ended too.
+
+    The clock's id is made as glibc's clock_getcpuclockid(3) makes it: the pid, inverted, and
+    2 for nanoseconds.
+    """
+    return time.clock_gettime((~pid << 3) | 2)
