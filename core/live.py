@@ -17,8 +17,10 @@ import redis
 import redis.asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import aget_user
+from django.contrib.auth import get_user
+from django.db import connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.views.decorators.http import require_safe
 
 logger = logging.getLogger(__name__)
 
@@ -132,8 +134,7 @@ class Hub:
         if key not in self._answers:
             while len(self._answers) >= KEPT_ANSWERS:
                 del self._answers[next(iter(self._answers))]
-            asked = sync_to_async(policy)(user, change.subject)
-            self._answers[key] = asyncio.ensure_future(asked)
+            self._answers[key] = asyncio.create_task(_aside(policy, user, change.subject))
         return await asyncio.shield(self._answers[key])
 
     async def _missed(self, since: str) -> list[Change]:
@@ -218,21 +219,36 @@ def _hub() -> Hub:
     return _hubs[loop]
 
 
-async def _still_welcome(request: HttpRequest) -> bool:
+async def _aside(ask: Callable[..., bool], *about: Any) -> bool:
+    """Ask the database from a thread that all streams share, and hang up.
+
+    A stream lasts for hours: a connection to the database for each would use up what the
+    database, or the process's file descriptors, can bear.
+    """
+
+    def ask_and_hang_up() -> bool:
+        try:
+            return ask(*about)
+        finally:
+            connections.close_all()
+
+    return await sync_to_async(ask_and_hang_up, thread_sensitive=False)()
+
+
+def _still_welcome(request: HttpRequest) -> bool:
     """Whether the session is still there and its user still active."""
     key = request.session.session_key
-    if key is None or not await request.session.aexists(key):
-        return False
-    return bool((await aget_user(request)).is_active)
+    return key is not None and request.session.exists(key) and get_user(request).is_active
 
 
 async def _stream(request: HttpRequest, user: Any, since: str) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
+    await sync_to_async(connections.close_all)()  # the one that found the user
     checked = time.monotonic()
     async for change in _hub().changes(since):
         if time.monotonic() - checked > RECHECK_S:
             checked = time.monotonic()
-            if not await _still_welcome(request):
+            if not await _aside(_still_welcome, request):
                 return
         if change is None:
             yield ": quiet\n\n"
@@ -249,6 +265,7 @@ async def _may_see(user: Any, change: Change) -> bool:
     return policy is not None and await _hub().answer(policy, user, change)
 
 
+@require_safe
 async def stream(request: HttpRequest) -> HttpResponse | StreamingHttpResponse:
     """GET /live/: the server-sent events of one tab."""
     user = await request.auser()

@@ -1,11 +1,14 @@
 """The stream of changes: who hears what, and that nothing is lost."""
 
 import asyncio
+import contextlib
+import gc
 import time
 import uuid
 
 import pytest
 from asgiref.sync import sync_to_async
+from django.db import connection
 from django.test import AsyncClient
 
 from conftest import start_redis
@@ -24,6 +27,8 @@ pytestmark = [
 @pytest.fixture(autouse=True)
 def _empty_stream(redis_server):
     live._redis().delete(live.STREAM)
+    yield
+    gc.collect()  # streams that were left open end here, not in the middle of something else
 
 
 async def listen(user, **query):
@@ -89,6 +94,29 @@ async def test_the_policy_is_asked_when_the_event_is_sent():
     await sync_to_async(live.publish)("vm", str(vm.uuid), (vm.owner_id,))
     with pytest.raises(TimeoutError):
         await heard(stream, within_s=0.5)
+
+
+async def test_tabs_of_one_person_share_a_question():
+    asked = []
+    live.register("counted", lambda user, subject: not asked.append(subject))
+    user = await sync_to_async(UserFactory)()
+    tabs = [await listen(user, since=now_id()) for _ in range(6)]
+    waiting = [asyncio.create_task(heard(tab)) for tab in tabs]
+    subject = str(uuid.uuid4())
+    await sync_to_async(live.publish)("counted", subject, (user.pk,))
+    assert all(subject in text for text in await asyncio.gather(*waiting))
+    assert len(asked) <= 2  # an answer is shared for a second, and another may begin
+
+
+async def test_an_open_stream_holds_no_connection_to_the_database():
+    stream = await listen(await sync_to_async(UserFactory)(), since=now_id())
+    waiting = asyncio.create_task(heard(stream))
+    async with asyncio.timeout(5):
+        while await sync_to_async(lambda: connection.connection)() is not None:
+            await asyncio.sleep(0.01)
+    waiting.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await waiting
 
 
 async def test_pages_from_before_a_restart_of_redis_are_told_to_look_anew(redis_server):
