@@ -90,12 +90,21 @@ def _promote(site: Site) -> list[str]:
                 outcome = _try_to_start(machine, site.queue / name)
         except CloudBusy:
             continue
+        except CloudError as error:
+            _turn_away(site.queue / name, error)
+            continue
         if outcome is Outcome.NOT_NOW:
             break
         if outcome is not None:
             left.append(machine.token)
             free -= outcome is Outcome.STARTED
     return left
+
+
+def _turn_away(place: Path, error: CloudError) -> None:
+    """Nobody sound stands here. A record that is mended queues again when it is looked at."""
+    logger.warning("queue.damaged", extra={"subject": place.name, "detail": error.detail})
+    place.unlink(missing_ok=True)
 
 
 def _try_to_start(machine: Machine, place: Path) -> Outcome | None:
@@ -189,7 +198,8 @@ def _is_up(site: Site, token: str) -> bool:
     if time.time() - lane.stat().st_mtime > LONGEST_S:
         return True
     log = Machine(site, token).run / "console.log"
-    new = _size(log) - int(lane.read_text() or 0)
+    began = lane.read_bytes()
+    new = _size(log) - (int(began) if began.isdigit() else 0)
     return b"login:" in files.tail(log, min(max(new, 0), LOG_TAIL))
 
 

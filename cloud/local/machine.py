@@ -72,7 +72,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: bytes) -> "Record":
-        """Raises: ValueError, KeyError or TypeError when it is not a record."""
+        """Raises: ValueError, KeyError, TypeError or AttributeError when it is not a record."""
         raw: dict[str, Any] = json.loads(text)
         spec = raw["spec"]
         spec["inbound_ports"] = tuple(spec["inbound_ports"])
@@ -133,7 +133,7 @@ class Machine:
             return Record.from_json((self.folder / "machine.json").read_bytes())
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise CloudUnavailable(
                 "This machine's record on disk is damaged. An administrator can help.",
                 detail=f"{self.folder}: {error!r}",

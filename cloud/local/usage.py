@@ -4,12 +4,14 @@ CPU and memory are those of the QEMU process, disks as QEMU counts them, and the
 as in ``cloud.local.traffic``: TCP payload through the machine's ports.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cloud.errors import CloudUnavailable
 from cloud.local import qmp, traffic
 from cloud.local.machine import Machine, Record
 from cloud.local.site import Site
@@ -22,9 +24,7 @@ _DISKS = ("root", "swap")
 
 def measure(site: Site, machines: Iterable[Machine]) -> Mapping[str, VmUsage]:
     """Counters of those that run, by token. ``None`` where the host does not tell."""
-    alive = {
-        one: record for one in machines if (record := one.find()) is not None and record.is_alive
-    }
+    alive = {one: record for one in machines if (record := _record(one)) and record.is_alive}
     runs = [one.run for one in alive]
     blocks = qmp.ask_all(runs, "query-blockstats", timeout_s=site.timeout_s)
     passed = traffic.measure(site) if alive else {}
@@ -33,6 +33,13 @@ def measure(site: Site, machines: Iterable[Machine]) -> Mapping[str, VmUsage]:
         if usage := _usage(record, blocks.get(one.run), passed.get(one.token)):
             measured[one.token] = usage
     return measured
+
+
+def _record(one: Machine) -> Record | None:
+    """A damaged record is one machine without counters, not a site without."""
+    with contextlib.suppress(CloudUnavailable):
+        return one.find()
+    return None
 
 
 def _usage(

@@ -4,6 +4,7 @@ import io
 import multiprocessing
 import socket
 import time
+import uuid
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
@@ -17,7 +18,7 @@ from cloud.local import accel, command, console, files, machine, ports, seed, tr
 from cloud.local.driver import LocalDriver
 from cloud.local.machine import Machine, Record
 from cloud.local.site import Site, image_name, is_machine_name
-from cloud.types import VmSpec
+from cloud.types import VmPhase, VmSpec
 
 TOKEN = "0f0e0d0c-0b0a-4908-8706-050403020100"
 SPEC = VmSpec(
@@ -207,3 +208,49 @@ def test_the_kernel_counts_a_connection_of_ours() -> None:
         port = server.getsockname()[1]
         found = [one for one in traffic.connections(socket.AF_INET) if one.port == port]
         assert [one.received for one in found] == [1000]
+
+
+DAMAGE = ["", "{", "[]", "null", '{"spec": 1}', "\0" * 40]
+
+
+@pytest.mark.parametrize("text", [*DAMAGE, a_record().to_json().decode().replace("{", "[", 1)])
+def test_one_damaged_record_stops_nobody_else(tmp_path: Path, text: str) -> None:
+    driver = LocalDriver(home=tmp_path, run_as="self")
+    broken, sound, third = (str(uuid.uuid4()) for _ in range(3))
+    for token in (broken, sound):
+        driver.create_vm(SPEC, token=token)
+    (tmp_path / "machines" / broken / "machine.json").write_text(text)
+    assert driver.get_vm(sound).phase is VmPhase.STAGING
+    assert driver.create_vm(SPEC, token=third).phase is VmPhase.STAGING
+    assert driver.usage([broken, sound]) == {}
+    assert {info.ref: info.phase for info in driver.list_vms()} == {
+        broken: VmPhase.FAILED,
+        sound: VmPhase.STAGING,
+        third: VmPhase.STAGING,
+    }
+    driver.delete_vm(broken)
+    assert driver.find_vm(broken) is None
+
+
+@pytest.mark.parametrize(
+    "name", ["junk", "00-junk", f"00-{TOKEN}", f"00-../{TOKEN}".replace("/", "_")]
+)
+def test_what_is_no_place_in_the_queue_is_thrown_out_of_it(tmp_path: Path, name: str) -> None:
+    driver = LocalDriver(home=tmp_path, run_as="self")
+    sound = str(uuid.uuid4())
+    driver.create_vm(SPEC, token=sound)
+    (tmp_path / "queue" / name).touch()
+    assert driver.get_vm(sound).phase is VmPhase.STAGING
+    assert [place.partition("-")[2] for place in files.names(tmp_path / "queue")] == [sound]
+
+
+def test_a_record_that_is_mended_queues_again(tmp_path: Path) -> None:
+    driver = LocalDriver(home=tmp_path, run_as="self")
+    driver.create_vm(SPEC, token=TOKEN)
+    path = tmp_path / "machines" / TOKEN / "machine.json"
+    sound = path.read_bytes()
+    path.write_bytes(b"")
+    assert driver.get_vm(TOKEN).phase is VmPhase.FAILED
+    path.write_bytes(sound)
+    assert driver.get_vm(TOKEN).phase is VmPhase.STAGING
+    assert files.names(tmp_path / "queue")
