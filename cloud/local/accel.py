@@ -62,7 +62,11 @@ def kvm_works(*, deadline_s: float = DEADLINE_S) -> bool:
         disk.flush()
         try:
             done = subprocess.run(
-                _argv(disk.name), capture_output=True, timeout=deadline_s, check=False
+                _argv(disk.name),
+                capture_output=True,
+                timeout=deadline_s,
+                check=False,
+                env=process.ENVIRONMENT,
             )
         except subprocess.TimeoutExpired:
             return False

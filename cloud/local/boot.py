@@ -127,9 +127,8 @@ def _make_swap(machine: Machine, size_mib: int) -> None:
     with path.open("xb") as file:
         os.truncate(file.fileno(), size_mib << 20)
     path.chmod(0o600)
-    search = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"  # not in users' PATH
-    argv = [shutil.which("mkswap", path=search) or "mkswap", "-q", "-L", "swap", str(path)]
-    subprocess.run(argv, check=True, capture_output=True, timeout=10)
+    argv = ["mkswap", "-q", "-L", "swap", str(path)]
+    subprocess.run(argv, check=True, capture_output=True, timeout=10, env=process.ENVIRONMENT)
 
 
 def _make_overlay(machine: Machine, record: Record, base: str, kind: ImageFormat) -> None:

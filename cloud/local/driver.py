@@ -27,7 +27,19 @@ from pathlib import Path
 
 from cloud.driver import Progress
 from cloud.errors import CloudUnavailable, NotFound
-from cloud.local import accel, console, images, lanes, machine, phases, power, usage, volumes, watch
+from cloud.local import (
+    accel,
+    console,
+    images,
+    lanes,
+    machine,
+    phases,
+    power,
+    process,
+    usage,
+    volumes,
+    watch,
+)
 from cloud.local.edge import edge, translated
 from cloud.local.machine import Machine
 from cloud.local.site import Site
@@ -211,6 +223,7 @@ def _qemu_version() -> str:
             text=True,
             timeout=5,
             check=False,
+            env=process.ENVIRONMENT,
         ).stdout
     except (OSError, subprocess.TimeoutExpired) as error:
         raise CloudUnavailable(

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from cloud.errors import CloudBusy, CloudRefused
+from cloud.local.process import ENVIRONMENT
 from cloud.types import ImageFormat
 
 NOBODY = 65534
@@ -125,6 +126,7 @@ def jailed(
         return subprocess.run(
             wrapped,
             cwd=cwd,
+            env=ENVIRONMENT,
             capture_output=True,
             stdin=subprocess.DEVNULL,
             timeout=LIMIT_S,

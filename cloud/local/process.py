@@ -14,6 +14,12 @@ from pathlib import Path
 
 POLL_MS = 5
 FIND_S = 2.0
+#: What every program of the engine is given: the portal's own environment holds secrets,
+#: and these handle what guests and strangers send.
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "LANG": "C",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,7 @@ def start(argv: Sequence[str], *, cwd: Path, output: Path, life: Path, niceness:
         child = _Detached(
             argv,
             cwd=cwd,
+            env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=fd,
             stderr=fd,

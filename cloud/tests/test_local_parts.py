@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import os
 import socket
 import time
 import uuid
@@ -14,7 +15,18 @@ import pytest
 import yaml
 
 from cloud.errors import CloudBusy, CloudRefused
-from cloud.local import accel, command, console, files, machine, ports, seed, traffic
+from cloud.local import (
+    accel,
+    command,
+    console,
+    files,
+    inspect,
+    machine,
+    ports,
+    process,
+    seed,
+    traffic,
+)
 from cloud.local.driver import LocalDriver
 from cloud.local.machine import Machine, Record
 from cloud.local.site import Site, image_name, is_machine_name
@@ -254,3 +266,18 @@ def test_a_record_that_is_mended_queues_again(tmp_path: Path) -> None:
     path.write_bytes(sound)
     assert driver.get_vm(TOKEN).phase is VmPhase.STAGING
     assert files.names(tmp_path / "queue")
+
+
+def test_what_the_engine_starts_sees_nothing_of_the_portals_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PORTAL_SECRET_KEY", "hunter2")
+    said = tmp_path / "said"
+    born = process.start(["env"], cwd=tmp_path, output=said, life=tmp_path / "life", niceness=0)
+    assert process.has_let_go(tmp_path / "life", wait_s=10)
+    assert not process.is_alive(born)
+    known = {f"{name}={value}" for name, value in process.ENVIRONMENT.items()}
+    assert set(said.read_text().splitlines()) == known
+    uid = inspect.NOBODY if os.geteuid() == 0 else None
+    jailed = inspect.jailed(["env"], cwd=Path("/"), uid=uid)
+    assert set(jailed.stdout.decode().splitlines()) == known
