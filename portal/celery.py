@@ -7,8 +7,13 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_ready, worker_shutting_down
+from kombu.transport.redis import Channel
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
+
+# A worker that loses Redis with bells in its hands tries to give them back to it, and dies
+# of that (kombu 5.7, Channel.close). They are not worth it: the sweep rings again.
+Channel.do_restore = False
 
 app = Celery("portal")
 _stop = threading.Event()

@@ -103,6 +103,7 @@ class Shaken:
     def end_all(self) -> None:
         """Kill what there is, and see that nothing stays."""
         self.resume_worker()
+        self.serves_pages()
         for vm in self.vms:
             if self.state(vm) not in ("done", "epilog"):
                 self.person.ask(vm, "kill")
@@ -133,8 +134,12 @@ class Shaken:
         self._paused = 0
 
     def comes_back(self, name: str, was: int) -> None:
-        """Another process than ``was`` does the work of ``name``."""
-        wait_for(lambda: [pid for pid in self.portal.pids(name) if pid != was], within_s=SETTLED_S)
+        """Another process than ``was`` does the work of ``name``, and pages are served."""
+        wait_for(lambda: set(self.portal.pids(name)) - {was}, within_s=SETTLED_S)
+        self.serves_pages()
+
+    def serves_pages(self) -> None:
+        wait_for(self.portal.is_healthy, within_s=SETTLED_S, every_s=0.1)
 
 
 def stored(vm: str) -> str:

@@ -141,3 +141,15 @@ def test_a_worker_that_stands_still_is_not_missed_when_it_goes_on(shaken):
     again = shaken.launch("large")
     shaken.reaches(again, "running")
     shaken.is_whole(again, runs=True)
+
+
+def test_the_worker_lives_on_when_redis_dies_with_bells_in_its_hands(shaken):
+    """Readiness of a guest without SSH is looked at every second: bells are always due."""
+    vms = [shaken.run("tiny") for _ in range(4)]
+    worker = shaken.portal.pids("worker")
+    for _ in range(2):
+        shaken.comes_back("redis", shaken.portal.kill("redis"))
+        for vm in vms:
+            shaken.ask(vm, "reboot")
+            shaken.reaches(vm, "running")
+    assert shaken.portal.pids("worker") == worker
