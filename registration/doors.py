@@ -7,6 +7,7 @@ from typing import Concatenate, ParamSpec
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 
+from core.http import safe_next
 from registration.models import User
 
 P = ParamSpec("P")
@@ -34,6 +35,12 @@ def administrators_only(view: "View[P]") -> "Callable[Concatenate[HttpRequest, P
 def answers(request: HttpRequest) -> QueryDict | None:
     """What was filled in; None when the form is only looked at, even if nothing was."""
     return request.POST if request.method == "POST" else None
+
+
+def path_to(request: HttpRequest, default: str) -> str:
+    """Where to go on, if it is a path of this site; else ``default``. Never a view's name."""
+    url = safe_next(request, default)
+    return url if url.startswith("/") else default
 
 
 def address_of(request: HttpRequest) -> str:

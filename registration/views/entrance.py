@@ -1,16 +1,16 @@
 """Signing in and out, asking for an account, and the policies."""
 
 from django.contrib import auth
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.errors import Refused
-from core.http import UNPROCESSABLE, safe_next
+from core.http import UNPROCESSABLE
 from registration import actions
-from registration.doors import address_of, answers
+from registration.doors import address_of, answers, path_to
 from registration.forms import RegisterForm, SignInForm
 
 HOME = "/"
@@ -20,9 +20,9 @@ HOME = "/"
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def sign_in(request: HttpRequest) -> HttpResponse:
-    there = safe_next(request, HOME)
+    there = path_to(request, HOME)
     if request.user.is_authenticated:
-        return redirect(there)
+        return HttpResponseRedirect(there)
     form = SignInForm(answers(request))
     if form.is_valid():
         try:
@@ -31,7 +31,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             form.refuse(refused)
         else:
             auth.login(request, user)
-            return redirect(there)
+            return HttpResponseRedirect(there)
     return _form_page(request, "registration/sign_in.html", form, next=there)
 
 

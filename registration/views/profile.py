@@ -4,16 +4,17 @@ import uuid
 
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.errors import Refused
-from core.http import UNPROCESSABLE, safe_next
+from core.http import UNPROCESSABLE
 from registration import actions
-from registration.doors import UserRequest, answers
+from registration.doors import UserRequest, answers, path_to
 from registration.forms import KeyForm, PasswordForm, ProfileForm
 from registration.models import SshKey, User
 
@@ -69,7 +70,7 @@ def password(request: UserRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def keys(request: UserRequest) -> HttpResponse:
     form = KeyForm(answers(request))
-    there = safe_next(request, "")
+    there = path_to(request, "")
     if form.is_valid():
         data = form.cleaned_data
         try:
@@ -83,7 +84,7 @@ def keys(request: UserRequest) -> HttpResponse:
             form.refuse(refused)
         else:
             messages.success(request, f"The key {key.name} is kept. New machines can let it in.")
-            return redirect(there or "registration:keys")
+            return HttpResponseRedirect(there or reverse("registration:keys"))
     context = {
         "form": form,
         "keys": request.user.ssh_keys.all(),
