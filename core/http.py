@@ -48,6 +48,28 @@ class RequestIdMiddleware:
         return response
 
 
+class PlainTextMiddleware:
+    """Refuse NUL in an address or a query: no text of ours has it, and PostgreSQL stores none."""
+
+    async_capable = True
+    sync_capable = True
+
+    def __init__(self, get_response: Callable[[HttpRequest], Any]) -> None:
+        self.get_response = get_response
+        self.is_async = iscoroutinefunction(get_response)
+        if self.is_async:
+            markcoroutinefunction(self)
+
+    def __call__(self, request: HttpRequest) -> Any:
+        if "\0" not in request.path and "%00" not in request.META.get("QUERY_STRING", ""):
+            return self.get_response(request)
+        refusal = HttpResponse("An address has no NUL in it.", status=400)
+        return self._refuse(refusal) if self.is_async else refusal
+
+    async def _refuse(self, refusal: HttpResponse) -> HttpResponse:
+        return refusal
+
+
 def is_fragment(request: HttpRequest) -> bool:
     """Whether the page's own script asks, and wants a fragment instead of a page."""
     return request.headers.get("X-Requested-With") == "fetch"

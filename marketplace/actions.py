@@ -38,6 +38,17 @@ def ensure_image(entry: Entry, cloud: str, *, asked_at: datetime | None = None) 
     ``asked_at``, the moment of the wish behind this call (by default ten seconds ago):
     then that failure is the answer.
     """
+    known = ImageFile.objects.select_related("entry").filter(
+        cloud=cloud, identifier=entry.identifier
+    )
+    image = known.first() or _ask_for(entry, cloud)
+    since = asked_at or timezone.now() - FRESH
+    if image.state == ImageState.FAILED and image.state_since < since:
+        _want_again(image, entry=entry, bytes_done=0, bytes_total=0)
+    return image
+
+
+def _ask_for(entry: Entry, cloud: str) -> ImageFile:
     with transaction.atomic():
         image, is_new = ImageFile.objects.select_related("entry").get_or_create(
             cloud=cloud,
@@ -48,9 +59,6 @@ def ensure_image(entry: Entry, cloud: str, *, asked_at: datetime | None = None) 
             record(ImageFile.KIND, image.uuid, "asked", now=ImageState.WANTED, cloud=cloud)
             image.announce()
             tasks.ring_image(image)
-    since = asked_at or timezone.now() - FRESH
-    if image.state == ImageState.FAILED and image.state_since < since:
-        _want_again(image, entry=entry, bytes_done=0, bytes_total=0)
     return image
 
 

@@ -62,6 +62,7 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "core.http.RequestIdMiddleware",
+    "core.http.PlainTextMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -148,7 +149,7 @@ EMAIL_FILE_PATH = PORTAL_HOME / "mails"
 EMAIL_BACKEND = (
     "django.core.mail.backends.smtp.EmailBackend"
     if EMAIL_HOST
-    else "django.core.mail.backends.filebased.EmailBackend"
+    else "registration.filebased.EmailBackend"
 )
 DEFAULT_FROM_EMAIL = env.text("PORTAL_MAIL_FROM", f"portal@{PORTAL_PUBLIC_HOST}")
 

@@ -18,6 +18,9 @@ from vms import tasks
 from vms.models import VM, CloudStatus, InstanceType, Readiness
 from vms.states import VmState
 
+#: Swap is disk that no quota counts: at the most so many times the memory.
+MOST_SWAP = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -67,7 +70,7 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
     """Order a machine. It is PENDING when this returns. The same order twice is one machine.
 
     Raises:
-        Refused: ``not_active``, ``image_status``, ``too_large``, ``quota_machines``,
+        Refused: ``not_active``, ``image_status``, ``too_small``, ``too_large``, ``quota_machines``,
             ``quota_vcpus``, ``quota_memory``.
     """
     if ordered := _ordered(owner, order):
@@ -113,18 +116,35 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
 def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
     if not owner.is_active:
         raise Refused("not_active", "Your account is not active; ask an administrator.")
+    if not Entry.objects.visible_to(owner).filter(pk=order.entry.pk).exists():
+        raise Refused("image_status", "There is no such image in the Marketplace.")
+    if order.entry.kind != "machine":
+        raise Refused("image_status", "This image is a data disk: no machine can boot from it.")
     if order.entry.status != "valid":
         raise Refused(
             "image_status",
             f"This image is {order.entry.status}. Choose one that is valid in the Marketplace.",
         )
-    reason = too_large(CloudStatus.objects.filter(cloud=cloud).first(), order)
-    if reason:
+    if reason := too_small(order.entry, order):
+        raise Refused("too_small", reason, field="memory_mib")
+    if reason := too_large(CloudStatus.objects.filter(cloud=cloud).first(), order):
         raise Refused("too_large", reason, field="type_name")
+
+
+def too_small(entry: Entry, size: Any) -> str:
+    """Why an image cannot run in a machine of this size, or ""."""
+    if size.memory_mib >= entry.min_memory_mib:
+        return ""
+    return f"This image needs {entry.min_memory_mib} MiB of memory; this has {size.memory_mib} MiB."
 
 
 def too_large(status: CloudStatus | None, size: Any) -> str:
     """Why the site can never run a machine of this size, or ""."""
+    if size.swap_mib > MOST_SWAP * size.memory_mib:
+        return (
+            f"Its swap of {size.swap_mib} MiB is more than {MOST_SWAP} times its memory of "
+            f"{size.memory_mib} MiB."
+        )
     if status is None or status.largest_memory_mib is None or status.largest_vcpus is None:
         return ""
     if size.memory_mib > status.largest_memory_mib:

@@ -17,8 +17,9 @@ from urllib.parse import urlsplit
 
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import SESSION_KEY, get_user_model
+from django.contrib.auth import get_user, get_user_model
 from django.db import close_old_connections
+from django.http import HttpRequest
 from django.http.request import validate_host
 
 from cloud.errors import CloudError
@@ -119,9 +120,10 @@ def _may(grant: grants.Grant, session_key: str) -> bool:
     """The policy, asked anew: session, person, machine and its state."""
     close_old_connections()
     try:
-        session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
-        user = get_user_model()._default_manager.filter(pk=grant.user).first()
-        if user is None or not user.is_active or session.get(SESSION_KEY) != str(grant.user):
+        request = HttpRequest()
+        request.session = import_module(settings.SESSION_ENGINE).SessionStore(session_key)
+        user = get_user(request)  # also compares the session with the present password
+        if not user.is_active or user.pk != grant.user:
             return False
         vm = VM.objects.visible_to(user).filter(uuid=grant.vm).first()
         return vm is not None and "console" in vm.verbs

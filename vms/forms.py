@@ -15,6 +15,10 @@ from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, I
 
 #: StratusLab's limit on user data, after gzip.
 LARGEST_USER_DATA_BYTES = 16_384
+#: And ours before it: what is parsed must be small, however well it compresses.
+LARGEST_PLAIN_BYTES = 65_536
+#: libyaml where it is there; both refuse the same texts.
+_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class LaunchForm(forms.Form):
@@ -160,6 +164,12 @@ def _choices(form: forms.Form, name: str, rows: Any) -> None:
 
 
 def _check_user_data(text: str) -> None:
+    plain = len(text.encode())
+    if plain > LARGEST_PLAIN_BYTES:
+        raise forms.ValidationError(
+            f"User data has {plain} bytes; the limit is {LARGEST_PLAIN_BYTES}. Fetch the large "
+            f"parts from the machine instead."
+        )
     size = len(gzip.compress(text.encode(), mtime=0))
     if size > LARGEST_USER_DATA_BYTES:
         raise forms.ValidationError(
@@ -168,8 +178,8 @@ def _check_user_data(text: str) -> None:
         )
     if text.startswith("#cloud-config"):
         try:
-            parsed = yaml.safe_load(text)
-        except yaml.YAMLError as exc:
+            parsed = yaml.load(text, _YamlLoader)  # noqa: S506  (both loaders are safe ones)
+        except (yaml.YAMLError, ValueError, RecursionError) as exc:
             mark = getattr(exc, "problem_mark", None)
             where = f" in line {mark.line + 1}" if mark else ""
             raise forms.ValidationError(f"This is no valid YAML{where}.") from None

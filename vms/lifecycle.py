@@ -39,7 +39,7 @@ CONTEXT_DONE = re.compile(rb"portal-context: finished|Cloud-init v\.[^\n]{0,80} 
 BOOT_STARTS = re.compile(rb"Linux version |portal-context: started")
 #: DNS has time-outs of its own, of many seconds.
 _resolvers = ThreadPoolExecutor(2, thread_name_prefix="resolver")
-CONTEXT_SCRIPT = re.compile(rb"portal-context: script (\S{1,60}) exit ([1-9]\d*)")
+CONTEXT_SCRIPT = re.compile(rb"portal-context: script ([\x21-\x7e]{1,60}) exit ([1-9]\d{0,2})\b")
 
 
 def submit(vm: VM, cloud: CloudDriver) -> Go | None:
@@ -92,8 +92,11 @@ def boot(vm: VM, cloud: CloudDriver) -> Go | None:
     info = cloud.get_vm(vm.cloud_ref)
     match info.phase:
         case VmPhase.RUNNING | VmPhase.STOPPING if vm.asked == "reboot":
+            vm.keep(asked="rebooting")  # asked twice, the engine would reset it
             cloud.reboot_vm(vm.cloud_ref)
             return _running(vm, info)
+        case VmPhase.RUNNING if vm.asked == "rebooting":
+            return _running(vm, info, "Reboot it again if it has not restarted.")
         case VmPhase.RUNNING:
             return _running(vm, info)
         case VmPhase.FAILED:
@@ -108,9 +111,10 @@ def boot(vm: VM, cloud: CloudDriver) -> Go | None:
             return None
 
 
-def _running(vm: VM, info: VmInfo) -> Go:
+def _running(vm: VM, info: VmInfo, reason: str = "") -> Go:
     return Go(
         VmState.RUNNING,
+        reason,
         fields=seen(info) | {"asked": "", "note": ""},
         alongside=lambda: watch_readiness(vm),
     )
@@ -261,9 +265,7 @@ def _context(readiness: Readiness, cloud: CloudDriver) -> dict[str, Any]:
 
 def _since_last_boot(log: bytes) -> bytes:
     """What the serial line printed since the firmware or kernel started for the last time."""
-    starts = [
-        match.start() for match in re.finditer(rb"Linux version |portal-context: started", log)
-    ]
+    starts = [match.start() for match in BOOT_STARTS.finditer(log)]
     return log[starts[-1] :] if starts else log
 
 

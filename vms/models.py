@@ -89,8 +89,8 @@ class VMQuerySet(models.QuerySet["VM"]):
                 | Q(uuid__icontains=word)
                 | Q(state__iexact=word)
             )
-            if word.isdigit():
-                found |= Q(pk=int(word)) if len(word) < 18 else Q()
+            if word.isdecimal() and len(word) < 18:
+                found |= Q(pk=int(word))
             rows = rows.filter(found)
         return rows
 

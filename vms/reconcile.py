@@ -3,7 +3,8 @@
 R1. RUNNING here, not running there: lost -> UNKNOWN, with the engine's reason.
 R2. UNKNOWN here, running there: found -> RUNNING.
 R3. DONE here, still there: our clean-up was lost -> delete it there.
-R4. A token there that we have never given out: a stranger -> report. Never delete.
+R4. FAILED here, still waiting or running there: it must not run on unseen -> stop it there.
+R5. A token there that we have never given out: a stranger -> report. Never delete.
 
 Moving machines are left to ``lifecycle``; their next look is only brought forward.
 """
@@ -13,7 +14,7 @@ import uuid
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
 
 from django.utils import timezone
@@ -28,7 +29,9 @@ from vms.states import VmState
 
 logger = logging.getLogger(__name__)
 
-Rule = Literal["lost", "found", "leftover", "stranger"]
+Rule = Literal["lost", "found", "leftover", "runaway", "stranger"]
+#: A machine in one of these will run, or does.
+RUNAWAY = (VmPhase.QUEUED, VmPhase.STAGING, VmPhase.BOOTING, VmPhase.RUNNING)
 GONE = "The engine no longer knows this machine."
 #: What a cloud offers and has left is asked for no more often than this, while it answers.
 STATUS_EVERY = timedelta(seconds=25)
@@ -46,10 +49,15 @@ class Finding:
         return f"{self.cloud}: {self.rule} {self.token} {self.message}".rstrip()
 
 
-def compare(cloud: str, seen: Iterable[VmInfo]) -> list[Finding]:
-    """Every disagreement about ``cloud``, given one listing of it."""
+def compare(cloud: str, seen: Iterable[VmInfo], *, asked_at: datetime) -> list[Finding]:
+    """Every disagreement about ``cloud``, given one listing of it that was asked for at
+    ``asked_at``: of a row that has moved since, the listing knows nothing."""
     there = {info.token: info for info in seen if info.token}
-    at_rest = VM.objects.filter(cloud=cloud, state__in=(VmState.RUNNING, VmState.UNKNOWN))
+    at_rest = VM.objects.filter(
+        cloud=cloud,
+        state__in=(VmState.RUNNING, VmState.UNKNOWN, VmState.FAILED),
+        state_since__lt=asked_at,
+    )
     findings = [
         finding
         for row in at_rest.only("uuid", "state", "cloud_ref")
@@ -78,6 +86,8 @@ def _about(cloud: str, vm: VM, info: VmInfo | None) -> Finding | None:
         return Finding("lost", cloud, vm.token, vm.cloud_ref, message)
     if vm.state == VmState.UNKNOWN and phase is VmPhase.RUNNING:
         return Finding("found", cloud, vm.token, vm.cloud_ref)
+    if vm.state == VmState.FAILED and info and phase in RUNAWAY:
+        return Finding("runaway", cloud, vm.token, info.ref)
     return None
 
 
@@ -94,6 +104,8 @@ def settle(finding: Finding) -> None:
     logger.info("reconcile.found", extra={"finding": str(finding)})
     if finding.rule == "leftover":
         clouds[finding.cloud].delete_vm(finding.ref)
+    elif finding.rule == "runaway":
+        clouds[finding.cloud].stop_vm(finding.ref)
     elif finding.rule in ("lost", "found"):
         with suppress(StaleState, VM.DoesNotExist):
             _settle_row(finding)
@@ -113,13 +125,17 @@ def _settle_row(finding: Finding) -> None:
 
 def sweep(cloud: str) -> list[Finding]:
     """One call to the engine, and everything that follows from it."""
+    asked_at = timezone.now()
     try:
-        findings = compare(cloud, clouds[cloud].list_vms())
-        for finding in findings:
-            settle(finding)
+        findings = compare(cloud, clouds[cloud].list_vms(), asked_at=asked_at)
     except CloudError as exc:
         _write_trouble(cloud, exc)
         return []
+    for finding in findings:
+        try:
+            settle(finding)
+        except CloudError as exc:  # one machine's trouble is not the cloud's
+            logger.warning("settle.failed", extra={"finding": str(finding), "detail": exc.detail})
     return findings
 
 

@@ -40,7 +40,8 @@ def sample(cloud: str) -> int:
         vm.cpu_percent = _percent(vm, use)
         vm.memory_used_bytes = use.memory_bytes
     Sample.objects.bulk_create([_row(vm, use) for vm, use in seen], batch_size=500)
-    VM.objects.bulk_update(
+    # Only rows that still run: a machine that ended meanwhile uses nothing.
+    VM.objects.filter(state=VmState.RUNNING).bulk_update(
         [vm for vm, _ in seen], ["cpu_percent", "memory_used_bytes"], batch_size=200
     )
     return len(seen)

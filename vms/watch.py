@@ -23,16 +23,29 @@ RETRY_S = 2.0
 
 def start(stop: threading.Event) -> list[threading.Thread]:
     """Listen to every cloud, until ``stop`` is set."""
-    threads = [
-        threading.Thread(target=_listen, args=(cloud, stop), name=f"watch-{cloud}", daemon=True)
-        for cloud in settings.CLOUDS
-    ]
-    for thread in threads:
-        thread.start()
-    return threads
+    return [_start_one(cloud, stop) for cloud in settings.CLOUDS]
+
+
+def _start_one(cloud: str, stop: threading.Event) -> threading.Thread:
+    thread = threading.Thread(
+        target=_listen, args=(cloud, stop), name=f"watch-{cloud}", daemon=True
+    )
+    thread.start()
+    return thread
 
 
 def _listen(cloud: str, stop: threading.Event) -> None:
+    """Hear until told to stop; a bug ends this ear, is logged, and another takes over."""
+    finished = False
+    try:
+        _hear(cloud, stop)
+        finished = True
+    finally:
+        if not finished and not stop.wait(RETRY_S):
+            _start_one(cloud, stop)
+
+
+def _hear(cloud: str, stop: threading.Event) -> None:
     while not stop.is_set():
         try:
             for number, ref in enumerate(clouds[cloud].watch(stop.is_set)):

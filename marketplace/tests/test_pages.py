@@ -90,9 +90,7 @@ class TestCatalogue:
         assert "<script>alert" not in page
         assert "<img src=x" not in page
 
-    @pytest.mark.parametrize(
-        "query", ["?q=%00", "?page=x", "?page=999", "?os=%00", "?q=" + "x" * 5000]
-    )
+    @pytest.mark.parametrize("query", ["?page=x", "?page=999", "?q=" + "x" * 5000])
     def test_odd_addresses_are_answered(self, client, query):
         EntryFactory()
         assert client.get(CATALOGUE + query).status_code == 200

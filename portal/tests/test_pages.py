@@ -118,3 +118,16 @@ def test_a_page_that_does_not_exist_says_so(client):
     response = client.get("/nowhere/")
     assert response.status_code == 404
     assert "html" in response.content.decode()
+
+
+@pytest.mark.parametrize("path", ["/vms/?q=%00", "/marketplace/?q=a%00b", "/vms/types/%00/"])
+def test_nul_is_refused_at_the_door(client, alice, path):
+    assert client.get(path).status_code == 400
+
+
+def test_a_page_that_breaks_shows_its_reference(client, monkeypatch):
+    client.raise_request_exception = False
+    monkeypatch.setattr("portal.views.VM_MEANINGS", {})
+    response = client.get("/help/", headers={"X-Request-ID": "ref-12345678"})
+    assert response.status_code == 500
+    assert "ref-12345678" in response.content.decode()

@@ -165,3 +165,19 @@ def test_a_new_default_size_replaces_the_old_one():
     actions.save_type(size, by=admin)
     assert list(InstanceType.objects.filter(is_default=True)) == [size]
     assert timezone.now() - Event.objects.get(kind="instance_type").at < timedelta(minutes=1)
+
+
+def test_what_may_be_launched_is_decided_here_and_not_by_the_page(alice):
+    assert refusal(alice, entry=EntryFactory(kind="disk")).code == "image_status"
+    private = EntryFactory(visibility="private", owner=UserFactory())
+    assert refusal(alice, entry=private).code == "image_status"
+
+
+def test_an_image_gets_the_memory_that_it_needs(alice):
+    refused = refusal(alice, entry=EntryFactory(min_memory_mib=1024), memory_mib=512)
+    assert (refused.code, refused.field) == ("too_small", "memory_mib")
+    assert "needs 1024 MiB" in str(refused)
+
+
+def test_swap_is_bounded_by_the_memory(alice):
+    assert "more than 2 times" in str(refusal(alice, memory_mib=512, swap_mib=1025))

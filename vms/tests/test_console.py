@@ -184,3 +184,11 @@ async def test_an_engine_that_is_gone_is_said_in_words(vm):
     closing = await link.receive_output(5)
     assert closing["type"] == "websocket.close"
     assert closing["reason"] == "The machine is no longer running."
+
+
+async def test_a_change_of_password_ends_what_the_session_may_see(vm):
+    client, grant = await granted(vm)
+    user = vm.owner
+    user.set_password("another battery staple")
+    await user.asave()
+    assert (await opened(websocket(client, grant)))["type"] == "websocket.close"

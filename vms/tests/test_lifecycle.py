@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
 from cloud.types import VmPhase
@@ -15,7 +16,7 @@ from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from vms import actions
 from vms.lifecycle import _greets
 from vms.models import VM
-from vms.reconcile import sweep
+from vms.reconcile import compare, sweep
 from vms.states import ReadinessState, VmState
 from vms.tests.factories import VMFactory
 
@@ -46,6 +47,8 @@ def fresh(vm):
 
 def running(vm, worker):
     worker.run(hours=0.01)
+    # The worker's clock ran ahead of ours.
+    VM.objects.filter(pk=vm.pk).update(state_since=timezone.now() - timedelta(minutes=1))
     vm.refresh_from_db()
     assert vm.state == VmState.RUNNING
     return vm
@@ -251,3 +254,41 @@ def test_a_guest_that_is_slow_to_greet_is_listened_to_for_longer():
     assert _greets(ours, timedelta(seconds=10))
     ours.close()
     theirs.close()
+
+
+def test_a_failed_machine_does_not_run_on_unseen(vm, cloud, worker):
+    running(vm, worker)
+    VM.objects.filter(pk=vm.pk).update(state=VmState.FAILED)
+    assert [finding.rule for finding in sweep("local")] == ["runaway"]
+    assert "stop_vm" in cloud.world.calls
+
+
+def test_a_listing_says_nothing_of_a_row_that_moved_after_it_was_asked_for(vm, cloud, worker):
+    running(vm, worker)
+    asked_at = vm.state_since - timedelta(seconds=1)
+    assert compare("local", [], asked_at=asked_at) == []
+    assert [f.rule for f in compare("local", [], asked_at=asked_at + timedelta(seconds=2))] == [
+        "lost"
+    ]
+
+
+def test_a_reboot_that_was_cut_short_is_not_asked_for_twice(vm, cloud, worker):
+    running(vm, worker)
+    vm.move(VmState.BOOT, asked="rebooting")
+    worker.step()
+    assert fresh(vm).state == VmState.RUNNING
+    assert "reboot_vm" not in cloud.world.calls
+    assert "Reboot it again" in fresh(vm).reason
+
+
+def test_what_a_guest_prints_cannot_break_its_row(vm, cloud, worker):
+    running(vm, worker)
+    name = b"x" * 400
+    cloud.print_on_console(
+        vm.cloud_ref,
+        b"portal-context: started\nportal-context: script a\0b exit 1\nportal-context: script "
+        + name + b" exit 99999999\nportal-context: finished\n",
+    )  # fmt: skip
+    worker.run(hours=0.02)
+    assert fresh(vm).readiness.context_at
+    assert len(fresh(vm).readiness.context_note) < 200

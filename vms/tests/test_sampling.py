@@ -58,3 +58,19 @@ def test_old_samples_are_thinned_and_then_forgotten(db):
     ancient = keep(timedelta(days=8), 10)
     assert sampling.thin(now) == 2
     assert set(Sample.objects.values_list("pk", flat=True)) == {young, tenth} - {seventh, ancient}
+
+
+def test_a_machine_that_ended_meanwhile_uses_nothing(cloud, monkeypatch):
+    vm = VMFactory(running=True)
+    ref = cloud.create_vm(vm.spec(), token=vm.token).ref
+    cloud.set_phase(ref, VmPhase.RUNNING)
+    VM.objects.filter(pk=vm.pk).update(cloud_ref=ref)
+    usage = type(cloud).usage
+
+    def while_asking(self, refs):
+        VM.objects.update(state="done")
+        return usage(self, refs)
+
+    monkeypatch.setattr(type(cloud), "usage", while_asking)
+    sampling.sample("local")
+    assert VM.objects.get().memory_used_bytes is None

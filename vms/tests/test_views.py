@@ -6,6 +6,7 @@ from uuid import uuid4
 import pytest
 from django.urls import reverse
 
+from core.models import Event
 from marketplace.tests.factories import EntryFactory
 from registration.models import SshKey
 from registration.tests.factories import UserFactory
@@ -265,3 +266,29 @@ def test_a_machine_that_has_just_gone_has_an_empty_log_and_no_fault(browser, ali
     vm = VMFactory(owner=alice, running=True)
     response = browser.get(reverse("vms:console_log", args=[vm.uuid]))
     assert (response.status_code, response.content) == (200, b"")
+
+
+def test_a_strangers_attempt_is_a_404_and_a_line_in_the_audit(browser, alice):
+    vm = VMFactory(running=True)
+    browser.post(reverse("vms:kill", args=[vm.uuid]))
+    event = Event.objects.get(subject=vm.uuid, verb="denied")
+    assert (event.by, event.reason) == (alice, "POST by page")
+
+
+@pytest.mark.parametrize("text", ["\u00b2", "\u0661", "9" * 30])
+def test_digits_of_all_kinds_are_searched_for(browser, alice, text):
+    VMFactory(owner=alice)
+    assert browser.get("/vms/", {"q": text}).status_code == 200
+    assert browser.post("/vms/bulk/", {"verb": "kill", "ids": text}).status_code == 302
+
+
+@pytest.mark.parametrize("text", ["#cloud-config\na: 2001-99-99\n", "#cloud-config\n" + "[" * 5000])
+def test_yaml_that_breaks_its_reader_is_refused(browser, text):
+    response = launch(browser, EntryFactory(), without_key="on", user_data=text)
+    assert response.status_code == 422
+
+
+def test_user_data_is_measured_before_it_is_read(browser):
+    big = "#cloud-config\n" + "a: b\n" * 20_000
+    response = launch(browser, EntryFactory(), without_key="on", user_data=big)
+    assert "the limit is 65536" in str(response.context["form"].errors["user_data"])

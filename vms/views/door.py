@@ -2,9 +2,9 @@
 
 import uuid
 
-from django.http import HttpRequest
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest
 
+from core.models import record
 from registration.models import User
 from vms.models import VM
 
@@ -14,5 +14,10 @@ class UserRequest(HttpRequest):
 
 
 def find(request: UserRequest, key: uuid.UUID) -> VM:
-    """The machine, if this user may see it; else a 404."""
-    return get_object_or_404(VM.objects.visible_to(request.user).for_rows(), uuid=key)
+    """The machine, if this user may see it; else a 404, and a line in the audit."""
+    vm = VM.objects.visible_to(request.user).for_rows().filter(uuid=key).first()
+    if vm is None:
+        if VM.objects.filter(uuid=key).exists():
+            record(VM.KIND, key, "denied", by=request.user, reason=f"{request.method} by page")
+        raise Http404
+    return vm

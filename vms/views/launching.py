@@ -76,7 +76,11 @@ def _launch_context(
     sizes = []
     for size in InstanceType.objects.filter(is_offered=True):
         refusal = actions.over_quota(use, size)
-        reason = actions.too_large(status, size) or (str(refusal) if refusal else "")
+        reason = (
+            actions.too_small(entry, size)
+            or actions.too_large(status, size)
+            or (str(refusal) if refusal else "")
+        )
         sizes.append({"type": size, "reason": reason})
     return {
         "form": form,

@@ -106,6 +106,6 @@ def bulk(request: UserRequest) -> HttpResponse:
 def _chosen(request: UserRequest, form: BulkForm) -> list[VM]:
     mine = VM.objects.visible_to(request.user).for_rows()
     words = form.cleaned_data["ids"].replace(",", " ").split()
-    numbers = [int(word) for word in words if word.isdigit() and len(word) < 18]
+    numbers = [int(word) for word in words if word.isdecimal() and len(word) < 18]
     by_uuid = mine.filter(uuid__in=form.cleaned_data["vm"])
     return list((by_uuid | mine.filter(pk__in=numbers)).distinct())
