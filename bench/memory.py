@@ -5,7 +5,8 @@ import time
 from bench.figures import Figure, Section, table
 from bench.processes import of_portal, pss_mib
 from conftest import wait_for
-from tests.running import RunningPortal, command_line
+from tests.processes import command_line
+from tests.running import RunningPortal
 
 QUIET_S = 20
 NAMES = {

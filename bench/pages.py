@@ -109,6 +109,12 @@ def _section(costs: Costs) -> Section:
         Figure(f"slowest page with {machines:,} machines, server time p95", ms, "ms", 100)
         for machines, ms in worst.items()
     ]
+    busiest = max(
+        p95(c.cpu_ms) for (_, n), found in costs.items() if n == SIZES[-1] for c in found.values()
+    )
+    times.append(
+        Figure(f"the most processor time of a page with {SIZES[-1]:,}, p95", busiest, "ms")
+    )
     constant = Figure("pages whose number of queries grows with the machines", len(changing), "", 0)
     return Section(
         title="Pages of a full portal",

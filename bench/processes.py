@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from tests.running import children, command_line
+from tests.processes import children, command_line
 
 
 def family(pid: int) -> list[int]:

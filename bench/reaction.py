@@ -13,7 +13,8 @@ from bench.figures import Figure, Section, p95, spread, table
 from conftest import wait_for
 from tests.conftest import CHROMIUM, QUIET
 from tests.people import Person
-from tests.running import RunningPortal, command_line
+from tests.processes import command_line
+from tests.running import RunningPortal
 
 MACHINES = 4
 EVENTS = 24
