@@ -17,6 +17,8 @@ KILL_WAIT_S = 4.0
 STILL_THERE = "Its process has not ended yet. Try again."
 #: Asked again within so long, a reboot is a reset.
 POLITE_S = 60.0
+#: More swap than this many times its memory only fills the disk.
+MOST_SWAP = 2
 DISK_BUSES = (DiskBus.VIRTIO, DiskBus.SCSI)
 CTRL_ALT_DEL = [{"type": "qcode", "data": key} for key in ("ctrl", "alt", "delete")]
 
@@ -36,6 +38,7 @@ def create(site: Site, spec: VmSpec, *, token: str) -> None:
     with one.locked():
         if one.find() is None:
             check(site, spec)
+            _check_swap(site, spec)
             with _allocating(site):
                 one.make(_new_record(site, spec, token))
         if (record := one.load()).stage is Stage.QUEUED:
@@ -54,6 +57,8 @@ def check(site: Site, spec: VmSpec) -> None:
         <= spec.memory_mib
         <= largest,
         f"It asks for {spec.swap_mib} MiB of swap, which is not an amount.": spec.swap_mib < 0,
+        f"It asks for {spec.swap_mib} MiB of swap; with {spec.memory_mib} MiB of memory this site"
+        f" gives up to {MOST_SWAP * spec.memory_mib}.": spec.swap_mib > MOST_SWAP * spec.memory_mib,
         f"It asks for a CPU share of {spec.cpu_share}; it must be above 0.": not (
             math.isfinite(spec.cpu_share) and spec.cpu_share > 0
         ),
@@ -71,6 +76,15 @@ def check(site: Site, spec: VmSpec) -> None:
     for sentence, is_so in problems.items():
         if is_so:
             raise CloudRefused(sentence)
+
+
+def _check_swap(site: Site, spec: VmSpec) -> None:
+    """Refuse swap that has no room on the disk. One that is made already has its own."""
+    free_mib = site.free_disk_bytes() >> 20
+    if spec.swap_mib > free_mib:
+        raise CloudRefused(
+            f"It asks for {spec.swap_mib} MiB of swap; this site's disk has {free_mib} MiB free."
+        )
 
 
 def start(one: Machine) -> None:

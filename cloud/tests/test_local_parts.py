@@ -281,3 +281,18 @@ def test_what_the_engine_starts_sees_nothing_of_the_portals_environment(
     uid = inspect.NOBODY if os.geteuid() == 0 else None
     jailed = inspect.jailed(["env"], cwd=Path("/"), uid=uid)
     assert set(jailed.stdout.decode().splitlines()) == known
+
+
+def test_swap_is_bounded_by_memory_and_by_the_disk(tmp_path: Path) -> None:
+    driver = LocalDriver(home=tmp_path, run_as="self")
+    with pytest.raises(CloudRefused, match=r"513 MiB of swap; with 256 MiB .* up to 512\."):
+        driver.create_vm(replace(SPEC, swap_mib=513), token=TOKEN)
+    full = LocalDriver(home=tmp_path, run_as="self", disk_floor_bytes=1 << 60)
+    with pytest.raises(CloudRefused, match="64 MiB of swap; this site's disk has 0 MiB free"):
+        full.create_vm(SPEC, token=TOKEN)
+    assert driver.find_vm(TOKEN) is None
+    assert driver.create_vm(replace(SPEC, swap_mib=512), token=TOKEN).phase is VmPhase.STAGING
+    full.create_vm(SPEC, token=TOKEN)
+    full.stop_vm(TOKEN)
+    full.start_vm(TOKEN)
+    assert full.get_vm(TOKEN).phase is VmPhase.STAGING
