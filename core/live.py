@@ -144,9 +144,11 @@ class Hub:
         try:
             if await self._has_forgotten(since):
                 return [Change(_now_id())]
-            events = await self._redis.xrange(STREAM, min=f"({since}")
+            events = await self._redis.xrange(STREAM, min=f"({since}", count=BACKLOG + 1)
         except redis.RedisError:
             return []  # the reader finds it too, and says so to every page when it is back
+        if len(events) > BACKLOG:  # to look at everything once costs less than at each of these
+            return [Change(_now_id())]
         return [_change(event) for event in events]
 
     async def _has_forgotten(self, since: str) -> bool:
@@ -165,6 +167,7 @@ class Hub:
 
     async def _read(self) -> None:
         """Hand each change to every page, until no page is left."""
+        task = asyncio.current_task()
         last = _now_id()
         lost = False
         while self._pages:
@@ -175,6 +178,8 @@ class Hub:
                     self._tell(Change(_now_id()))
                 answer = await self._redis.xread({STREAM: last}, block=READ_BLOCK_MS, count=500)
             except redis.RedisError:
+                if task is not None and task.cancelling():
+                    return  # redis-py can turn being cancelled into a time-out
                 lost = True
                 await asyncio.sleep(0.5)
                 continue

@@ -153,6 +153,14 @@ async def test_a_slow_page_is_told_to_look_anew_instead_of_growing():
     assert page.get_nowait().kind == ""
 
 
+async def test_a_page_that_was_away_for_long_looks_at_everything_once():
+    vm = await sync_to_async(VMFactory)()
+    since = now_id()
+    for _ in range(live.BACKLOG + 1):
+        await sync_to_async(live.publish)("vm", str(vm.uuid), (vm.owner_id,))
+    assert "event: reset" in await heard(await listen(vm.owner, since=since))
+
+
 async def test_without_signing_in_there_is_no_stream():
     assert (await AsyncClient().get("/live/")).status_code == 403
 
