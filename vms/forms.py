@@ -104,6 +104,8 @@ class LaunchForm(forms.Form):
         }
         _choices(self, "type_name", types)
         _choices(self, "keys", keys)
+        if not keys:
+            self.fields["new_key"].label = "Your SSH public key"
         offered = buses or [str(DiskBus.VIRTIO)]
         self.fields["disk_bus"].choices = [("", "as the image says"), *((b, b) for b in offered)]  # type: ignore[attr-defined]
 
