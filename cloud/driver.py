@@ -77,7 +77,11 @@ class CloudDriver(Protocol):
         """
 
     def stop_vm(self, ref: str) -> None:
-        """Press the power button (ACPI). A guest may ignore it; seen later as STOPPED."""
+        """Press the power button (ACPI). A guest may ignore it; seen later as STOPPED.
+
+        A machine that is QUEUED or STAGING leaves the queue and is STOPPED at once: it
+        does not start when there is room. Quiet for one that is STOPPED or FAILED.
+        """
 
     def reboot_vm(self, ref: str) -> None:
         """Restart the guest: asked politely where the engine can, else reset."""

@@ -363,10 +363,29 @@ class DriverContract:
         if not driver.capabilities().reserves_before_image:
             return
         ref = driver.create_vm(self.spec(IMAGE), token=new_token()).ref
-        driver.stop_vm(ref)
-        assert driver.get_vm(ref).phase is P.STOPPED
+        for _ in range(2):
+            driver.stop_vm(ref)
+            assert driver.get_vm(ref).phase is P.STOPPED
         driver.import_image(source, token=IMAGE, on_progress=quiet)
+        assert [info.phase for info in driver.list_vms()] == [P.STOPPED]
         assert driver.get_vm(ref).phase is P.STOPPED
+        assert driver.capacity().machines == 0
+        driver.start_vm(ref)
+        self.wait(driver, ref, P.RUNNING)
+
+    def test_a_machine_stopped_in_the_queue_does_not_start_when_there_is_room(
+        self, driver: CloudDriver, image: str
+    ) -> None:
+        half = self.spec(image, memory_mib=driver.capacity().largest_memory_mib // 2 + 200)
+        first = self.run(driver, half)
+        waiting = driver.create_vm(half, token=new_token())
+        assert driver.get_vm(waiting.ref).phase is P.QUEUED
+        for _ in range(2):
+            driver.stop_vm(waiting.ref)
+            assert driver.get_vm(waiting.ref).phase is P.STOPPED
+        driver.delete_vm(first.ref)
+        assert [info.phase for info in driver.list_vms()] == [P.STOPPED]
+        assert driver.get_vm(waiting.ref).phase is P.STOPPED
 
     def test_a_reboot_leaves_it_running(self, driver: CloudDriver, running: VmInfo) -> None:
         driver.reboot_vm(running.ref)
