@@ -22,6 +22,8 @@ logger = logging.getLogger(__name__)
 #: it is not bad luck.
 PORT_TRIES = 5
 POLL_MS = 10
+#: QEMU answers within 50 ms of its start; whoever waits holds up the queue.
+UP_S = 4.0
 GIB = 1 << 30
 
 _PORT_TAKEN = re.compile(r"Could not set up host forwarding rule 'tcp:[^:]*:(\d+)-")
@@ -187,7 +189,7 @@ def _largest_file_bytes(machine: Machine, record: Record) -> int:
 
 def _wait_until_up(machine: Machine, born: Process) -> bool:
     """Until its QMP answers (50 ms) or it is gone. A slow one is left to be seen later."""
-    deadline = time.monotonic() + machine.site.timeout_s
+    deadline = time.monotonic() + min(machine.site.timeout_s, UP_S)
     fd = process.open_pidfd(born)
     if fd is None:
         return False

@@ -31,6 +31,9 @@ BANNER_WAIT_MS = 200
 LOG_TAIL = 4096
 #: A start that failed for want of room is not tried again sooner.
 TRY_AGAIN_S = 1.0
+#: A look at one machine may boot others: it begins no further one after so long. With one
+#: boot (``boot.UP_S``) a look stays below the ten seconds that a caller may have for it.
+PROMOTE_S = 2.0
 
 
 def enqueue(site: Site, record: Record) -> None:
@@ -80,9 +83,10 @@ def promote(site: Site) -> list[str]:
 
 def _promote(site: Site) -> list[str]:
     left: list[str] = []
+    deadline = time.monotonic() + PROMOTE_S
     free = _free_lanes(site)
     for name in files.names(site.queue):
-        if free <= 0:
+        if free <= 0 or (left and time.monotonic() > deadline):
             break
         machine = Machine(site, name.partition("-")[2])
         try:

@@ -17,7 +17,7 @@ import pytest
 
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
 from cloud.images import mini
-from cloud.local import accel, power, process
+from cloud.local import accel, lanes, power, process
 from cloud.local.driver import LocalDriver
 from cloud.local.machine import Machine, Stage
 from cloud.tests.conformance import IMAGE, DriverContract, a_source, new_token, quiet, until
@@ -357,6 +357,19 @@ def test_boots_go_through_the_lanes(home: Path, demo_image: Path) -> None:
     assert driver.get_vm(third.ref).phase is P.QUEUED
     wait_for_login(driver, second.ref)
     wait(driver, third.ref, P.RUNNING)
+
+
+def test_one_look_does_not_boot_others_without_end(
+    home: Path, demo_image: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "PROMOTE_S", 0.0)
+    driver = a_driver(home, boot_lanes=3)
+    refs = [driver.create_vm(a_spec(), token=new_token()).ref for _ in range(3)]
+    driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    assert driver.capacity().machines == 1
+    for running in (2, 3):
+        driver.get_vm(refs[0])
+        assert driver.capacity().machines == running
 
 
 def test_a_full_site_says_what_it_lacks_and_goes_on_when_there_is_room(
