@@ -56,6 +56,7 @@ class FakeVm:
     looks: int = 0
     log: bytes = b""
     sockets: dict[ConsoleKind, Path] = field(default_factory=dict)
+    uid: int | None = None
 
 
 @dataclass(slots=True)
@@ -137,9 +138,12 @@ class FakeCloud(NoVolumes):
     def print_on_console(self, ref: str, text: bytes) -> None:
         self._vm(ref).log += text
 
-    def serve_console(self, ref: str, kind: ConsoleKind, path: Path) -> None:
-        """Say that the console of a machine is reached at ``path``."""
+    def serve_console(
+        self, ref: str, kind: ConsoleKind, path: Path, *, uid: int | None = None
+    ) -> None:
+        """Say that the console of a machine is reached at ``path``, served by user ``uid``."""
         self._vm(ref).sockets[kind] = path
+        self._vm(ref).uid = uid
 
     # The contract --------------------------------------------------------------
 
@@ -228,7 +232,7 @@ class FakeCloud(NoVolumes):
                 raise CloudBusy("It is not running, so it has no console now.")
             path = vm.sockets.get(kind, Path("/nonexistent") / ref / kind)
             backlog = vm.log if kind is ConsoleKind.SERIAL else b""
-            return ConsoleEndpoint(kind=kind, unix_path=path, backlog=backlog)
+            return ConsoleEndpoint(kind=kind, unix_path=path, peer_uid=vm.uid, backlog=backlog)
 
     def console_log(self, ref: str, *, max_bytes: int) -> bytes:
         with _Call(self, "console_log"):

@@ -124,11 +124,14 @@ class VmUsage:
 class ConsoleEndpoint:
     """Where the console gateway connects. Never shown to a browser.
 
-    ``backlog`` is text that was printed before now, for a serial line.
+    ``backlog`` is text that was printed before now, for a serial line. Who connects
+    compares ``peer_uid`` with the listener's user (``cloud.peer``); None: nothing to
+    compare, as machines have no users of their own.
     """
 
     kind: ConsoleKind
     unix_path: Path
+    peer_uid: int | None = None
     backlog: bytes = b""
 
 

@@ -188,7 +188,7 @@ async def _line(grant: grants.Grant, endpoint: ConsoleEndpoint) -> AsyncIterator
         async with serial.shared(grant.vm, endpoint) as line:
             yield line
         return
-    reader, writer = await asyncio.open_unix_connection(str(endpoint.unix_path))
+    reader, writer = await serial.connect(endpoint)
     try:
         yield serial.Direct(reader, writer)
     finally:

@@ -8,6 +8,7 @@ from typing import Protocol
 import redis.asyncio
 from django.conf import settings
 
+from cloud import peer
 from cloud.types import ConsoleEndpoint
 
 CHUNK_BYTES = 64 * 1024
@@ -19,6 +20,22 @@ HOLD_S = 20
 
 class Busy(Exception):
     """Another process of the portal holds this line."""
+
+
+async def connect(endpoint: ConsoleEndpoint) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to the machine's console, and to nobody else's.
+
+    Raises:
+        OSError: nobody listens there, or another user than the machine's does.
+    """
+    reader, writer = await asyncio.open_unix_connection(str(endpoint.unix_path))
+    try:
+        if endpoint.peer_uid is not None:
+            peer.must_be(endpoint.peer_uid, writer.get_extra_info("socket"))
+    except OSError:
+        writer.close()
+        raise
+    return reader, writer
 
 
 class Line(Protocol):
@@ -116,7 +133,7 @@ async def _connect(key: str, endpoint: ConsoleEndpoint) -> _Shared:
     if not await _claim(key):
         raise Busy("This serial console is open through another server of the portal.")
     try:
-        reader, writer = await asyncio.open_unix_connection(str(endpoint.unix_path))
+        reader, writer = await connect(endpoint)
     except OSError:
         await _release(key)
         raise

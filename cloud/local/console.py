@@ -21,10 +21,12 @@ _SOCKET = {ConsoleKind.SCREEN: "vnc", ConsoleKind.SERIAL: "console"}
 
 def endpoint(one: Machine, kind: ConsoleKind) -> ConsoleEndpoint:
     """Raises: NotFound. CloudBusy: it does not run."""
-    if not one.load().is_alive:
+    record = one.load()
+    if not record.is_alive:
         raise CloudBusy("It is not running, so it has no console now.")
     backlog = log(one, BACKLOG_BYTES) if kind is ConsoleKind.SERIAL else b""
-    return ConsoleEndpoint(kind=kind, unix_path=_reachable(one, _SOCKET[kind]), backlog=backlog)
+    path = _reachable(one, _SOCKET[kind])
+    return ConsoleEndpoint(kind=kind, unix_path=path, peer_uid=record.uid, backlog=backlog)
 
 
 def log(one: Machine, max_bytes: int) -> bytes:

@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 
 from qemu.qmp import QMPClient, QMPError
 
+from cloud import peer
+
 #: Talking to more QEMUs than this at once gains nothing and costs descriptors.
 AT_ONCE = 32
 
@@ -102,14 +104,20 @@ async def hang_up(client: QMPClient) -> None:
 
 
 async def open_socket(folder: Path, name: str) -> socket.socket:
-    """A connected socket to ``folder/name``, however long that path is."""
-    where = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    """A connected socket to ``folder/name``, however long that path is.
+
+    Raises:
+        PermissionError: another user than the folder's listens there. Its user may have
+            put a link to another machine's socket into it.
+    """
+    where = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         while True:
             sock = socket.socket(socket.AF_UNIX)
             sock.setblocking(False)
             try:
                 sock.connect(f"/proc/self/fd/{where}/{name}")
+                peer.must_be(os.fstat(where).st_uid, sock)
             except BlockingIOError:  # its backlog is full; somebody is just leaving
                 sock.close()
                 await asyncio.sleep(0.01)

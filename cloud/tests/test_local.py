@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud import peer
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
 from cloud.images import mini
 from cloud.local import accel, lanes, power, process
@@ -306,6 +307,26 @@ def test_two_machines_have_different_users(driver: LocalDriver) -> None:
     if os.geteuid() == 0:
         uids = {Path(f"/proc/{qemu_of(run(driver)).pid}").stat().st_uid for _ in range(2)}
         assert len(uids) == 2
+
+
+def test_a_link_to_another_machines_sockets_leads_nowhere(driver: LocalDriver) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives machines users of their own")
+    thief, victim = run(driver), run(driver)
+    machines = driver._site.machines
+    console = driver.console(thief.ref, ConsoleKind.SERIAL)
+    assert console.peer_uid == machines.joinpath(thief.ref, "run").stat().st_uid
+    for name in ("qmp", "console"):
+        mine = machines / thief.ref / "run" / name
+        mine.unlink()
+        mine.symlink_to(machines / victim.ref / "run" / name)
+    with socket.socket(socket.AF_UNIX) as line:
+        line.connect(str(console.unix_path))
+        with pytest.raises(PermissionError, match=f"not user {console.peer_uid}"):
+            peer.must_be(console.peer_uid, line)
+    with pytest.raises(CloudUnavailable, match="does not answer"):
+        driver.stop_vm(thief.ref)
+    assert driver.get_vm(victim.ref).phase is P.RUNNING
 
 
 def test_a_smaller_share_yields_more(driver: LocalDriver) -> None:

@@ -14,6 +14,7 @@ import pycdlib
 import pytest
 import yaml
 
+from cloud import peer
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.local import (
     accel,
@@ -296,3 +297,13 @@ def test_swap_is_bounded_by_memory_and_by_the_disk(tmp_path: Path) -> None:
     full.stop_vm(TOKEN)
     full.start_vm(TOKEN)
     assert full.get_vm(TOKEN).phase is VmPhase.STAGING
+
+
+def test_a_socket_is_known_by_its_listener(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+        client.connect(str(tmp_path / "s"))
+        peer.must_be(os.geteuid(), client)
+        with pytest.raises(PermissionError, match=f"user {os.geteuid()} listens there"):
+            peer.must_be(os.geteuid() + 1, client)

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -105,6 +106,33 @@ async def test_bytes_are_passed_both_ways(vm, place, kind):
     await link.wait(5)
     server.close()
     assert await Event.objects.filter(subject=vm.uuid, verb="console").aexists()
+
+
+@pytest.mark.parametrize("kind", ["screen", "serial"])
+async def test_a_console_of_another_user_than_the_machines_is_refused(cloud, vm, place, kind):
+    heard = []
+
+    async def somebody_else(reader, writer):
+        heard.append(await reader.read(100))
+        writer.close()
+
+    server = await asyncio.start_unix_server(somebody_else, str(place))
+    cloud.serve_console(vm.cloud_ref, ConsoleKind(kind), place, uid=os.geteuid() + 1)
+    client, grant = await granted(vm, kind)
+    link = websocket(client, grant)
+    await opened(link)
+    await link.send_input({"type": "websocket.receive", "bytes": b"my password"})
+    assert (await link.receive_output(5))["code"] == console.GONE_CLOSE
+    await link.wait(5)
+    server.close()
+    await server.wait_closed()
+    assert b"".join(heard) == b""
+
+
+@pytest.mark.parametrize("kind", ["screen", "serial"])
+async def test_a_console_of_the_machines_own_user_opens(cloud, vm, place, kind):
+    cloud.serve_console(vm.cloud_ref, ConsoleKind(kind), place, uid=os.geteuid())
+    await test_bytes_are_passed_both_ways(vm, place, kind)
 
 
 async def test_a_grant_works_once(vm, place):
