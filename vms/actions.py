@@ -227,14 +227,16 @@ def _ask(vm: VM, verb: str, to: str, *, by: User, **fields: Any) -> None:
     if not (by.is_staff or vm.owner_id == by.pk):
         record(VM.KIND, vm.uuid, "denied", by=by, reason=verb)
         raise Refused("not_yours", f"{vm} is somebody else's machine.")
-    if verb not in vm.verbs:
-        raise Refused("vm_state", f"{vm} is {vm.get_state_display()}: it cannot be asked to "
-                      f"{verb.replace('_', ' ')}.")  # fmt: skip
-    try:
-        vm.move(to, by=by, reason=_asked_by(vm, verb, by), **fields)
-    except StaleState:
-        raise Refused("vm_state", f"{vm} has just changed; look again.") from None
-    tasks.ring_vm(vm)
+    while verb in vm.verbs:
+        try:
+            vm.move(to, by=by, reason=_asked_by(vm, verb, by), **fields)
+        except StaleState:
+            vm.refresh_from_db()  # the wish is about the machine, not the state it was seen in
+        else:
+            tasks.ring_vm(vm)
+            return
+    raise Refused("vm_state", f"{vm} is {vm.get_state_display()}: it cannot be asked to "
+                  f"{verb.replace('_', ' ')}.")  # fmt: skip
 
 
 def _asked_by(vm: VM, verb: str, by: User) -> str:

@@ -123,8 +123,17 @@ def test_of_two_who_ask_at_once_the_second_is_told():
     vm = VMFactory(running=True)
     stale = VM.objects.get(pk=vm.pk)
     actions.kill(vm, by=vm.owner)
-    with pytest.raises(Refused, match="has just changed"):
+    with pytest.raises(Refused, match="is Epilog"):
         actions.shut_down(stale, by=vm.owner)
+
+
+def test_a_kill_is_not_lost_on_a_machine_that_went_on_meanwhile():
+    vm = VMFactory()
+    seen = VM.objects.get(pk=vm.pk)
+    vm.move(VmState.PROLOG)
+    actions.kill(seen, by=vm.owner)
+    assert VM.objects.get(pk=vm.pk).state == VmState.EPILOG
+    assert [(e.was, e.now) for e in Event.objects.of(vm.uuid)][-1] == ("prolog", "epilog")
 
 
 def test_asking_many_says_what_was_done_and_why_the_rest_was_not():
