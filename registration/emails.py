@@ -9,7 +9,6 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -112,9 +111,6 @@ def _send(template: str, message: EmailMultiAlternatives) -> None:
     if not message.to:
         return
     try:
-        if is_kept_in_files():
-            # Mails carry links to new passwords: the folder is the portal's alone.
-            Path(settings.EMAIL_FILE_PATH).mkdir(mode=0o700, parents=True, exist_ok=True)
         message.connection = get_connection()
         message.send()
     except (OSError, ImproperlyConfigured) as exc:  # SMTP's errors are OSErrors too

@@ -2,7 +2,6 @@
 
 import email
 import hashlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
@@ -12,8 +11,6 @@ from pathlib import Path
 from django.conf import settings
 from django.utils.html import strip_tags
 
-#: What Django's file backend writes after each mail.
-_LINE = b"\n" + b"-" * 79 + b"\n"
 MOST = 200
 
 
@@ -55,13 +52,8 @@ class Mail:
 def newest() -> list[Mail]:
     """The latest mails, newest first."""
     folder = Path(settings.EMAIL_FILE_PATH)
-    files = sorted(folder.glob("*.log"), key=_written_at, reverse=True) if folder.is_dir() else []
-    mails: list[Mail] = []
-    for file in files:
-        mails.extend(reversed(list(_mails_in(file))))
-        if len(mails) >= MOST:
-            break
-    return mails[:MOST]
+    files = sorted(folder.glob("*.eml"), key=_written_at, reverse=True)
+    return [_mail_in(file) for file in files[:MOST]]
 
 
 def find(key: str) -> Mail | None:
@@ -72,12 +64,8 @@ def _written_at(file: Path) -> int:
     return file.stat().st_mtime_ns
 
 
-def _mails_in(file: Path) -> Iterator[Mail]:
+def _mail_in(file: Path) -> Mail:
+    """A file is one mail, to its end: nothing in a mail can look like the next one."""
     at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-    for number, text in enumerate(file.read_bytes().split(_LINE)):
-        if not text.strip():
-            continue
-        key = hashlib.sha256(f"{file.name}:{number}".encode()).hexdigest()[:20]
-        message = email.message_from_bytes(text, policy=default)
-        if isinstance(message, EmailMessage):
-            yield Mail(key, at, message)
+    key = hashlib.sha256(file.name.encode()).hexdigest()[:20]
+    return Mail(key, at, email.message_from_bytes(file.read_bytes(), policy=default))

@@ -2,6 +2,7 @@ import stat
 
 import pytest
 from django.core import mail
+from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
 
 from registration import emails, mailbox
@@ -13,7 +14,7 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def files(settings, tmp_path):
     """Mails go to files, as on a site without a mail server."""
-    settings.EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    settings.EMAIL_BACKEND = "registration.filebased.EmailBackend"
     settings.EMAIL_FILE_PATH = tmp_path / "mails"
     return settings.EMAIL_FILE_PATH
 
@@ -88,12 +89,28 @@ def test_mails_in_files_are_read_back_newest_first(files, posted):
     assert newest.key != oldest.key
 
 
-def test_several_mails_in_one_file_are_told_apart(files):
-    files.mkdir()
-    one = b"Subject: one\nTo: a@x.org\n\nfirst\n"
-    line = b"\n" + b"-" * 79 + b"\n"
-    (files / "20260101-000000-1.log").write_bytes(one + line + one.replace(b"one", b"two") + line)
-    assert [found.subject for found in mailbox.newest()] == ["two", "one"]
+def test_a_mail_inside_a_mail_stays_inside(files, posted):
+    forged = "Subject: Security notice of your portal\nFrom: root@portal\n\nSend your password."
+    message = f"Hello\n{'-' * 79}\n{forged}\n{'-' * 79}\n"
+    with posted():
+        emails.requested(UserFactory(message=message), [UserFactory(email="boss@example.org")])
+    (found,) = mailbox.newest()
+    assert found.to == "boss@example.org"
+    assert "Security notice" not in found.subject
+    assert "Security notice" in found.text
+
+
+def test_mails_sent_together_are_files_of_their_own(files):
+    letters = [EmailMessage(name, "words", to=["a@example.org"]) for name in ("one", "two")]
+    assert get_connection().send_messages(letters) == 2
+    assert {found.subject for found in mailbox.newest()} == {"one", "two"}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in files.iterdir()} == {0o600}
+
+
+def test_silence_about_a_folder_that_cannot_be_written_can_be_asked_for(files):
+    files.write_text("a file, not a folder")
+    letter = EmailMessage("one", "words", to=["a@example.org"])
+    assert get_connection(fail_silently=True).send_messages([letter]) == 0
 
 
 def test_no_folder_is_an_empty_mailbox(files):
