@@ -10,7 +10,8 @@ from typing import Any
 from cloud.local.driver import LocalDriver
 from conftest import wait_for
 from tests.people import Person
-from tests.running import RunningPortal, all_pids, command_line
+from tests.processes import all_pids, children, command_line
+from tests.running import RunningPortal
 
 #: From any fault until everything is as it should be.
 SETTLED_S = 30
@@ -34,7 +35,9 @@ class Shaken:
     # What is asked ---------------------------------------------------------------------
 
     def launch(self, image: str, **answers: Any) -> str:
-        vm = self.person.launch(image=self.images[image], memory_mib="96", name=image, **answers)
+        memory_mib = "128" if image == "demo" else "96"
+        answers |= {"image": self.images[image], "memory_mib": memory_mib, "name": image}
+        vm = self.person.launch(**answers)
         if vm not in self.vms:
             self.vms.append(vm)
         return vm
@@ -111,8 +114,15 @@ class Shaken:
             self.reaches(vm, "done")
             self.is_whole(vm, runs=False)
         self.vms.clear()
+        wait_for(lambda: not self.moving(), within_s=SETTLED_S, every_s=0.2)
         wait_for(lambda: not self.portal.leftovers(), within_s=SETTLED_S, every_s=0.2)
         wait_for(lambda: not self.debris(), within_s=SETTLED_S, every_s=0.5)
+
+    def moving(self) -> list[tuple[Any, ...]]:
+        """Rows of any kind that a worker would look at again."""
+        tables = ("vms_vm", "vms_readiness", "marketplace_imagefile")
+        sql = "SELECT id, state FROM {} WHERE next_tick_at IS NOT NULL"
+        return [row for table in tables for row in self.portal.rows(sql.format(table))]
 
     def debris(self) -> list[Path]:
         """Files of machines that are no more, wherever they lie."""
@@ -137,6 +147,15 @@ class Shaken:
         """Another process than ``was`` does the work of ``name``, and pages are served."""
         wait_for(lambda: set(self.portal.pids(name)) - {was}, within_s=SETTLED_S)
         self.serves_pages()
+
+    def kill_outright(self) -> None:
+        """What started the portal dies, with no time to stop anything."""
+        starter = self.portal._process
+        assert starter
+        for pid in (starter.pid, *children(starter.pid)):
+            os.kill(pid, signal.SIGKILL)
+        starter.wait(10)
+        self._paused = 0
 
     def serves_pages(self) -> None:
         wait_for(self.portal.is_healthy, within_s=SETTLED_S, every_s=0.1)

@@ -12,7 +12,7 @@ from cloud.local import process
 from cloud.local.driver import LocalDriver
 from cloud.tests.conformance import IMAGE, new_token, until
 from cloud.tests.test_local import run
-from tests.running import children
+from tests.processes import children
 
 pytestmark = pytest.mark.faults
 

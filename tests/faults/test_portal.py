@@ -153,3 +153,17 @@ def test_the_worker_lives_on_when_redis_dies_with_bells_in_its_hands(shaken):
             shaken.ask(vm, "reboot")
             shaken.reaches(vm, "running")
     assert shaken.portal.pids("worker") == worker
+
+
+def test_a_portal_that_is_killed_outright_starts_again_and_finds_its_machines(shaken):
+    vm, ending = shaken.run("tiny"), shaken.run("tiny")
+    before = shaken.qemus(vm)
+    shaken.pause_worker()
+    shaken.ask(ending, "kill")
+    shaken.kill_outright()
+    shaken.portal.start()
+    shaken.reaches(ending, "done")
+    assert shaken.state(vm) == "running"
+    assert shaken.qemus(vm) == before
+    shaken.is_whole(vm, runs=True)
+    shaken.is_whole(ending, runs=False)

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from conftest import wait_for
 from tests.faults.shaken import MOVING, SETTLED_S, Shaken
-from tests.running import all_pids, command_line
+from tests.processes import all_pids, command_line
 
 pytestmark = [pytest.mark.faults, pytest.mark.timeout(600)]
 
