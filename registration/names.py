@@ -40,11 +40,9 @@ def email(text: str) -> str:
 
     Raises: Refused: ``email_invalid``.
     """
-    mailbox, at, domain = text.strip().rpartition("@")
     try:
-        domain = domain.encode("idna").decode().lower()
-        validate_email(address := f"{mailbox}{at}{domain}")
-        is_good = "@" not in mailbox and len(address) <= LONGEST_EMAIL
+        validate_email(address := _in_ascii(text.strip()))
+        is_good = address.count("@") == 1 and len(address) <= LONGEST_EMAIL
     except (ValidationError, UnicodeError):
         is_good = False
     if not is_good:
@@ -54,6 +52,21 @@ def email(text: str) -> str:
             field="email",
         )
     return address
+
+
+def _in_ascii(address: str) -> str:
+    """Raises: UnicodeError: the domain has no such form."""
+    mailbox, at, domain = address.rpartition("@")
+    return f"{mailbox}{at}{domain.encode('idna').decode().lower()}"
+
+
+def login(text: str) -> str:
+    """A user name or an address as it is kept, if it is one; else as it was typed."""
+    text = text.strip()
+    try:
+        return _in_ascii(text) if "@" in text else text
+    except UnicodeError:
+        return text
 
 
 def given_name(text: str) -> str:

@@ -82,3 +82,18 @@ def test_a_long_message_is_refused_with_its_length():
     with pytest.raises(Refused, match="2001") as refused:
         names.message("x" * 2001)
     assert refused.value.code == "message_too_long"
+
+
+@pytest.mark.parametrize(
+    ("typed", "kept"),
+    [
+        (" jane@EXÄMPLE.org ", "jane@xn--exmple-cua.org"),
+        ("jane@example.org", "jane@example.org"),
+        ("Jane", "Jane"),
+        ("jane@..", "jane@.."),
+        ("a@b@c", "a@b@c"),
+        ("", ""),
+    ],
+)
+def test_what_is_typed_to_sign_in_is_compared_as_it_is_kept(typed, kept):
+    assert names.login(typed) == kept
