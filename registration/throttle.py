@@ -1,12 +1,13 @@
-"""A brake on guessing: failures are counted per what was tried and where it came from.
+"""A brake on guessing: tries are counted per what was tried and where it came from.
 
-One SELECT to ask and one UPDATE to count, for names that exist and for names that do not.
+A try is counted before it is made, and taken off if it was no failure: guesses made at once
+cannot all pass before the first is counted. Names that exist cost what others cost.
 """
 
 import hashlib
 from datetime import datetime, timedelta
 
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from registration.models import Attempts
@@ -14,21 +15,31 @@ from registration.models import Attempts
 WINDOW = timedelta(minutes=15)
 
 
-def spent_until(limit: int, *what: str) -> datetime | None:
-    """When ``what`` may be tried again, or None if it may be tried now."""
-    since = timezone.now() - WINDOW
-    rows = Attempts.objects.filter(key=_key(what), since__gt=since, count__gte=limit)
-    began = rows.values_list("since", flat=True).first()
+def take(limit: int, *what: str) -> datetime | None:
+    """Count a try before it is made: None if it may be made, or when the next one may.
+
+    Of tries made at once, no more than ``limit`` are let through.
+    """
+    now = timezone.now()
+    rows = Attempts.objects.filter(key=_key(what))
+    if not _add(rows, now):
+        rows.filter(since__lte=now - WINDOW).update(since=now, count=0)
+        Attempts.objects.bulk_create(
+            [Attempts(key=_key(what), since=now, count=0)], ignore_conflicts=True
+        )
+        _add(rows, now)
+        Attempts.objects.filter(since__lt=now - 4 * WINDOW).delete()
+    began = rows.filter(count__gt=limit).values_list("since", flat=True).first()
     return began + WINDOW if began else None
 
 
-def count(*what: str) -> None:
-    now = timezone.now()
-    rows = Attempts.objects.filter(key=_key(what), since__gt=now - WINDOW)
-    if rows.update(count=F("count") + 1):
-        return
-    Attempts.objects.update_or_create(key=_key(what), defaults={"since": now, "count": 1})
-    Attempts.objects.filter(since__lt=now - 4 * WINDOW).delete()
+def _add(rows: QuerySet[Attempts], now: datetime) -> int:
+    return rows.filter(since__gt=now - WINDOW).update(count=F("count") + 1)
+
+
+def give_back(*what: str) -> None:
+    """A try that was no failure does not count."""
+    Attempts.objects.filter(key=_key(what), count__gt=0).update(count=F("count") - 1)
 
 
 def forget(*what: str) -> None:

@@ -10,7 +10,7 @@ from django.utils import timezone
 from core.errors import Refused
 from core.machine import StaleState
 from core.models import record
-from registration import emails, names
+from registration import emails, names, throttle
 from registration.actions import rules
 from registration.actions.keys import add_key
 from registration.models import User
@@ -18,6 +18,9 @@ from registration.states import AccountState
 
 #: The version of templates/registration/policies.html that people agree to.
 TERMS_VERSION = "2026-11"
+
+#: From an address, in a window (throttle.WINDOW): a class that registers together may.
+MOST_REGISTRATIONS = 40
 
 LONGEST_REASON = 500
 LARGEST_QUOTA = 1_000_000_000
@@ -38,12 +41,14 @@ class Application:
     has_agreed: bool = False
 
 
-def register(application: Application) -> User:
+def register(application: Application, *, address: str = "") -> User:
     """Ask for an account. It waits for an administrator when this returns.
 
+    ``address`` is where the request comes from; without one it is not limited.
+
     Raises:
-        Refused: ``terms_not_agreed``, ``username_invalid``, ``username_taken``,
-            ``email_invalid``, ``email_taken``, ``given_name_invalid``,
+        Refused: ``too_many_attempts``, ``terms_not_agreed``, ``username_invalid``,
+            ``username_taken``, ``email_invalid``, ``email_taken``, ``given_name_invalid``,
             ``family_name_invalid``, ``x500_dn_invalid``, ``password_weak``,
             ``message_too_long``, and those of ``add_key``.
     """
@@ -52,6 +57,13 @@ def register(application: Application) -> User:
             "terms_not_agreed",
             "You must agree to the terms, conditions, and policies to register.",
             field="agreement",
+        )
+    until = throttle.take(MOST_REGISTRATIONS, "register", address) if address else None
+    if until:
+        raise Refused(
+            "too_many_attempts",
+            f"More than {MOST_REGISTRATIONS} registrations were tried from your network address. "
+            f"Try again after {until:%H:%M} UTC.",
         )
     user = _new(application)
     with rules.alone(username=user.username, email=user.email):

@@ -12,7 +12,7 @@ from django.db import transaction
 
 from core.errors import Refused
 from core.models import record
-from registration import emails, throttle
+from registration import emails, names, throttle
 from registration.actions import rules
 from registration.models import User
 from registration.states import NAMELESS, AccountState
@@ -22,6 +22,7 @@ from registration.states import NAMELESS, AccountState
 MOST_FAILURES = 10
 MOST_FAILURES_OF_ADDRESS = 100
 MOST_RESETS = 5
+MOST_RESETS_OF_ADDRESS = 40
 
 #: The subject of events about a name that nobody has.
 NOBODY = uuid.UUID(int=0)
@@ -36,15 +37,15 @@ def sign_in(*, login: str, password: str, address: str) -> User:
         Refused: ``too_many_attempts``, ``credentials``; and with the right password
             ``account_waiting``, ``account_rejected``.
     """
-    who = ("sign in", login.strip().lower(), address)
+    login = names.login(login)
+    who = ("sign in", login.lower(), address)
     _must_have_attempts_left(who, address)
-    user: User | None = User.objects.named(login.strip())
+    user: User | None = User.objects.named(login)
     if not _knows_password(user, password) or user is None:
-        throttle.count(*who)
-        throttle.count("sign in", address)
         _deny(user, "credentials", address)
         raise Refused("credentials", "The user name or the password is not right.")
     throttle.forget(*who)
+    throttle.give_back("sign in", address)
     if not user.is_active:
         _deny(user, user.state, address)
         raise _not_let_in(user)
@@ -53,14 +54,11 @@ def sign_in(*, login: str, password: str, address: str) -> User:
 
 
 def _must_have_attempts_left(who: tuple[str, ...], address: str) -> None:
-    until = throttle.spent_until(MOST_FAILURES, *who) or throttle.spent_until(
+    until = throttle.take(MOST_FAILURES, *who) or throttle.take(
         MOST_FAILURES_OF_ADDRESS, "sign in", address
     )
     if until:
-        raise Refused(
-            "too_many_attempts",
-            f"Too many attempts failed. Try again after {until:%H:%M} UTC.",
-        )
+        raise rules.too_many_failures(until)
 
 
 def _knows_password(user: User | None, password: str) -> bool:
@@ -90,18 +88,18 @@ def _not_let_in(user: User) -> Refused:
     )
 
 
-@transaction.atomic
 def change_password(user: User, *, password: str, new_password: str) -> None:
     """Replace the password. Every other session of this person ends.
 
     Raises:
-        Refused: ``password_wrong``, ``password_weak``.
+        Refused: ``too_many_attempts``, ``password_wrong``, ``password_weak``.
     """
     rules.must_know_password(user, password)
     user.password = make_password(rules.new_password(new_password, of=user))
-    user.save(update_fields=["password"])
-    record(user.KIND, user.uuid, "password_changed", by=user)
-    emails.password_changed(user)
+    with transaction.atomic():
+        user.save(update_fields=["password"])
+        record(user.KIND, user.uuid, "password_changed", by=user)
+        emails.password_changed(user)
 
 
 class _Links(PasswordResetTokenGenerator):
@@ -116,23 +114,25 @@ class _Links(PasswordResetTokenGenerator):
 _links = _Links()
 
 
-@transaction.atomic
 def request_reset(*, login: str, address: str) -> None:
     """Send a link to a new password to whoever is meant. Says nothing about whether there is one.
 
     Raises:
         Refused: ``too_many_attempts``, whether or not the name exists.
     """
-    what = ("reset", login.strip().lower(), address)
-    if until := throttle.spent_until(MOST_RESETS, *what):
+    login = names.login(login)
+    until = throttle.take(MOST_RESETS, "reset", login.lower(), address) or throttle.take(
+        MOST_RESETS_OF_ADDRESS, "reset", address
+    )
+    if until:
         sentence = f"This was asked for several times. Try again after {until:%H:%M} UTC."
         raise Refused("too_many_attempts", sentence)
-    throttle.count(*what)
-    user: User | None = User.objects.named(login.strip())
+    user: User | None = User.objects.named(login)
     is_known = user is not None and user.state not in NAMELESS
     person = user if user and is_known else _decoy()
-    record(User.KIND, person.uuid if is_known else NOBODY, "reset_asked", address=address)
-    emails.reset(person, _links.make_token(person), is_known=is_known)
+    with transaction.atomic():
+        record(User.KIND, person.uuid if is_known else NOBODY, "reset_asked", address=address)
+        emails.reset(person, _links.make_token(person), is_known=is_known)
 
 
 def _decoy() -> User:

@@ -22,7 +22,7 @@ def change_profile(user: User, profile: Profile, *, password: str) -> None:
     """Change what is written about oneself; a new address is told to the old one too.
 
     Raises:
-        Refused: ``password_wrong``, ``email_invalid``, ``email_taken``,
+        Refused: ``too_many_attempts``, ``password_wrong``, ``email_invalid``, ``email_taken``,
             ``given_name_invalid``, ``family_name_invalid``, ``x500_dn_invalid``.
     """
     rules.must_know_password(user, password)

@@ -1,6 +1,7 @@
 """Rules that several actions share."""
 
 from contextlib import contextmanager
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import password_validation
@@ -8,12 +9,16 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from core.errors import Refused
+from core.models import record
+from registration import throttle
 from registration.models import User
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 LONGEST_PASSWORD = 200
+#: In a window (throttle.WINDOW), before the current password is asked for no more.
+MOST_WRONG_PASSWORDS = 10
 
 #: Django's own looks at the names that Django's own user model has.
 _unlike_names = password_validation.UserAttributeSimilarityValidator(
@@ -37,9 +42,22 @@ def must_allow(user: User, verb: str) -> None:
 
 
 def must_know_password(user: User, password: str) -> None:
-    """Raises: Refused: ``password_wrong``."""
+    """Outside of a transaction: what is counted and recorded must outlive the refusal.
+
+    Raises: Refused: ``too_many_attempts``, ``password_wrong``.
+    """
+    what = ("password", str(user.uuid))
+    if until := throttle.take(MOST_WRONG_PASSWORDS, *what):
+        raise too_many_failures(until)
     if not user.check_password(password):
+        record(user.KIND, user.uuid, "denied", by=user, reason="Current password: wrong")
         raise Refused("password_wrong", "This is not your current password.", field="password")
+    throttle.forget(*what)
+
+
+def too_many_failures(until: datetime) -> Refused:
+    sentence = f"Too many attempts failed. Try again after {until:%H:%M} UTC."
+    return Refused("too_many_attempts", sentence)
 
 
 def new_password(password: str, *, of: User) -> str:

@@ -193,3 +193,14 @@ def test_a_senseless_quota_is_refused(alice, admin, limit):
     with pytest.raises(Refused) as refused:
         actions.set_quota(alice, by=admin, limits={"machines": limit, "vcpus": 1, "memory_mib": 1})
     assert refused.value.code == "quota_invalid"
+
+
+def test_an_address_that_registers_many_is_stopped(monkeypatch):
+    monkeypatch.setattr("registration.actions.applications.MOST_REGISTRATIONS", 2)
+    for number in range(2):
+        some = carla(username=f"carla{number}", email=f"carla{number}@lab.example")
+        actions.register(some, address="192.0.2.7")
+    with pytest.raises(Refused, match=r"Try again after \d\d:\d\d UTC") as refused:
+        actions.register(CARLA, address="192.0.2.7")
+    assert refused.value.code == "too_many_attempts"
+    actions.register(CARLA, address="192.0.2.8")

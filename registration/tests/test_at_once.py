@@ -8,9 +8,10 @@ import pytest
 from django.db import connection
 
 from core.errors import Refused
+from core.models import Event
 from registration import actions
 from registration.actions.passwords import _links
-from registration.models import SshKey, User
+from registration.models import Attempts, SshKey, User
 from registration.tests.factories import UserFactory
 from registration.tests.test_applications import carla
 from registration.tests.test_keys import GOOD
@@ -76,3 +77,14 @@ def test_a_link_used_in_two_tabs_works_once():
         )
     )
     assert outcome == ["done", "link_spent"]
+
+
+def test_of_many_guesses_at_once_no_more_than_the_limit_are_checked(monkeypatch):
+    monkeypatch.setattr("registration.actions.passwords.MOST_FAILURES", 3)
+    UserFactory(username="alice")
+    guess = {"login": "alice", "password": "wrong", "address": "192.0.2.7"}
+    outcome = at_once(*[lambda: actions.sign_in(**guess)] * 8)
+    assert set(outcome) <= {"credentials", "too_many_attempts"}
+    assert outcome.count("credentials") <= 3
+    assert Event.objects.filter(verb="denied").count() == outcome.count("credentials")
+    assert Attempts.objects.get(count=8).since

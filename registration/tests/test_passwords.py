@@ -11,8 +11,10 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
-from registration import actions
+from registration import actions, names
+from registration.actions import rules
 from registration.actions.passwords import MOST_FAILURES, MOST_RESETS, NOBODY, _spend
+from registration.actions.rules import MOST_WRONG_PASSWORDS
 from registration.models import User
 from registration.tests.factories import PASSWORD, UserFactory
 
@@ -257,3 +259,80 @@ def test_a_mailbox_cannot_be_flooded(alice):
         with pytest.raises(Refused) as refused:
             actions.request_reset(login=login, address=HERE)
         assert refused.value.code == "too_many_attempts"
+
+
+def test_an_address_that_asks_for_many_names_is_stopped(monkeypatch):
+    monkeypatch.setattr("registration.actions.passwords.MOST_RESETS_OF_ADDRESS", 3)
+    for number in range(3):
+        actions.request_reset(login=f"name{number}", address=HERE)
+    with pytest.raises(Refused, match=r"Try again after \d\d:\d\d UTC") as refused:
+        actions.request_reset(login="another", address=HERE)
+    assert refused.value.code == "too_many_attempts"
+    assert Event.objects.filter(verb="reset_asked").count() == 3
+    actions.request_reset(login="another", address="192.0.2.8")
+
+
+def test_a_guess_is_counted_before_it_is_checked(alice, monkeypatch):
+    monkeypatch.setattr("registration.actions.passwords.MOST_FAILURES", 1)
+    codes = []
+
+    def check_while_another_tries(user, password):
+        with pytest.raises(Refused) as refused:
+            sign_in(password="wrong too")
+        codes.append(refused.value.code)
+        return False
+
+    monkeypatch.setattr(User, "check_password", check_while_another_tries)
+    with pytest.raises(Refused, match="not right"):
+        sign_in(password="wrong")
+    assert codes == ["too_many_attempts"]
+
+
+def test_signing_in_rightly_does_not_spend_the_tries_of_an_address(alice, monkeypatch):
+    monkeypatch.setattr("registration.actions.passwords.MOST_FAILURES_OF_ADDRESS", 2)
+    for _ in range(4):
+        sign_in()
+    with pytest.raises(Refused, match="not right"):
+        sign_in(password="wrong")
+
+
+def test_wrong_current_passwords_are_recorded_and_stopped(alice):
+    for _ in range(MOST_WRONG_PASSWORDS):
+        with pytest.raises(Refused) as refused:
+            actions.change_password(alice, password="wrong", new_password=NEW)
+        assert refused.value.code == "password_wrong"
+    with pytest.raises(Refused) as refused:
+        actions.change_password(alice, password=PASSWORD, new_password=NEW)
+    assert refused.value.code == "too_many_attempts"
+    denied = Event.objects.of(alice.uuid).filter(verb="denied", by=alice)
+    assert denied.count() == MOST_WRONG_PASSWORDS
+    with time_machine.travel(timezone.now() + timedelta(minutes=16)):
+        actions.change_password(alice, password=PASSWORD, new_password=NEW)
+
+
+def test_the_right_current_password_forgets_the_wrong_ones(alice):
+    for _ in range(2):
+        for _ in range(MOST_WRONG_PASSWORDS - 1):
+            with pytest.raises(Refused, match="not your current password"):
+                rules.must_know_password(alice, "wrong")
+        rules.must_know_password(alice, PASSWORD)
+
+
+@pytest.mark.parametrize(
+    "login", ["jane@exämple.org", " Jane@EXÄMPLE.org ", "jane@xn--exmple-cua.org"]
+)
+def test_a_domain_may_be_written_as_people_write_it(login, posted):
+    jane = UserFactory(username="jane", email=names.email("jane@exämple.org"))
+    assert sign_in(login) == jane
+    with posted() as mails:
+        actions.request_reset(login=login, address=HERE)
+    assert [mail.to for mail in mails] == [[jane.email]]
+
+
+def test_spellings_of_an_address_are_one_for_the_limit(alice, monkeypatch):
+    monkeypatch.setattr("registration.actions.passwords.MOST_FAILURES", 1)
+    with pytest.raises(Refused, match="not right"):
+        sign_in("alice@example.org", "wrong")
+    with pytest.raises(Refused) as refused:
+        sign_in("alice@\N{FULLWIDTH LATIN SMALL LETTER E}xample.org")
+    assert refused.value.code == "too_many_attempts"

@@ -50,7 +50,7 @@ def register(request: HttpRequest) -> HttpResponse:
     form = RegisterForm(answers(request))
     if form.is_valid():
         try:
-            actions.register(form.application())
+            actions.register(form.application(), address=address_of(request))
         except Refused as refused:
             form.refuse(refused)
         else:
