@@ -6,8 +6,10 @@ from importlib import import_module
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_ready, worker_shutting_down
+from celery.signals import task_prerun, worker_ready, worker_shutting_down
 from kombu.transport.redis import Channel
+
+from core.logs import request_id
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "portal.settings")
 
@@ -26,7 +28,12 @@ app.conf.update(
     broker_connection_max_retries=None,
     # A bell is rung from a page: it fails at once, and the sweep makes it good. Without
     # max_retries a broken connection is waited for, 4 s and more (kombu Connection).
-    broker_transport_options={"socket_connect_timeout": 2, "max_retries": 0},
+    # A Redis that hangs must not hang us; above the second that kombu's BRPOP waits.
+    broker_transport_options={
+        "socket_connect_timeout": 2,
+        "socket_timeout": 5,
+        "max_retries": 0,
+    },
     task_publish_retry=False,
     worker_prefetch_multiplier=4,
     worker_hijack_root_logger=False,
@@ -46,6 +53,12 @@ app.conf.update(
     },
 )
 app.autodiscover_tasks()
+
+
+@task_prerun.connect
+def name_the_work(task_id: str = "", **_: Any) -> None:
+    """The log and the audit of a task carry its id, not that of the thread's last work."""
+    request_id.set(task_id)
 
 
 @worker_ready.connect
