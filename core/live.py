@@ -170,7 +170,8 @@ class Hub:
         task = asyncio.current_task()
         last = _now_id()
         lost = False
-        while self._pages:
+        # redis-py can swallow that we are cancelled, and the loop would never close.
+        while self._pages and not (task and task.cancelling()):
             try:
                 if lost:
                     await self._redis.ping()
@@ -178,8 +179,6 @@ class Hub:
                     self._tell(Change(_now_id()))
                 answer = await self._redis.xread({STREAM: last}, block=READ_BLOCK_MS, count=500)
             except redis.RedisError:
-                if task is not None and task.cancelling():
-                    return  # redis-py can turn being cancelled into a time-out
                 lost = True
                 await asyncio.sleep(0.5)
                 continue
