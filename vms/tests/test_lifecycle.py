@@ -46,7 +46,7 @@ def fresh(vm):
 
 
 def running(vm, worker):
-    worker.run(hours=0.01)
+    worker.run(hours=0.001)
     # The worker's clock ran ahead of ours.
     VM.objects.filter(pk=vm.pk).update(state_since=timezone.now() - timedelta(minutes=1))
     vm.refresh_from_db()
@@ -158,6 +158,7 @@ def test_a_done_machine_says_why_it_ended(vm, cloud, worker):
     assert (fresh(vm).state, fresh(vm).reason) == (VmState.DONE, "Kill, asked by its owner.")
 
 
+@pytest.mark.slow
 def test_a_guest_that_ignores_the_power_button_goes_back_to_running(vm, cloud, worker):
     running(vm, worker)
     cloud.ignore_power_button(vm.cloud_ref)
