@@ -5,6 +5,7 @@ from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.datastructures import MultiValueDict
 
 from core.errors import Refused
 from registration import keys, names
@@ -34,6 +35,10 @@ class Form(forms.Form):
     def refuse(self, refused: Refused, *, beside: str | None = None) -> None:
         field = beside or (refused.field if refused.field in self.fields else None)
         self.add_error(field, ValidationError(str(refused), code=refused.code))
+        if field and refused.code == "key_private":  # and it must not come back in the page
+            answers = MultiValueDict(self.data)
+            answers[self.add_prefix(field)] = ""
+            self.data = answers
 
 
 def password_field(label: str, *, is_new: bool, **kwargs: Any) -> forms.CharField:

@@ -169,14 +169,14 @@ def _check_user_data(text: str) -> None:
     plain = len(text.encode())
     if plain > LARGEST_PLAIN_BYTES:
         raise forms.ValidationError(
-            f"User data has {plain} bytes; the limit is {LARGEST_PLAIN_BYTES}. Fetch the large "
-            f"parts from the machine instead."
+            f"User data has {plain} bytes; the limit is {LARGEST_PLAIN_BYTES}. Copy the large "
+            f"parts to the machine once it runs."
         )
     size = len(gzip.compress(text.encode(), mtime=0))
     if size > LARGEST_USER_DATA_BYTES:
         raise forms.ValidationError(
             f"User data has {size} bytes after gzip; the limit is {LARGEST_USER_DATA_BYTES}. "
-            f"Fetch the large parts from the machine instead."
+            f"Copy the large parts to the machine once it runs."
         )
     if text.startswith("#cloud-config"):
         try:

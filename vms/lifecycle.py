@@ -36,7 +36,9 @@ _patient = threading.BoundedSemaphore(2)
 CONTEXT_TAIL_BYTES = 64 * 1024
 #: Real cloud-init's last words, and those of the demo image.
 CONTEXT_DONE = re.compile(rb"portal-context: finished|Cloud-init v\.[^\n]{0,80} finished at")
-BOOT_STARTS = re.compile(rb"Linux version |portal-context: started")
+BOOT_STARTS = re.compile(
+    rb"Linux version |portal-context: started|Cloud-init v\.[^\n]{0,40} running 'init"
+)
 #: DNS has time-outs of its own, of many seconds.
 _resolvers = ThreadPoolExecutor(2, thread_name_prefix="resolver")
 CONTEXT_SCRIPT = re.compile(rb"portal-context: script ([\x21-\x7e]{1,60}) exit ([1-9]\d{0,2})\b")
@@ -92,9 +94,10 @@ def boot(vm: VM, cloud: CloudDriver) -> Go | None:
     info = cloud.get_vm(vm.cloud_ref)
     match info.phase:
         case VmPhase.RUNNING | VmPhase.STOPPING if vm.asked == "reboot":
+            boots = _boots(vm, cloud)
             vm.keep(asked="rebooting")  # asked twice, the engine would reset it
             cloud.reboot_vm(vm.cloud_ref)
-            return _running(vm, info)
+            return _running(vm, info, boots_before=boots)
         case VmPhase.RUNNING if vm.asked == "rebooting":
             return _running(vm, info, "Reboot it again if it has not restarted.")
         case VmPhase.RUNNING:
@@ -102,6 +105,7 @@ def boot(vm: VM, cloud: CloudDriver) -> Go | None:
         case VmPhase.FAILED:
             return Go(VmState.FAILED, info.message, seen(info))
         case VmPhase.STOPPED | VmPhase.UNKNOWN if vm.asked == "start":
+            Readiness.objects.filter(vm=vm).update(boots_before=_boots(vm, cloud))
             cloud.start_vm(vm.cloud_ref)
             return None
         case VmPhase.STOPPED | VmPhase.UNKNOWN:
@@ -111,18 +115,32 @@ def boot(vm: VM, cloud: CloudDriver) -> Go | None:
             return None
 
 
-def _running(vm: VM, info: VmInfo, reason: str = "") -> Go:
+def _boots(vm: VM, cloud: CloudDriver) -> int:
+    """How many starts of the guest its console log shows; 0 where there is no log."""
+    try:
+        log = cloud.console_log(vm.cloud_ref, max_bytes=CONTEXT_TAIL_BYTES)
+    except (Unsupported, NotFound):
+        return 0
+    return len(BOOT_STARTS.findall(log))
+
+
+def _running(vm: VM, info: VmInfo, reason: str = "", *, boots_before: int | None = None) -> Go:
     return Go(
         VmState.RUNNING,
         reason,
         fields=seen(info) | {"asked": "", "note": ""},
-        alongside=lambda: watch_readiness(vm),
+        alongside=lambda: watch_readiness(vm, boots_before=boots_before),
     )
 
 
-def watch_readiness(vm: VM) -> None:
-    """Start watching for the milestones anew: the guest has just been started."""
+def watch_readiness(vm: VM, *, boots_before: int | None = None) -> None:
+    """Start watching for the milestones anew: the guest has just been started.
+
+    What it printed in the ``boots_before`` boots that its log already shows is not news.
+    """
     readiness = Readiness.objects.get(vm=vm)
+    if boots_before is not None:
+        Readiness.objects.filter(pk=readiness.pk).update(boots_before=boots_before)
     if readiness.state != ReadinessState.WATCHING:
         readiness.move(
             ReadinessState.WATCHING,
@@ -181,7 +199,7 @@ def seen(info: VmInfo) -> dict[str, Any]:
     return {
         "cloud_ref": info.ref,
         "endpoints": endpoints,
-        "address": endpoints[0]["host"] if endpoints else "",
+        "address": " ".join(f"{end['host']}:{end['port']}" for end in endpoints)[:120],
         "attributes": json.loads(json.dumps(dict(info.attributes), default=str)),
     }
 
@@ -198,11 +216,24 @@ def look_for_milestones(readiness: Readiness, cloud: CloudDriver) -> Go | None:
     vm = readiness.vm
     if vm.state not in (VmState.RUNNING, VmState.SHUTDOWN):
         return Go(ReadinessState.IDLE)
+    if _is_still_going_down(readiness, cloud):
+        return None
     found = _probe(readiness) | _context(readiness, cloud) | _host_name(readiness)
     if found:
         readiness.keep(**found)
     done = readiness.ssh_at and readiness.context_at
     return Go(ReadinessState.READY) if done else None
+
+
+def _is_still_going_down(readiness: Readiness, cloud: CloudDriver) -> bool:
+    """After a reboot, what answers first may be the guest that is on its way out."""
+    if not readiness.boots_before:
+        return False
+    with suppress(Unsupported):
+        log = cloud.console_log(readiness.vm.cloud_ref, max_bytes=CONTEXT_TAIL_BYTES)
+        is_whole = len(log) < CONTEXT_TAIL_BYTES
+        return is_whole and len(BOOT_STARTS.findall(log)) <= readiness.boots_before
+    return False
 
 
 def _probe(readiness: Readiness) -> dict[str, Any]:
@@ -236,13 +267,14 @@ def _greets(link: socket.socket, silent: timedelta) -> bool:
 
 def _host_name(readiness: Readiness) -> dict[str, Any]:
     """What reverse DNS calls its address; asked once, and never waited for."""
-    if readiness.host_name or not readiness.vm.address:
+    end = readiness.vm.ssh_endpoint
+    if readiness.host_name or end is None:
         return {}
-    asked = _resolvers.submit(socket.getfqdn, readiness.vm.address)
+    asked = _resolvers.submit(socket.getfqdn, end["host"])
     with suppress(TimeoutError):
         name = asked.result(PROBE_TIMEOUT_S)
         return {"host_name": name[:255]}
-    return {"host_name": readiness.vm.address}
+    return {"host_name": end["host"]}
 
 
 def _context(readiness: Readiness, cloud: CloudDriver) -> dict[str, Any]:

@@ -122,7 +122,9 @@ class VM(Stateful):
 
     # What the engine said last.
     cloud_ref = models.CharField(max_length=80, blank=True)
-    address = models.CharField(max_length=120, blank=True)  # host of the endpoints, for search
+    address = models.CharField(
+        max_length=120, blank=True
+    )  # the endpoints as users see them, for search
     endpoints = models.JSONField(default=list, blank=True)  # [{guest_port, host, port}]
     attributes = models.JSONField(default=dict, blank=True)
     note = models.CharField(max_length=300, blank=True)  # what it waits for, while it waits
@@ -235,6 +237,7 @@ class Readiness(Stateful):
     ssh_at = models.DateTimeField(null=True, blank=True)
     context_at = models.DateTimeField(null=True, blank=True)
     context_note = models.CharField(max_length=200, blank=True)
+    boots_before = models.PositiveIntegerField(default=0)  # seen in the console log before this
     host_name = models.CharField(max_length=255, blank=True)  # what reverse DNS calls its address
 
     class Meta:

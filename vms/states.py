@@ -72,7 +72,7 @@ VM_VERBS: Mapping[str, frozenset[str]] = {
 
 #: What each state means, for whoever meets the word for the first time.
 VM_MEANINGS: Mapping[str, str] = {
-    S.PENDING: "Accepted. It waits for room on the site; its address is already reserved.",
+    S.PENDING: "Accepted. It waits for room on the site, and for its address.",
     S.PROLOG: "Its disks are being prepared: the image is copied and checked.",
     S.BOOT: "The hypervisor is starting it.",
     S.RUNNING: "The hypervisor runs it. The guest may still be booting; see the milestones.",

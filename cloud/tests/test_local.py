@@ -709,7 +709,7 @@ def test_kvm_that_is_slower_than_a_second_is_not_kvm(tmp_path: Path) -> None:
 def test_traffic_is_counted_in_both_directions(driver: LocalDriver, key: Path) -> None:
     info, other = run(driver, ssh_keys=(key.with_suffix(".pub").read_text(),)), run(driver)
     with listening(driver):
-        ssh(key, info, "dd if=/dev/zero bs=1M count=2; sleep 1")
+        ssh(key, info, "dd if=/dev/zero bs=1M count=2; sleep 4")
 
         def is_counted() -> bool:
             now = driver.usage([info.ref])[info.ref]
@@ -717,7 +717,7 @@ def test_traffic_is_counted_in_both_directions(driver: LocalDriver, key: Path) -
             assert now.net_tx_bytes is not None
             return now.net_tx_bytes > 2 << 20 and now.net_rx_bytes > 1000
 
-        until(is_counted)
+        until(is_counted, within_s=30)
     watched = driver.usage([info.ref])[info.ref]
     driver.usage([other.ref])
     alone = driver.usage([info.ref])[info.ref]

@@ -42,6 +42,7 @@ def test_it_halts_starts_again_reboots_and_is_shut_down(site: Site, key: Key):
     window.state("Running", within_s=BOOT_S)
 
     window.button("Shut down").click()
+    window.confirm()
     window.state("Done", within_s=END_S)
     untouched()
     window.page.locator("#history summary").click()

@@ -293,3 +293,16 @@ def test_what_a_guest_prints_cannot_break_its_row(vm, cloud, worker):
     worker.run(hours=0.02)
     assert fresh(vm).readiness.context_at
     assert len(fresh(vm).readiness.context_note) < 200
+
+
+def test_after_a_reboot_the_guest_on_its_way_out_counts_for_nothing(vm, cloud, worker):
+    running(vm, worker)
+    first = b"portal-context: started\nportal-context: finished\n"
+    cloud.print_on_console(vm.cloud_ref, first)
+    actions.reboot(vm, by=vm.owner)
+    worker.run(hours=0.001)
+    assert fresh(vm).state == VmState.RUNNING
+    assert fresh(vm).readiness.context_at is None
+    cloud.print_on_console(vm.cloud_ref, first)
+    worker.run(hours=0.02)
+    assert fresh(vm).readiness.context_at

@@ -53,6 +53,10 @@ def _launch(request: UserRequest, form: LaunchForm) -> VM | None:
         extra = _keep_key(request.user, form.cleaned_data["new_key"])
         vm = actions.launch(owner=request.user, order=form.order(extra_keys=extra))
     except Refused as refused:
+        if refused.code == "key_private":  # it must not come back in the page
+            answers = request.POST.copy()
+            answers["new_key"] = ""
+            form.data = answers
         form.add_error(refused.field if refused.field in form.fields else None, str(refused))
         return None
     if not (form.cleaned_data["keys"] or extra or form.cleaned_data["without_key"]):
