@@ -98,7 +98,8 @@ class Hub:
         self._pages: set[asyncio.Queue[Change]] = set()
         self._reader: asyncio.Task[None] | None = None
         self._answers: dict[tuple[int, str, int], asyncio.Future[bool]] = {}
-        self._redis = redis.asyncio.Redis.from_url(
+        # Its own types are those of every version of the protocol at once.
+        self._redis: Any = redis.asyncio.Redis.from_url(
             settings.REDIS_URL, decode_responses=True, socket_timeout=READ_TIMEOUT_S
         )
 
