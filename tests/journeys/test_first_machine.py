@@ -131,7 +131,7 @@ def test_a_new_account_makes_its_key_in_the_browser_while_launching(site: Site, 
     private = tmp_path / "portal_ed25519"
     download.value.save_as(private)
     private.chmod(0o600)
-    expect(window.page.get_by_label("Another SSH public key")).to_have_value(
+    expect(window.page.get_by_label("Your SSH public key")).to_have_value(
         re.compile(r"^ssh-ed25519 AAAA")
     )
     window.shot("launch-new")
