@@ -1,5 +1,7 @@
 """A site of the engine without a portal, and a portal that may be shaken."""
 
+import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +34,8 @@ def shaken_portal() -> Iterator[Shaken]:
             images[name] = guests.publish(portal, name=name, size_bytes=size_bytes)
         yield Shaken(portal, person, images)
         person.close()
+        if keep := os.environ.get("PORTAL_FAULTS_LOG"):
+            shutil.copy(portal.home / "run.log", keep)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import os
 import signal
 import uuid
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,6 @@ from tests.running import RunningPortal
 
 #: From any fault until everything is as it should be.
 SETTLED_S = 30
-MOVING = ("pending", "prolog", "boot", "shutdown", "epilog")
 
 
 class Shaken:
@@ -139,9 +139,10 @@ class Shaken:
         self._paused = self.portal.kill("worker", signal.SIGSTOP)
 
     def resume_worker(self) -> None:
-        if self._paused in self.portal.pids("worker"):
-            os.kill(self._paused, signal.SIGCONT)
-        self._paused = 0
+        paused, self._paused = self._paused, 0
+        if paused in self.portal.pids("worker"):
+            with suppress(ProcessLookupError):
+                os.kill(paused, signal.SIGCONT)
 
     def comes_back(self, name: str, was: int) -> None:
         """Another process than ``was`` does the work of ``name``, and pages are served."""
