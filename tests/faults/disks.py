@@ -26,8 +26,15 @@ def disk(place: Path, size: str = SIZE) -> Iterator[None]:
         wait_for(lambda: subprocess.call(["umount", place]) == 0, within_s=10, every_s=0.5)
 
 
-def resize(place: Path, size: str) -> None:
-    subprocess.run(["mount", "-o", f"remount,size={size}", place], check=True)
+def resize(place: Path, size: str) -> bool:
+    """Whether the disk could be made so large; not if more than that is on it."""
+    return subprocess.call(["mount", "-o", f"remount,size={size}", place]) == 0
+
+
+def shrink(place: Path) -> bool:
+    """Take the room that is left away."""
+    about = os.statvfs(place)
+    return resize(place, str((about.f_blocks - about.f_bfree) * about.f_frsize))
 
 
 @contextlib.contextmanager
@@ -35,11 +42,10 @@ def full(place: Path, size: str = SIZE) -> Iterator[None]:
     """For a while, not one byte more fits."""
     ballast = place / "ballast"
     ballast.write_bytes(b"\0" * os.sysconf("SC_PAGE_SIZE"))  # a tmpfs of size 0 has no limit
-    about = os.statvfs(place)
-    resize(place, str((about.f_blocks - about.f_bfree) * about.f_frsize))
+    wait_for(lambda: shrink(place))
     try:
         assert os.statvfs(place).f_bavail == 0
         yield
     finally:
-        resize(place, size)
+        assert resize(place, size)
         ballast.unlink()
