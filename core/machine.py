@@ -15,6 +15,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
 from django.db import models, transaction
@@ -108,6 +109,15 @@ class Stateful(models.Model):
         """The cloud whose driver this row's steps get; None for a life without one."""
         return getattr(self, "cloud", None)
 
+    @property
+    def owner_pk(self) -> int | None:
+        """Whose row it is, for the audit; None: nobody's."""
+        return getattr(self, "owner_id", None)
+
+    def record_event(self, verb: str, *, by: Any = None, **more: Any) -> None:
+        """Append an event about this row to the history; ``more`` as ``core.models.record``."""
+        record(self.KIND, self.uuid, verb, by=by, owner=self.owner_pk, label=str(self), **more)
+
     def audience(self) -> tuple[int, ...] | None:
         """Ids of the users, besides administrators, whom a change of this row may reach.
 
@@ -122,9 +132,10 @@ class Stateful(models.Model):
         reason: str = "",
         by: Any = None,
         alongside: Callable[[], None] | None = None,
+        detail: Mapping[str, Any] = MappingProxyType({}),
         **fields: Any,
     ) -> None:
-        """Go to another state, if nobody was faster.
+        """Go to another state, if nobody was faster. ``detail`` is kept with the history.
 
         A lease is left alone: a worker that is busy with this row for the state it was in
         finishes first, so two are never at it together.
@@ -147,7 +158,7 @@ class Stateful(models.Model):
         with transaction.atomic():
             if not self._row().filter(state=was).update(**changes):
                 raise StaleState(f"{self._meta.label} {self.pk} left {was}")
-            record(self.KIND, self.uuid, "moved", was=was, now=str(to), reason=reason, by=by)
+            self.record_event("moved", was=was, now=str(to), reason=reason, by=by, **detail)
             if alongside:
                 alongside()
             self.announce()

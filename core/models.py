@@ -1,13 +1,21 @@
-"""The history of everything: one append-only table of events."""
+"""The history of everything: one append-only table of events, which is the audit as well."""
 
 import uuid
 from typing import Any
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 
+from core.caller import caller
 from core.logs import request_id
+
+
+class Outcome(models.TextChoices):
+    DONE = "done", "Done"
+    DENIED = "denied", "Denied"
+    FAILED = "failed", "Failed"
 
 
 class EventQuerySet(models.QuerySet["Event"]):
@@ -15,27 +23,48 @@ class EventQuerySet(models.QuerySet["Event"]):
         """Everything that happened to one thing, oldest first."""
         return self.filter(subject=subject).order_by("pk")
 
+    def visible_to(self, user: Any) -> "EventQuerySet":
+        """An administrator sees all; others what they did and what concerns their things."""
+        if user.is_staff:
+            return self
+        return self.filter(Q(owner=user.pk) | Q(by=user.pk) | Q(on_behalf_of=user.pk))
+
 
 class Event(models.Model):
-    """One change of state, one act of a person, or one denial. Never updated or deleted."""
+    """One change of state, one act, or one denial. Never updated or deleted."""
 
     at = models.DateTimeField(default=timezone.now, db_index=True)
     kind = models.CharField(max_length=40)
     subject = models.UUIDField(db_index=True)
-    verb = models.CharField(max_length=40)  # "moved", "asked", "denied", or an act's own word
+    subject_name = models.CharField(max_length=100, blank=True)  # as it was called then
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
+    )  # whose thing it is
+    verb = models.CharField(max_length=40)  # "moved", "asked", or an act's own word
+    outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.DONE)
     was = models.CharField(max_length=20, blank=True)
     now = models.CharField(max_length=20, blank=True)
     reason = models.CharField(max_length=500, blank=True)
-    detail = models.JSONField(default=dict, blank=True)
+    detail = models.JSONField(default=dict, blank=True)  # before, after, …: never a secret
     by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
-    )  # None: the portal itself
+    )  # None: the portal itself, or a visitor
+    on_behalf_of = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+"
+    )  # as whom an administrator acted
+    door = models.CharField(max_length=8, default="task")
+    address = models.CharField(max_length=45, blank=True)  # where the request came from
     reference = models.CharField(max_length=64, blank=True)  # request or task id, as in the log
 
     objects = EventQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(outcome__in=Outcome.values), name="core_event_outcome"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.subject} {self.verb} {self.now}".strip()
@@ -47,20 +76,36 @@ def record(
     verb: str,
     *,
     by: Any = None,
+    owner: int | None = None,
+    label: str = "",
+    outcome: str = Outcome.DONE,
     was: str = "",
     now: str = "",
     reason: str = "",
     **detail: Any,
 ) -> Event:
-    """Append one event. ``detail`` must be JSON, and free of secrets."""
+    """Append one event. ``detail`` must be JSON, and free of secrets.
+
+    ``owner`` is the primary key of the person whose thing it is, ``label`` what the thing is
+    called. Who really acts, from where and through which door, comes from ``core.caller``.
+    """
+    known = caller.get()
+    actor = by.pk if by is not None else None
+    acts_for_somebody = known.administrator is not None and actor == known.acts_as
     return Event.objects.create(
         kind=kind,
         subject=subject,
+        subject_name=label[:100],
+        owner_id=owner,
         verb=verb,
-        by=by,
+        outcome=outcome,
+        by_id=known.administrator if acts_for_somebody else actor,
+        on_behalf_of_id=actor if acts_for_somebody else None,
         was=was,
         now=now,
         reason=reason[:500],
         detail=detail,
+        door=known.door,
+        address=known.address,
         reference=request_id.get(),
     )

@@ -53,6 +53,13 @@ INSTALLED_APPS = [
     "crispy_forms",
     "crispy_bootstrap5",
     "csp",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
+    "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -69,7 +76,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+    "registration.middleware.CallerMiddleware",
+    "registration.middleware.SeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "registration.middleware.GateMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -129,6 +140,16 @@ DEFAULT_CLOUD = "local"
 PORTAL_QUOTA_MACHINES = env.number("PORTAL_QUOTA_MACHINES", 4)
 PORTAL_QUOTA_VCPUS = env.number("PORTAL_QUOTA_VCPUS", 8)
 PORTAL_QUOTA_MEMORY_MIB = env.number("PORTAL_QUOTA_MEMORY_MIB", 16384)
+PORTAL_QUOTA_DISK_GIB = env.number("PORTAL_QUOTA_DISK_GIB", 100)  # persistent disks
+PORTAL_QUOTA_IMAGES = env.number("PORTAL_QUOTA_IMAGES", 10)
+
+# What the sign-in pages count: in the database, so that it outlives every process.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "portal_cache",
+    }
+}
 
 # Tasks -----------------------------------------------------------------------------
 CELERY_BROKER_URL = (
@@ -170,6 +191,22 @@ SESSION_COOKIE_NAME = "__Host-session" if PORTAL_HTTPS else f"session-{PORTAL_PO
 CSRF_COOKIE_NAME = "__Host-csrf" if PORTAL_HTTPS else f"csrf-{PORTAL_PORT}"
 CSRF_COOKIE_HTTPONLY = True
 PASSWORD_RESET_TIMEOUT = 24 * 3600
+
+# Signing in is django-allauth's; accounts, passwords and their life are ours.
+ACCOUNT_ADAPTER = "registration.adapters.AccountAdapter"
+MFA_ADAPTER = "registration.adapters.MFAAdapter"
+SOCIALACCOUNT_ADAPTER = "registration.adapters.SocialAccountAdapter"
+ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
+ACCOUNT_LOGIN_METHODS = {"username", "email"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+# Administrators need a second factor: they are led to set one up before anything else.
+PORTAL_ADMIN_SECOND_FACTOR = env.flag("PORTAL_ADMIN_SECOND_FACTOR")
+# A mail to the administrators for "each" request for an account, or one "daily".
+PORTAL_REGISTRATION_MAILS = env.text("PORTAL_REGISTRATION_MAILS", "each")
 
 # Headers ---------------------------------------------------------------------------
 SECURE_HSTS_SECONDS = 31_536_000 if PORTAL_HTTPS else 0

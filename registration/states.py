@@ -1,4 +1,4 @@
-"""The life of an account: who has asked, who is in, who was refused."""
+"""The life of an account, and of a wish for more quota."""
 
 from collections.abc import Mapping
 
@@ -8,17 +8,25 @@ from core.machine import Deadlines, Moves
 
 
 class AccountState(TextChoices):
-    APPLIED = "applied", "Waiting"
+    APPLIED = "applied", "Address not confirmed"
+    CONFIRMED = "confirmed", "Waiting"
     ACTIVE = "active", "Active"
     REJECTED = "rejected", "Rejected"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+    SUSPENDED = "suspended", "Suspended"
+    CLOSED = "closed", "Closed"
 
 
 S = AccountState
 
 ACCOUNT_MOVES: Moves = {
-    S.APPLIED: frozenset({S.ACTIVE, S.REJECTED}),
-    S.ACTIVE: frozenset(),
-    S.REJECTED: frozenset({S.APPLIED}),
+    S.APPLIED: frozenset({S.CONFIRMED, S.REJECTED, S.WITHDRAWN}),
+    S.CONFIRMED: frozenset({S.APPLIED, S.ACTIVE, S.REJECTED, S.WITHDRAWN}),
+    S.ACTIVE: frozenset({S.CONFIRMED, S.SUSPENDED, S.CLOSED}),
+    S.REJECTED: frozenset({S.APPLIED, S.CONFIRMED}),
+    S.WITHDRAWN: frozenset({S.APPLIED, S.CONFIRMED}),
+    S.SUSPENDED: frozenset({S.ACTIVE, S.CLOSED}),
+    S.CLOSED: frozenset(),
 }
 
 #: No state of an account waits for a worker.
@@ -26,13 +34,60 @@ ACCOUNT_DEADLINES: Deadlines = {}
 
 #: What an administrator may ask for, by state.
 ACCOUNT_VERBS: Mapping[str, frozenset[str]] = {
-    "approve": frozenset({S.APPLIED}),
-    "reject": frozenset({S.APPLIED}),
+    "vouch": frozenset({S.APPLIED}),  # for the address, in place of its owner
+    "approve": frozenset({S.CONFIRMED}),
+    "reject": frozenset({S.APPLIED, S.CONFIRMED}),
     "reconsider": frozenset({S.REJECTED}),
+    "take_back": frozenset({S.ACTIVE}),  # an approval, until the person has signed in
+    "suspend": frozenset({S.ACTIVE}),
+    "resume": frozenset({S.SUSPENDED}),
+    "close": frozenset({S.ACTIVE, S.SUSPENDED}),
+}
+
+#: What a person may ask for about their own request, by state.
+REQUEST_VERBS: Mapping[str, frozenset[str]] = {
+    "confirm": frozenset({S.APPLIED}),
+    "resend": frozenset({S.APPLIED}),
+    "correct": frozenset({S.APPLIED, S.CONFIRMED}),
+    "withdraw": frozenset({S.APPLIED, S.CONFIRMED}),
+    "apply_again": frozenset({S.REJECTED, S.WITHDRAWN}),
 }
 
 #: Who may sign in.
 LET_IN: frozenset[str] = frozenset({S.ACTIVE})
 
-#: Who no longer holds a user name or an e-mail address: both are free for others.
-NAMELESS: frozenset[str] = frozenset({S.REJECTED})
+#: Who is told, with the right password, where the account stands, and gets no further.
+TOLD: frozenset[str] = frozenset({S.APPLIED, S.CONFIRMED, S.REJECTED, S.WITHDRAWN, S.SUSPENDED})
+
+#: Who no longer holds a user name: it is free for others. A closed account keeps its own,
+#: which stands on disks and images.
+NAMELESS: frozenset[str] = frozenset({S.REJECTED, S.WITHDRAWN})
+
+#: Who no longer holds an e-mail address.
+ADDRESSLESS: frozenset[str] = NAMELESS | {S.CLOSED}
+
+
+class WishState(TextChoices):
+    WAITING = "waiting", "Waiting"
+    GRANTED = "granted", "Granted"
+    DECLINED = "declined", "Declined"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+W = WishState
+
+WISH_MOVES: Moves = {
+    W.WAITING: frozenset({W.GRANTED, W.DECLINED, W.WITHDRAWN}),
+    W.GRANTED: frozenset(),
+    W.DECLINED: frozenset({W.WAITING}),
+    W.WITHDRAWN: frozenset(),
+}
+
+WISH_DEADLINES: Deadlines = {}
+
+#: What an administrator may ask for, by state.
+WISH_VERBS: Mapping[str, frozenset[str]] = {
+    "grant": frozenset({W.WAITING}),
+    "decline": frozenset({W.WAITING}),
+    "reconsider": frozenset({W.DECLINED}),
+}

@@ -1,11 +1,14 @@
 from django.urls import path
 
-from registration.views import entrance, mails, profile, queue, reset
+from registration.views import entrance, mails, policies, profile, queue, reset, standing
 
 app_name = "registration"
 urlpatterns = [
     path("register/", entrance.register, name="register"),
     path("register/sent/", entrance.sent, name="sent"),
+    path("register/standing/", standing.index, name="standing"),
+    path("policies/agree/", policies.agree, name="agree"),
+    path("policies/<int:version>/", policies.version, name="policy"),
     path("registrations/", queue.index, name="queue"),
     path("registrations/<uuid:uuid>/", queue.person, name="person"),
     path("registrations/<uuid:uuid>/row/", queue.row, name="row"),

@@ -1,7 +1,6 @@
 """What people ask for about accounts. Every door (page, command, API) comes through here."""
 
 from registration.actions.applications import (
-    TERMS_VERSION,
     Application,
     approve,
     create_administrator,
@@ -25,14 +24,15 @@ from registration.actions.passwords import (
     reset_password,
     sign_in,
 )
+from registration.actions.policies import agree_to_policies
 from registration.actions.profile import Profile, change_profile, choose_instance_type
 
 __all__ = [
     "MOST_KEYS",
-    "TERMS_VERSION",
     "Application",
     "Profile",
     "add_key",
+    "agree_to_policies",
     "approve",
     "cancel_reset",
     "change_password",

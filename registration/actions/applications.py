@@ -10,14 +10,11 @@ from django.utils import timezone
 from core.errors import Refused
 from core.machine import StaleState
 from core.models import record
-from registration import emails, names, throttle
+from registration import emails, names, policies, throttle
 from registration.actions import rules
 from registration.actions.keys import add_key
 from registration.models import User
 from registration.states import AccountState
-
-#: The version of templates/registration/policies.html that people agree to.
-TERMS_VERSION = "2026-11"
 
 #: From an address, in a window (throttle.WINDOW): a class that registers together may.
 MOST_REGISTRATIONS = 40
@@ -85,8 +82,8 @@ def _new(application: Application) -> User:
         family_name=names.family_name(application.family_name),
         x500_dn=names.x500_dn(application.x500_dn),
         message=names.message(application.message),
-        terms_version=TERMS_VERSION,
-        terms_agreed_at=timezone.now(),
+        policy_version=policies.current().version,
+        policy_agreed_at=timezone.now(),
     )
     user.password = make_password(rules.new_password(application.password, of=user))
     return user
@@ -109,6 +106,8 @@ def create_administrator(*, username: str, email: str, password: str) -> User | 
         family_name="Administrator",
         is_staff=True,
         state=AccountState.ACTIVE,
+        email_confirmed_at=timezone.now(),
+        policy_version=policies.current().version,  # who installs the site answers for them
     )
     user.password = make_password(rules.new_password(password, of=user))
     with rules.alone(username=user.username, email=user.email):

@@ -15,7 +15,7 @@ from core.models import record
 from registration import emails, names, throttle
 from registration.actions import rules
 from registration.models import User
-from registration.states import NAMELESS, AccountState
+from registration.states import ADDRESSLESS, LET_IN, TOLD
 
 #: Failures in a window (throttle.WINDOW) before a name is closed to an address, and
 #: before an address is closed altogether.
@@ -29,13 +29,13 @@ NOBODY = uuid.UUID(int=0)
 
 
 def sign_in(*, login: str, password: str, address: str) -> User:
-    """The person of this name (or e-mail address) and password, who may come in.
+    """The person of this name (or e-mail address) and password: let in, or told where they stand.
 
     ``address`` is where the request comes from.
 
     Raises:
         Refused: ``too_many_attempts``, ``credentials``; and with the right password
-            ``account_waiting``, ``account_rejected``.
+            ``account_closed``.
     """
     login = names.login(login)
     who = ("sign in", login.lower(), address)
@@ -46,10 +46,10 @@ def sign_in(*, login: str, password: str, address: str) -> User:
         raise Refused("credentials", "The user name or the password is not right.")
     throttle.forget(*who)
     throttle.give_back("sign in", address)
-    if not user.is_active:
+    if user.state not in LET_IN | TOLD:
         _deny(user, user.state, address)
-        raise _not_let_in(user)
-    record(user.KIND, user.uuid, "signed_in", by=user, address=address)
+        raise Refused("account_closed", "This account is closed.")
+    user.record_event("signed_in" if user.is_active else "looked", by=user)
     return user
 
 
@@ -71,21 +71,6 @@ def _knows_password(user: User | None, password: str) -> bool:
 def _deny(user: User | None, reason: str, address: str) -> None:
     subject = user.uuid if user else NOBODY
     record(User.KIND, subject, "denied", reason=f"Sign-in: {reason}", address=address)
-
-
-def _not_let_in(user: User) -> Refused:
-    since = f"{user.state_since:%-d %B %Y}"
-    if user.state == AccountState.REJECTED:
-        return Refused(
-            "account_rejected",
-            f"Your registration was rejected on {since}: {user.reason} "
-            "You may register again, under the same name if it is still free.",
-        )
-    return Refused(
-        "account_waiting",
-        f"Your registration of {user.created_at:%-d %B %Y} is waiting for an administrator. "
-        f"You will get an e-mail at {user.email} when it is decided.",
-    )
 
 
 def change_password(user: User, *, password: str, new_password: str) -> None:
@@ -128,7 +113,7 @@ def request_reset(*, login: str, address: str) -> None:
         sentence = f"This was asked for several times. Try again after {until:%H:%M} UTC."
         raise Refused("too_many_attempts", sentence)
     user: User | None = User.objects.named(login)
-    is_known = user is not None and user.state not in NAMELESS
+    is_known = user is not None and user.state not in ADDRESSLESS
     person = user if user and is_known else _decoy()
     with transaction.atomic():
         record(User.KIND, person.uuid if is_known else NOBODY, "reset_asked", address=address)
@@ -147,7 +132,7 @@ def person_of_link(uid: uuid.UUID, token: str) -> User:
     Raises:
         Refused: ``link_spent``.
     """
-    user: User | None = User.objects.filter(uuid=uid).exclude(state__in=NAMELESS).first()
+    user: User | None = User.objects.filter(uuid=uid).exclude(state__in=ADDRESSLESS).first()
     if user is None or not _links.check_token(user, token):
         raise _spent()
     return user

@@ -1,6 +1,7 @@
 import factory
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
+from django.utils import timezone
 from factory.django import DjangoModelFactory
 
 from registration.models import SshKey, User
@@ -30,9 +31,17 @@ class UserFactory(DjangoModelFactory[User]):
     password = factory.LazyFunction(hashed_password)
     state = AccountState.ACTIVE
 
+    email_confirmed_at = factory.LazyFunction(timezone.now)
+    policy_version = 1
+    last_seen_at = factory.LazyFunction(timezone.now)
+
     class Params:
         admin = factory.Trait(is_staff=True)
-        applied = factory.Trait(state=AccountState.APPLIED)
+        applied = factory.Trait(state=AccountState.APPLIED, email_confirmed_at=None)
+        confirmed = factory.Trait(state=AccountState.CONFIRMED)
+        withdrawn = factory.Trait(state=AccountState.WITHDRAWN)
+        suspended = factory.Trait(state=AccountState.SUSPENDED, reason="Your machine sends spam.")
+        closed = factory.Trait(state=AccountState.CLOSED, reason="The project has ended.")
         rejected = factory.Trait(state=AccountState.REJECTED, reason="We do not know you.")
 
 

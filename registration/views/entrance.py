@@ -1,5 +1,7 @@
 """Signing in and out, asking for an account, and the policies."""
 
+from allauth.account.internal.flows.login import perform_password_login
+from allauth.account.models import Login
 from django.contrib import auth
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
@@ -9,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
-from registration import actions
+from registration import actions, standing
 from registration.doors import address_of, answers, path_to
 from registration.forms import RegisterForm, SignInForm
 
@@ -30,8 +32,12 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         except Refused as refused:
             form.refuse(refused)
         else:
-            auth.login(request, user)
-            return HttpResponseRedirect(there)
+            if user.is_active:
+                return perform_password_login(
+                    request, {"username": user.username}, Login(user=user, redirect_url=there)
+                )
+            standing.remember(request, user)
+            return redirect("registration:standing")
     return _form_page(request, "registration/sign_in.html", form, next=there)
 
 
@@ -61,12 +67,6 @@ def register(request: HttpRequest) -> HttpResponse:
 @require_safe
 def sent(request: HttpRequest) -> HttpResponse:
     return render(request, "registration/sent.html")
-
-
-@require_safe
-def policies(request: HttpRequest) -> HttpResponse:
-    version = actions.TERMS_VERSION
-    return render(request, "registration/policies.html", {"terms_version": version})
 
 
 def _form_page(

@@ -1,6 +1,5 @@
-"""People, what they may hold, and the SSH keys they bring to their machines."""
+"""People: who they are, where their account stands, what they may hold."""
 
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
@@ -19,11 +18,14 @@ from registration.states import (
     ACCOUNT_DEADLINES,
     ACCOUNT_MOVES,
     ACCOUNT_VERBS,
+    ADDRESSLESS,
     LET_IN,
     NAMELESS,
+    REQUEST_VERBS,
     AccountState,
 )
 
+GIB = 2**30
 USERNAME_RULE = r"^[A-Za-z0-9_]{3,20}\Z"
 
 
@@ -34,6 +36,12 @@ class Quota:
     machines: int
     vcpus: int
     memory_mib: int
+    disk_bytes: int
+    images: int
+
+
+#: The limits of a quota, as the columns, forms and mails name them.
+QUOTA_FIELDS = ("machines", "vcpus", "memory_mib", "disk_bytes", "images")
 
 
 class UserQuerySet(models.QuerySet["User"]):
@@ -42,7 +50,8 @@ class UserQuerySet(models.QuerySet["User"]):
         return self if user.is_staff else self.filter(pk=user.pk)
 
     def waiting(self) -> Self:
-        return self.filter(state=AccountState.APPLIED)
+        """Requests that only an administrator can move on."""
+        return self.filter(state=AccountState.CONFIRMED)
 
     def active(self) -> Self:
         return self.filter(state__in=LET_IN)
@@ -52,8 +61,8 @@ class UserQuerySet(models.QuerySet["User"]):
 
     def waiting_first(self) -> Self:
         """Requests in the order they came, then everybody else, the latest change first."""
-        waits = Case(When(state=AccountState.APPLIED, then=Value(0)), default=Value(1))
-        came = Case(When(state=AccountState.APPLIED, then=F("created_at")))
+        waits = Case(When(state=AccountState.CONFIRMED, then=Value(0)), default=Value(1))
+        came = Case(When(state=AccountState.CONFIRMED, then=F("asked_at")))
         return self.order_by(waits, came, "-state_since", "-pk")
 
     def search(self, text: str) -> Self:
@@ -75,17 +84,17 @@ class UserQuerySet(models.QuerySet["User"]):
         """Whoever holds this user name or this address; letter case does not matter."""
         wanted = Q()
         if username:
-            wanted |= Q(username__iexact=username)
+            wanted |= Q(username__iexact=username) & ~Q(state__in=NAMELESS)
         if email:
-            wanted |= Q(email__iexact=email)
-        return self.filter(wanted).exclude(state__in=NAMELESS) if wanted else self.none()
+            wanted |= Q(email__iexact=email) & ~Q(state__in=ADDRESSLESS)
+        return self.filter(wanted) if wanted else self.none()
 
     def named(self, login: str) -> "User | None":
         """The account that this user name or e-mail address means at the sign-in page.
 
         The holder of the name; if there is none, the one that lost it last.
         """
-        lost = Case(When(state__in=NAMELESS, then=Value(1)), default=Value(0))
+        lost = Case(When(state__in=ADDRESSLESS, then=Value(1)), default=Value(0))
         column = "email__iexact" if "@" in login else "username__iexact"
         return self.filter(**{column: login}).order_by(lost, "-pk").first()
 
@@ -121,34 +130,46 @@ class User(AbstractBaseUser, Stateful):
     x500_dn = models.CharField(max_length=500, blank=True)  # RFC 4514 text, as X.509 clients show
     is_staff = models.BooleanField(default=False)  # an administrator; the only role
     message = models.TextField(blank=True)  # to the administrator, with the request
-    terms_version = models.CharField(max_length=20, blank=True)
-    terms_agreed_at = models.DateTimeField(null=True, blank=True)
+    # Who vouches for this person's password: "" the portal, "ldap", or an OpenID Connect id.
+    source = models.CharField(max_length=80, blank=True, editable=False)
+    email_confirmed_at = models.DateTimeField(null=True, blank=True, editable=False)
+    new_email = models.EmailField(blank=True, editable=False)  # wanted, and not confirmed yet
+    # Counts confirmations: a link to confirm an address is good for one value only.
+    email_serial = models.PositiveIntegerField(default=0, editable=False)
+    policy_version = models.PositiveIntegerField(default=0, editable=False)  # last agreed to
+    policy_agreed_at = models.DateTimeField(null=True, blank=True, editable=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    asked_at = models.DateTimeField(default=timezone.now, editable=False)  # the latest request
+    last_seen_at = models.DateTimeField(null=True, blank=True, editable=False)
     # Counts cancelled links: a link to a new password is good for one value only.
     reset_serial = models.PositiveIntegerField(default=0, editable=False)
     default_instance_type = models.CharField(max_length=40, blank=True)
+    default_context_method = models.CharField(max_length=12, blank=True)  # "": the site's
+    date_style = models.CharField(max_length=8, blank=True)  # a BCP 47 language; "": the site's
     # Null: the site's default.
     quota_machines = models.PositiveIntegerField(null=True, blank=True)
     quota_vcpus = models.PositiveIntegerField(null=True, blank=True)
     quota_memory_mib = models.PositiveIntegerField(null=True, blank=True)
+    quota_disk_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    quota_images = models.PositiveIntegerField(null=True, blank=True)
 
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
         ordering = ["pk"]
-        indexes = [models.Index(fields=["state", "created_at"], name="registration_user_queue")]
+        indexes = [models.Index(fields=["state", "asked_at"], name="registration_user_queue")]
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=AccountState.values), name="registration_user_state"
             ),
             models.UniqueConstraint(
                 Lower("username"),
-                condition=~Q(state__in=[AccountState.REJECTED]),
+                condition=~Q(state__in=sorted(NAMELESS)),
                 name="registration_user_username",
             ),
             models.UniqueConstraint(
                 Lower("email"),
-                condition=~Q(state__in=[AccountState.REJECTED]),
+                condition=~Q(state__in=sorted(ADDRESSLESS)),
                 name="registration_user_email",
             ),
         ]
@@ -177,7 +198,24 @@ class User(AbstractBaseUser, Stateful):
     @property
     def verbs(self) -> frozenset[str]:
         """What an administrator may ask of it now. Buttons and actions both read this."""
-        return frozenset(verb for verb, states in ACCOUNT_VERBS.items() if self.state in states)
+        verbs = {verb for verb, states in ACCOUNT_VERBS.items() if self.state in states}
+        return frozenset(verbs - {"take_back"} if self.last_login else verbs)
+
+    @property
+    def request_verbs(self) -> frozenset[str]:
+        """What the person may ask about their own request now."""
+        return frozenset(verb for verb, states in REQUEST_VERBS.items() if self.state in states)
+
+    @property
+    def owner_pk(self) -> int | None:
+        return self.pk
+
+    def has_perm(self, perm: str, obj: Any = None) -> bool:
+        """Django's admin site asks: an administrator may look at everything in it."""
+        return self.is_active and self.is_staff
+
+    def has_module_perms(self, app_label: str) -> bool:
+        return self.is_active and self.is_staff
 
     @property
     def quota(self) -> Quota:
@@ -185,6 +223,8 @@ class User(AbstractBaseUser, Stateful):
             machines=_own_or(self.quota_machines, settings.PORTAL_QUOTA_MACHINES),
             vcpus=_own_or(self.quota_vcpus, settings.PORTAL_QUOTA_VCPUS),
             memory_mib=_own_or(self.quota_memory_mib, settings.PORTAL_QUOTA_MEMORY_MIB),
+            disk_bytes=_own_or(self.quota_disk_bytes, settings.PORTAL_QUOTA_DISK_GIB * GIB),
+            images=_own_or(self.quota_images, settings.PORTAL_QUOTA_IMAGES),
         )
 
     def audience(self) -> tuple[int, ...]:
@@ -213,44 +253,3 @@ def with_history(people: list[User]) -> list[User]:
 
 def _own_or(own: int | None, default: int) -> int:
     return default if own is None else own
-
-
-class Attempts(models.Model):
-    """How often something was tried and failed since an instant, by whom and from where."""
-
-    key = models.CharField(max_length=64, unique=True)  # SHA-256: typed names may be passwords
-    since = models.DateTimeField(db_index=True)
-    count = models.PositiveIntegerField()
-
-    def __str__(self) -> str:
-        return f"{self.count} since {self.since}"
-
-
-class SshKey(models.Model):
-    """A public key that a person's machines let in."""
-
-    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    owner = models.ForeignKey(User, models.CASCADE, related_name="ssh_keys")
-    name = models.CharField(max_length=80)
-    public_key = models.TextField()  # one line: type, base64, name
-    fingerprint = models.CharField(max_length=60)  # SHA256:…, as ssh-keygen -l prints
-    is_default = models.BooleanField(default=False)
-    created_at = models.DateTimeField(default=timezone.now, editable=False)
-
-    class Meta:
-        ordering = ["-is_default", "pk"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["owner"], condition=Q(is_default=True), name="registration_sshkey_default"
-            ),
-            models.UniqueConstraint(
-                fields=["owner", "fingerprint"], name="registration_sshkey_fingerprint"
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def algorithm(self) -> str:
-        return self.public_key.partition(" ")[0]

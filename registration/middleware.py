@@ -1,0 +1,72 @@
+"""What every request passes: who asks is noted, and gates that stand before every door."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from allauth.usersessions.models import UserSession
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.deprecation import MiddlewareMixin
+
+from core.caller import Caller, caller
+from registration import acting
+from registration.doors import address_of
+from registration.gates import GATES
+from registration.models import User
+
+#: How often it is written down that somebody was seen.
+SEEN_EVERY = timedelta(minutes=5)
+
+
+def door_of(path: str) -> str:
+    """The kind of door that a path belongs to, as the audit names it."""
+    return {"api": "api", "live": "live"}.get(path.strip("/").partition("/")[0], "page")
+
+
+class CallerMiddleware(MiddlewareMixin):
+    """Note who asks and where from; while an administrator acts for somebody, put them there."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        administrator = acting.take_place(request)
+        caller.set(
+            Caller(
+                door=door_of(request.path),
+                address=address_of(request),
+                administrator=administrator.pk if administrator else None,
+                acts_as=request.user.pk if administrator else None,
+            )
+        )
+
+    def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        caller.set(Caller())
+        return response
+
+
+class GateMiddleware(MiddlewareMixin):
+    """The first gate that answers closes the door; the person reads why and how to go on."""
+
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
+    ) -> HttpResponse | None:
+        if not request.user.is_authenticated:
+            return None
+        for gate in GATES:
+            if answer := gate(request):
+                return answer
+        return None
+
+
+class SeenMiddleware(MiddlewareMixin):
+    """Write down, now and then, that a person is here."""
+
+    def process_request(self, request: HttpRequest) -> None:
+        user = acting.who_acts(request) or request.user
+        if not user.is_authenticated:
+            return
+        now = timezone.now()
+        if user.last_seen_at is None or user.last_seen_at < now - SEEN_EVERY:
+            User.objects.filter(pk=user.pk).update(last_seen_at=now)
+            UserSession.objects.filter(session_key=request.session.session_key).update(
+                last_seen_at=now, ip=address_of(request) or "127.0.0.1"
+            )

@@ -1,0 +1,43 @@
+"""The tables of people."""
+
+from registration.models.attempts import Attempts
+from registration.models.cache import CacheLine
+from registration.models.credentials import ApiToken, Scope, SshKey
+from registration.models.groups import Group, Invitation, Membership, Role
+from registration.models.people import (
+    GIB,
+    QUOTA_FIELDS,
+    USERNAME_RULE,
+    Quota,
+    User,
+    UserManager,
+    UserQuerySet,
+    with_history,
+)
+from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate
+from registration.models.wishes import QuotaWish
+
+__all__ = [
+    "GIB",
+    "QUOTA_FIELDS",
+    "USERNAME_RULE",
+    "ApiToken",
+    "ApprovalRule",
+    "Attempts",
+    "CacheLine",
+    "Group",
+    "Invitation",
+    "MailText",
+    "Membership",
+    "Policy",
+    "Quota",
+    "QuotaWish",
+    "ReasonTemplate",
+    "Role",
+    "Scope",
+    "SshKey",
+    "User",
+    "UserManager",
+    "UserQuerySet",
+    "with_history",
+]

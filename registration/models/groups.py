@@ -1,0 +1,91 @@
+"""Groups of people, made and kept by their owners."""
+
+import uuid
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Lower
+from django.utils import timezone
+
+from registration.models.people import User
+
+
+class Role(models.TextChoices):
+    OWNER = "owner", "Owner"
+    MEMBER = "member", "Member"
+
+
+class GroupQuerySet(models.QuerySet["Group"]):
+    def visible_to(self, user: Any) -> Self:
+        """The groups that ``user`` is in; an administrator sees all."""
+        return self if user.is_staff else self.filter(memberships__user=user)
+
+
+class Group(models.Model):
+    """People who can be given something together."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name = models.CharField(max_length=40)
+    description = models.CharField(max_length=200, blank=True)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    objects = GroupQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["name", "pk"]
+        constraints = [models.UniqueConstraint(Lower("name"), name="registration_group_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Membership(models.Model):
+    group = models.ForeignKey(Group, models.CASCADE, related_name="memberships")
+    user = models.ForeignKey(User, models.CASCADE, related_name="memberships")
+    role = models.CharField(max_length=8, choices=Role, default=Role.MEMBER)
+    joined_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    class Meta:
+        ordering = ["-role", "pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["group", "user"], name="registration_membership_once"),
+            models.CheckConstraint(
+                condition=Q(role__in=Role.values), name="registration_membership_role"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} in {self.group}"
+
+
+class Invitation(models.Model):
+    """A place in a group that is offered to an account or to an address."""
+
+    uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    group = models.ForeignKey(Group, models.CASCADE, related_name="invitations")
+    user = models.ForeignKey(User, models.CASCADE, null=True, related_name="invitations")
+    email = models.EmailField(blank=True)  # of somebody who may have no account yet
+    digest = models.CharField(max_length=64, blank=True)  # SHA-256 of the token in the mail
+    invited_by = models.ForeignKey(User, models.CASCADE, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["group", "user"],
+                condition=Q(user__isnull=False),
+                name="registration_invitation_user",
+            ),
+            models.UniqueConstraint(
+                Lower("email"),
+                "group",
+                condition=~Q(email=""),
+                name="registration_invitation_email",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user or self.email} to {self.group}"
