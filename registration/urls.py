@@ -1,6 +1,6 @@
 from django.urls import path
 
-from registration.views import entrance, mails, policies, profile, queue, reset, standing
+from registration.views import entrance, keys, mails, policies, profile, queue, reset, standing
 
 app_name = "registration"
 urlpatterns = [
@@ -18,9 +18,9 @@ urlpatterns = [
     path("mails/<slug:key>/", mails.detail, name="mail"),
     path("profile/", profile.profile, name="profile"),
     path("profile/password/", profile.password, name="password"),
-    path("profile/keys/", profile.keys, name="keys"),
-    path("profile/keys/<uuid:uuid>/default/", profile.make_default, name="make_default_key"),
-    path("profile/keys/<uuid:uuid>/remove/", profile.remove, name="remove_key"),
+    path("profile/keys/", keys.index, name="keys"),
+    path("profile/keys/<uuid:uuid>/default/", keys.make_default, name="make_default_key"),
+    path("profile/keys/<uuid:uuid>/remove/", keys.remove, name="remove_key"),
     path("reset/", reset.ask, name="reset"),
     path("reset/sent/", reset.sent, name="reset_sent"),
     path("reset/<uuid:uid>/<slug:token>/", reset.confirm, name="reset_confirm"),

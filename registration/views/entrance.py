@@ -13,7 +13,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions, standing
 from registration.doors import address_of, answers, path_to
-from registration.forms import RegisterForm, SignInForm
+from registration.forms.entrance import RegisterForm, SignInForm
 
 HOME = "/"
 

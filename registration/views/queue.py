@@ -14,7 +14,7 @@ from core.http import UNPROCESSABLE, is_fragment, show
 from core.models import Event
 from registration import actions, names
 from registration.doors import UserRequest, administrators_only
-from registration.forms import QuotaForm
+from registration.forms.quota import QuotaForm
 from registration.models import User, with_history
 from registration.states import AccountState
 

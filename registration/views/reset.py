@@ -13,7 +13,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
 from registration.doors import address_of, answers
-from registration.forms import NewPasswordForm, ResetForm
+from registration.forms.entrance import NewPasswordForm, ResetForm
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

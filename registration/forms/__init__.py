@@ -1,0 +1,1 @@
+"""The forms about people, a module for each part."""

@@ -1,0 +1,125 @@
+"""The forms at the entrance: registering, signing in, a new password by mail."""
+
+from typing import Any
+
+from django import forms
+
+from core.errors import Refused
+from registration import keys, names
+from registration.actions import Application, rules
+from registration.forms.base import (
+    Form,
+    TwicePassword,
+    email,
+    optional,
+    password_field,
+    public_key,
+    text,
+    x500_dn,
+)
+from registration.models import User
+
+
+def _free_username(text: str) -> str:
+    username = names.username(text)
+    rules.must_be_free(username=username)
+    return username
+
+
+def _free_email(text: str) -> str:
+    email = names.email(text)
+    rules.must_be_free(email=email)
+    return email
+
+
+class RegisterForm(TwicePassword):
+    RULES = {
+        "username": _free_username,
+        "email": _free_email,
+        "given_name": names.given_name,
+        "family_name": names.family_name,
+        "x500_dn": names.x500_dn,
+        "public_key": optional(keys.read),
+    }
+
+    username = text(
+        "User name",
+        "username",
+        20,
+        help_text="3 to 20 letters without accents, digits or _. It cannot be changed later.",
+        attrs={"autocapitalize": "off", "spellcheck": "false"},
+    )
+    email = email()
+    given_name = text("Given name(s)", "given-name", names.LONGEST_NAME)
+    family_name = text("Family name", "family-name", names.LONGEST_NAME)
+    new_password = password_field("Password", is_new=True)
+    again = password_field("Password, again", is_new=True, help_text="")
+    public_key = public_key(
+        required=False,
+        help_text="Optional: paste it now or add it later. It lets you into your machines.",
+    )
+    x500_dn = x500_dn()
+    message = text(
+        "Message to the administrator",
+        "off",
+        names.LONGEST_MESSAGE,
+        required=False,
+        widget=forms.Textarea,
+        attrs={"rows": 3},
+        help_text="Optional, and it helps: where you work, and what you want to run.",
+    )
+    agreement = forms.BooleanField(
+        label="I agree to the terms, conditions, and policies",
+        error_messages={
+            "required": "You must agree to the terms, conditions, and policies to register."
+        },
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if "new_password" in cleaned:
+            fields = ("username", "email", "given_name", "family_name")
+            person = User(**{field: cleaned.get(field, "") for field in fields})
+            try:
+                rules.new_password(cleaned["new_password"], of=person)
+            except Refused as refused:
+                self.refuse(refused)
+        return cleaned
+
+    def application(self) -> Application:
+        data = self.cleaned_data
+        return Application(
+            username=data["username"],
+            email=data["email"],
+            given_name=data["given_name"],
+            family_name=data["family_name"],
+            password=data["new_password"],
+            x500_dn=data["x500_dn"],
+            message=data["message"],
+            public_key=data["public_key"],
+            has_agreed=data["agreement"],
+        )
+
+
+class SignInForm(Form):
+    login = text(
+        "User name or e-mail address",
+        "username",
+        names.LONGEST_EMAIL,
+        attrs={"autofocus": True, "autocapitalize": "off", "spellcheck": "false"},
+    )
+    password = password_field("Password", is_new=False)
+
+
+class ResetForm(Form):
+    login = text(
+        "User name or e-mail address",
+        "username",
+        names.LONGEST_EMAIL,
+        attrs={"autofocus": True, "autocapitalize": "off", "spellcheck": "false"},
+    )
+
+
+class NewPasswordForm(TwicePassword):
+    new_password = password_field("New password", is_new=True)
+    again = password_field("New password, again", is_new=True, help_text="")
