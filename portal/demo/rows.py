@@ -6,10 +6,9 @@ import random
 import uuid
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
-from django.db import models
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
@@ -18,21 +17,19 @@ from marketplace.identifiers import identifier_of
 from marketplace.models import Entry, ImageFile
 from portal.demo import words
 from portal.demo.lives import Visit, live
+from portal.demo.making import BATCH, DOMAIN, PREFIX, make
+from portal.demo.people import add_people, forget
 from registration.models import User
 from registration.states import AccountState
 from vms.models import VM, InstanceType, Readiness, Sample
 from vms.states import ReadinessState, VmState
 
 CLOUD = "demo"
-DOMAIN = "demo.invalid"
-PREFIX = "demo_"
 MACHINES_EACH = 50  # of one person, on average
-BATCH = 500
 SAMPLES = 12
 SAMPLE_EVERY = timedelta(minutes=30)
 
 S = VmState
-M = TypeVar("M", bound=models.Model)
 
 
 def real_machines() -> int:
@@ -44,25 +41,26 @@ def people() -> QuerySet[User]:
     """The made-up people, and nobody who could ever sign in."""
     found: QuerySet[User] = User.objects.filter(
         username__startswith=PREFIX,
-        email__endswith=f"@{DOMAIN}",
+        email__endswith=DOMAIN,
         password__startswith=UNUSABLE_PASSWORD_PREFIX,
     )
     return found
 
 
-def seed(*, machines: int, entries: int) -> None:
-    """Add so many machines and images, with the people who own them.
+def seed(*, machines: int, entries: int, users: int = 0) -> None:
+    """Add so many machines and images with the people who own them, and so many other people.
 
     The same numbers give the same rows, but for their times and keys.
     """
     rng = random.Random(machines * 1_000_003 + entries)  # noqa: S311  (made up, not secret)
     now = timezone.now()
-    owners = _make(_person(rng, n, now) for n in range(max(3, machines // MACHINES_EACH)))
-    images = _make(_entry(rng, n, now) for n in range(max(1, entries)))
+    owners = make(_person(rng, n, now) for n in range(max(3, machines // MACHINES_EACH)))
+    images = make(_entry(rng, n, now) for n in range(max(1, entries)))
     sizes = list(InstanceType.objects.all())
     lives = sorted((live(rng, now) for _ in range(machines)), key=lambda visits: visits[0].at)
     for start in range(0, machines, BATCH):
         _add_machines(rng, lives[start : start + BATCH], owners, images, sizes)
+    add_people(users, now)
     asked = Event.objects.filter(subject=OuterRef("uuid"), verb="asked").values("at")[:1]
     VM.objects.filter(cloud=CLOUD).update(created_at=Subquery(asked))  # it said: now
 
@@ -82,15 +80,10 @@ def clean() -> int:
     Event.objects.filter(subject__in=copies.values("uuid")).delete()
     copies.delete()
     images.delete()
-    people().filter(vms=None).delete()
+    made_up_people = people().filter(vms=None)
+    forget(made_up_people)
+    made_up_people.delete()
     return gone
-
-
-def _make(rows: Iterator[M]) -> list[M]:
-    found = list(rows)
-    if not found:
-        return []
-    return type(found[0])._default_manager.bulk_create(found, batch_size=BATCH)
 
 
 # People and images -----------------------------------------------------------------------
@@ -108,7 +101,10 @@ def _person(rng: random.Random, number: int, now: datetime) -> User:
         password=make_password(None),
         state=AccountState.ACTIVE,
         created_at=asked,
+        asked_at=asked,
         state_since=asked + timedelta(hours=rng.uniform(1, 30)),
+        email_confirmed_at=asked,
+        policy_version=1,
         quota_machines=1000,
         quota_vcpus=4000,
         quota_memory_mib=4_096_000,
@@ -158,11 +154,11 @@ def _add_machines(
     images: Sequence[Entry],
     sizes: Sequence[InstanceType],
 ) -> None:
-    vms = _make(_machine(rng, visits, owners, images, sizes) for visits in lives)
+    vms = make(_machine(rng, visits, owners, images, sizes) for visits in lives)
     pairs = list(zip(vms, lives, strict=True))
-    _make(_readiness(vm, visits) for vm, visits in pairs)
-    _make(event for vm, visits in pairs for event in _history(vm, visits))
-    _make(sample for vm, visits in pairs for sample in _samples(rng, vm, visits))
+    make(_readiness(vm, visits) for vm, visits in pairs)
+    make(event for vm, visits in pairs for event in _history(vm, visits))
+    make(sample for vm, visits in pairs for sample in _samples(rng, vm, visits))
 
 
 def _machine(

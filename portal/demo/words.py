@@ -23,3 +23,20 @@ SOFTWARE = (
     "GROMACS", "PostgreSQL", "a desktop", "R and Bioconductor", "OpenFOAM", "a Ganga client",
     "PROOF on demand", "Hadoop", "a CernVM contextualizer",
 )  # fmt: skip
+INSTITUTES = (
+    "physics", "biology", "observatory", "mines", "geo", "chem", "library", "it",
+)  # fmt: skip
+MESSAGES = (
+    "PhD student in the particle group; I want to run fits that do not fit on my laptop.",
+    "Course on bioinformatics in spring, about 20 students.",
+    "I need a Windows-free place for our instrument's control software, three machines at most.",
+    "Postdoc, climate group. Ensemble runs and notebooks; my head of group knows of it.",
+    "Short test of an image for the Marketplace.",
+    "",
+    "Je prépare un atelier pour septembre ; merci de valider mon compte avant le 1er.",
+)
+WISHES = (
+    "The course has more students than last year, from Monday on for four weeks.",
+    "Our analysis needs eight workers side by side; until the end of the month.",
+    "Two more machines for a demonstration at the collaboration meeting.",
+)

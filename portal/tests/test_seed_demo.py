@@ -11,7 +11,8 @@ from core.models import Event
 from marketplace.models import Entry, ImageFile
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from portal import demo
-from registration.models import User
+from registration.models import QuotaWish, User
+from registration.states import ACCOUNT_MOVES, AccountState
 from registration.tests.factories import UserFactory
 from vms import actions, tasks
 from vms.models import VM, InstanceType, Readiness, Sample
@@ -21,14 +22,15 @@ from vms.tests.factories import VMFactory
 pytestmark = pytest.mark.django_db
 
 
-def seed(*options, machines=40, entries=8):
+def seed(*options, machines=40, entries=8, users=0):
     out = StringIO()
-    call_command("seed_demo", *options, machines=machines, entries=entries, stdout=out)
+    wanted = {"machines": machines, "entries": entries, "users": users}
+    call_command("seed_demo", *options, **wanted, stdout=out)
     return out.getvalue()
 
 
 def test_it_makes_as_many_as_asked_of_every_kind():
-    assert "40 machines and 8 images" in seed()
+    assert "40 machines, 8 images" in seed()
     assert (VM.objects.count(), Entry.objects.count()) == (40, 8)
     assert VM.objects.values("owner").distinct().count() > 1
     assert len(set(VM.objects.values_list("state", flat=True))) > 4
@@ -52,6 +54,27 @@ def test_every_history_is_one_that_the_table_of_arrows_allows():
         assert [event.at for event in events] == sorted(event.at for event in events)
         assert all(event.now in VM_MOVES[event.was] for event in events[1:])
         assert events[-1].now == vm.state
+
+
+def test_a_tenth_of_the_people_waits_and_every_history_ends_where_they_are():
+    seed(machines=0, users=200)
+    people = User.objects.filter(username__startswith="demo_u")
+    assert people.count() == 200
+    assert people.waiting().count() == 20
+    assert set(people.values_list("state", flat=True)) == set(AccountState.values)
+    for person in people:
+        events = list(Event.objects.of(person.uuid))
+        assert events[0].verb == "registered"
+        assert all(event.now in ACCOUNT_MOVES[event.was] for event in events[1:])
+        assert events[-1].now == person.state
+    assert QuotaWish.objects.waiting().exists()
+
+
+def test_the_people_go_again():
+    seed(machines=5, users=100)
+    seed("--clean")
+    assert not User.objects.exists()
+    assert not Event.objects.exists()
 
 
 def test_nobody_can_sign_in_as_one_of_the_people():

@@ -21,6 +21,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--machines", type=int, default=100, help="how many (100)")
         parser.add_argument("--entries", type=int, default=12, help="images in the catalogue (12)")
+        parser.add_argument(
+            "--users", type=int, default=0, help="other people; a tenth of them waits (0)"
+        )
         parser.add_argument("--clean", action="store_true", help="only remove what it made")
         parser.add_argument(
             "--force", action="store_true", help="even where real machines are alive"
@@ -31,9 +34,11 @@ class Command(BaseCommand):
         if options["clean"]:
             self.stdout.write(f"Removed {demo.clean()} made-up machines, and what came with them.")
             return
-        machines, entries = options["machines"], options["entries"]
+        machines, entries, users = (options[name] for name in ("machines", "entries", "users"))
         if not 0 <= machines <= MOST or not 1 <= entries <= MOST:
             raise CommandError(f"Ask for 0 to {MOST} machines and 1 to {MOST} images.")
+        if not 0 <= users <= MOST:
+            raise CommandError(f"Ask for 0 to {MOST} people.")
         if not InstanceType.objects.exists():
             raise CommandError("This site offers no size; define one under /vms/types/ first.")
         real = demo.real_machines()
@@ -44,9 +49,9 @@ class Command(BaseCommand):
                 "(PORTAL_HOME=/tmp/demo make run), or say --force."
             )
         demo.clean()
-        demo.seed(machines=machines, entries=entries)
+        demo.seed(machines=machines, entries=entries, users=users)
         self.stdout.write(
-            f"{machines} machines and {entries} images, made up in "
+            f"{machines} machines, {entries} images and {users} other people, made up in "
             f"{time.monotonic() - started:.1f} s. Sign in as an administrator to see them all; "
             "remove them with --clean."
         )
