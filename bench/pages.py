@@ -37,6 +37,10 @@ class Cost:
     took_ms: list[float]
     cpu_ms: list[float]
 
+    def in_words(self) -> str:
+        middle, cpu = statistics.median(self.took_ms), statistics.median(self.cpu_ms)
+        return f"{p95(self.took_ms):.0f} ({middle:.0f}; {cpu:.0f})"
+
 
 #: (person, machines) -> page -> cost
 Costs = dict[tuple[str, int], dict[str, Cost]]
@@ -49,7 +53,7 @@ def measure(portal: RunningPortal) -> Section:
         vm = subject()
         for who, user in (("administrator", User.objects.administrators()[0]), ("owner", vm.owner)):
             wanted = paths(vm)
-            costs[who, machines] = _ask(portal, user, wanted)
+            costs[who, machines] = ask(portal, user, wanted)
     call_command("seed_demo", clean=True, stdout=StringIO())
     return _section(costs)
 
@@ -60,7 +64,8 @@ def _seed(machines: int) -> None:
     print(said.getvalue().strip(), flush=True)
 
 
-def _ask(portal: RunningPortal, user: User, wanted: dict[str, str]) -> dict[str, Cost]:
+def ask(portal: RunningPortal, user: User, wanted: dict[str, str]) -> dict[str, Cost]:
+    """Ask for pages (name: path) as ``user``, all in turn, and count and time each."""
     client = Client(headers={"host": "127.0.0.1"})
     client.force_login(user)
     (web,) = portal.pids("web")
@@ -130,10 +135,5 @@ def _table(costs: Costs, who: str) -> str:
     for page in costs[who, SIZES[0]]:
         each = [costs[who, machines][page] for machines in SIZES]
         queries = "/".join(str(n) for n in dict.fromkeys(cost.queries for cost in each))
-        rows.append([page, queries, *(_cell(cost) for cost in each)])
+        rows.append([page, queries, *(cost.in_words() for cost in each)])
     return table(head, rows)
-
-
-def _cell(cost: Cost) -> str:
-    middle, cpu = statistics.median(cost.took_ms), statistics.median(cost.cpu_ms)
-    return f"{p95(cost.took_ms):.0f} ({middle:.0f}; {cpu:.0f})"
