@@ -63,8 +63,12 @@ TOLD: frozenset[str] = frozenset({S.APPLIED, S.CONFIRMED, S.REJECTED, S.WITHDRAW
 #: which stands on disks and images.
 NAMELESS: frozenset[str] = frozenset({S.REJECTED, S.WITHDRAWN})
 
-#: Who no longer holds an e-mail address.
-ADDRESSLESS: frozenset[str] = NAMELESS | {S.CLOSED}
+#: Who gave up their request, or lost it, or their account.
+GONE: frozenset[str] = NAMELESS | {S.CLOSED}
+
+#: Who holds no e-mail address. One that nobody has confirmed is nobody's yet: whoever writes
+#: somebody else's keeps nobody away, and learns nothing from being refused.
+ADDRESSLESS: frozenset[str] = GONE | {S.APPLIED}
 
 
 class WishState(TextChoices):

@@ -7,15 +7,14 @@ same answer as a known one.
 import uuid
 
 from django.contrib.auth.hashers import make_password
-from django.contrib.auth.tokens import PasswordResetTokenGenerator
 from django.db import transaction
 
 from core.errors import Refused
-from core.models import record
+from core.models import Outcome, record
 from registration import emails, names, throttle
-from registration.actions import rules
+from registration.actions import links, rules
 from registration.models import User
-from registration.states import ADDRESSLESS, LET_IN, TOLD
+from registration.states import GONE, LET_IN, TOLD
 
 #: Failures in a window (throttle.WINDOW) before a name is closed to an address, and
 #: before an address is closed altogether.
@@ -42,12 +41,12 @@ def sign_in(*, login: str, password: str, address: str) -> User:
     _must_have_attempts_left(who, address)
     user: User | None = User.objects.named(login)
     if not _knows_password(user, password) or user is None:
-        _deny(user, "credentials", address)
+        _deny(user, "credentials")
         raise Refused("credentials", "The user name or the password is not right.")
     throttle.forget(*who)
     throttle.give_back("sign in", address)
     if user.state not in LET_IN | TOLD:
-        _deny(user, user.state, address)
+        _deny(user, user.state)
         raise Refused("account_closed", "This account is closed.")
     user.record_event("signed_in" if user.is_active else "looked", by=user)
     return user
@@ -68,9 +67,12 @@ def _knows_password(user: User | None, password: str) -> bool:
     return user.check_password(password)
 
 
-def _deny(user: User | None, reason: str, address: str) -> None:
-    subject = user.uuid if user else NOBODY
-    record(User.KIND, subject, "denied", reason=f"Sign-in: {reason}", address=address)
+def _deny(user: User | None, reason: str) -> None:
+    reason = f"Sign-in: {reason}"
+    if user:
+        user.record_event("denied", outcome=Outcome.DENIED, reason=reason)
+    else:
+        record(User.KIND, NOBODY, "denied", outcome=Outcome.DENIED, reason=reason)
 
 
 def change_password(user: User, *, password: str, new_password: str) -> None:
@@ -83,20 +85,8 @@ def change_password(user: User, *, password: str, new_password: str) -> None:
     user.password = make_password(rules.new_password(new_password, of=user))
     with transaction.atomic():
         user.save(update_fields=["password"])
-        record(user.KIND, user.uuid, "password_changed", by=user)
+        user.record_event("password_changed", by=user)
         emails.password_changed(user)
-
-
-class _Links(PasswordResetTokenGenerator):
-    """Links that die with the password, the address, a sign-in, a cancellation, or by age."""
-
-    key_salt = "registration.actions.passwords"
-
-    def _make_hash_value(self, user: User, timestamp: int) -> str:
-        return f"{super()._make_hash_value(user, timestamp)}{user.reset_serial}{user.state}"
-
-
-_links = _Links()
 
 
 def request_reset(*, login: str, address: str) -> None:
@@ -113,11 +103,18 @@ def request_reset(*, login: str, address: str) -> None:
         sentence = f"This was asked for several times. Try again after {until:%H:%M} UTC."
         raise Refused("too_many_attempts", sentence)
     user: User | None = User.objects.named(login)
-    is_known = user is not None and user.state not in ADDRESSLESS
+    is_known = user is not None and user.state not in GONE
     person = user if user and is_known else _decoy()
     with transaction.atomic():
-        record(User.KIND, person.uuid if is_known else NOBODY, "reset_asked", address=address)
-        emails.reset(person, _links.make_token(person), is_known=is_known)
+        _note_reset(user if is_known else None)
+        emails.reset(person, links.password_links.make_token(person), is_known=is_known)
+
+
+def _note_reset(user: User | None) -> None:
+    if user:
+        user.record_event("reset_asked")
+    else:
+        record(User.KIND, NOBODY, "reset_asked")
 
 
 def _decoy() -> User:
@@ -132,9 +129,9 @@ def person_of_link(uid: uuid.UUID, token: str) -> User:
     Raises:
         Refused: ``link_spent``.
     """
-    user: User | None = User.objects.filter(uuid=uid).exclude(state__in=ADDRESSLESS).first()
-    if user is None or not _links.check_token(user, token):
-        raise _spent()
+    user: User | None = User.objects.filter(uuid=uid).exclude(state__in=GONE).first()
+    if user is None or not links.password_links.check_token(user, token):
+        raise links.spent()
     return user
 
 
@@ -166,15 +163,7 @@ def _spend(user: User, verb: str, **fields: str) -> None:
         pk=user.pk, password=user.password, reset_serial=user.reset_serial, state=user.state
     )
     if not rows.update(reset_serial=user.reset_serial + 1, **fields):
-        raise _spent()
-    record(user.KIND, user.uuid, verb, by=user)
+        raise links.spent()
+    user.record_event(verb, by=user)
     if "password" in fields:
         emails.password_changed(user)
-
-
-def _spent() -> Refused:
-    return Refused(
-        "link_spent",
-        "This link was used or cancelled, is older than a day, or is not whole. "
-        "Ask for a new one if you need it.",
-    )

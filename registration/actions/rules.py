@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from core.errors import Refused
-from core.models import record
+from core.models import Outcome
 from registration import throttle
 from registration.models import User
 
@@ -50,7 +50,8 @@ def must_know_password(user: User, password: str) -> None:
     if until := throttle.take(MOST_WRONG_PASSWORDS, *what):
         raise too_many_failures(until)
     if not user.check_password(password):
-        record(user.KIND, user.uuid, "denied", by=user, reason="Current password: wrong")
+        wrong = "Current password: wrong"
+        user.record_event("denied", by=user, outcome=Outcome.DENIED, reason=wrong)
         raise Refused("password_wrong", "This is not your current password.", field="password")
     throttle.forget(*what)
 

@@ -19,6 +19,7 @@ from registration.states import (
     ACCOUNT_MOVES,
     ACCOUNT_VERBS,
     ADDRESSLESS,
+    GONE,
     LET_IN,
     NAMELESS,
     REQUEST_VERBS,
@@ -92,9 +93,14 @@ class UserQuerySet(models.QuerySet["User"]):
     def named(self, login: str) -> "User | None":
         """The account that this user name or e-mail address means at the sign-in page.
 
-        The holder of the name; if there is none, the one that lost it last.
+        The holder of the name; if there is none, the last to ask for it; or to lose it.
         """
-        lost = Case(When(state__in=ADDRESSLESS, then=Value(1)), default=Value(0))
+        loses = ADDRESSLESS if "@" in login else NAMELESS
+        lost = Case(
+            When(state__in=GONE & loses, then=Value(2)),
+            When(state__in=loses, then=Value(1)),
+            default=Value(0),
+        )
         column = "email__iexact" if "@" in login else "username__iexact"
         return self.filter(**{column: login}).order_by(lost, "-pk").first()
 
@@ -199,7 +205,8 @@ class User(AbstractBaseUser, Stateful):
     def verbs(self) -> frozenset[str]:
         """What an administrator may ask of it now. Buttons and actions both read this."""
         verbs = {verb for verb, states in ACCOUNT_VERBS.items() if self.state in states}
-        return frozenset(verbs - {"take_back"} if self.last_login else verbs)
+        was_here = self.last_login is not None or self.is_staff
+        return frozenset(verbs - {"take_back"} if was_here else verbs)
 
     @property
     def request_verbs(self) -> frozenset[str]:

@@ -1,0 +1,43 @@
+"""Links in mails that prove who reads a mailbox: to an address, or to a new password.
+
+A link carries no state: it is a signature of what was true when it was made, so that it
+dies with any of it, and after ``PASSWORD_RESET_TIMEOUT``.
+"""
+
+from typing import Any
+
+from django.contrib.auth.tokens import PasswordResetTokenGenerator
+
+from core.errors import Refused
+from registration.models import User
+
+
+class PasswordLinks(PasswordResetTokenGenerator):
+    """Die with the password, the address, a sign-in, or a cancellation."""
+
+    key_salt = "registration.actions.passwords"
+
+    def _make_hash_value(self, user: Any, timestamp: int) -> str:
+        return f"{super()._make_hash_value(user, timestamp)}{user.reset_serial}{user.state}"
+
+
+class AddressLinks(PasswordResetTokenGenerator):
+    """Die with the address they are about, a use of any of them, or a change of state."""
+
+    key_salt = "registration.actions.addresses"
+
+    def _make_hash_value(self, user: User, timestamp: int) -> str:
+        known = (user.pk, user.email, user.new_email, user.email_serial, user.state, timestamp)
+        return "\0".join(map(str, known))
+
+
+password_links = PasswordLinks()
+address_links = AddressLinks()
+
+
+def spent() -> Refused:
+    return Refused(
+        "link_spent",
+        "This link was used or cancelled, is older than a day, or is not whole. "
+        "Ask for a new one if you need it.",
+    )
