@@ -1,20 +1,22 @@
 """What people ask for about accounts. Every door (page, command, API) comes through here."""
 
-from registration.actions.applications import (
-    Application,
-    approve,
-    create_administrator,
-    reconsider,
-    register,
-    reject,
-    set_quota,
-)
+from registration.actions.applications import Application, create_administrator, register
 from registration.actions.keys import (
     MOST_KEYS,
     add_key,
     find_or_add_key,
     make_default_key,
     remove_key,
+)
+from registration.actions.moderation import (
+    LONGEST_REASON,
+    approve,
+    approve_many,
+    by_rule,
+    reconsider,
+    reject,
+    take_back,
+    vouch,
 )
 from registration.actions.passwords import (
     cancel_reset,
@@ -26,14 +28,18 @@ from registration.actions.passwords import (
 )
 from registration.actions.policies import agree_to_policies
 from registration.actions.profile import Profile, change_profile, choose_instance_type
+from registration.actions.quotas import set_quota
 
 __all__ = [
+    "LONGEST_REASON",
     "MOST_KEYS",
     "Application",
     "Profile",
     "add_key",
     "agree_to_policies",
     "approve",
+    "approve_many",
+    "by_rule",
     "cancel_reset",
     "change_password",
     "change_profile",
@@ -50,4 +56,6 @@ __all__ = [
     "reset_password",
     "set_quota",
     "sign_in",
+    "take_back",
+    "vouch",
 ]

@@ -1,0 +1,191 @@
+"""What administrators, and the rules they wrote, decide about requests for an account."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from core.errors import Refused
+from core.machine import StaleState
+from registration import emails
+from registration.actions import rules
+from registration.actions.quotas import set_quota
+from registration.models import ApprovalRule, User
+from registration.states import AccountState
+
+LONGEST_REASON = 500
+
+Limits = Mapping[str, int | None]
+
+
+def vouch(user: User, *, by: User) -> None:
+    """Take the address as confirmed in place of its owner, whose mail may not arrive.
+
+    Raises:
+        Refused: ``not_administrator``, ``account_state``.
+    """
+    rules.must_be_administrator(by)
+    with transaction.atomic():
+        _load(user, "vouch")
+        serial = user.email_serial + 1  # the link under way is not needed any more
+        fields = {"email_confirmed_at": timezone.now(), "email_serial": serial}
+        _move(user, AccountState.CONFIRMED, by=by, detail={"vouched": user.email}, **fields)
+
+
+def approve(user: User, *, by: User, limits: Limits | None = None) -> None:
+    """Let the person in, and tell them. ``limits`` is what they may hold, if not as everybody.
+
+    Raises:
+        Refused: ``not_administrator``, ``account_state``, ``quota_invalid``.
+    """
+    rules.must_be_administrator(by)
+    with transaction.atomic():
+        _load(user, "approve")
+        if limits:
+            set_quota(user, by=by, limits=limits)
+        _move(user, AccountState.ACTIVE, by=by)
+        emails.activated(user)
+
+
+def approve_many(
+    users: Iterable[User], *, by: User, limits: Limits | None = None
+) -> tuple[list[User], list[tuple[User, Refused]]]:
+    """Let in everybody who can be; the others come back with the reason, each for itself.
+
+    Raises:
+        Refused: ``not_administrator``, ``quota_invalid``.
+    """
+    rules.must_be_administrator(by)
+    done, refusals = [], []
+    for user in users:
+        try:
+            approve(user, by=by, limits=limits)
+        except Refused as refused:
+            if refused.code == "quota_invalid":
+                raise
+            refusals.append((user, refused))
+        else:
+            done.append(user)
+    return done, refusals
+
+
+def reject(user: User, *, by: User, reason: str) -> None:
+    """Refuse the request, and tell the person why. Their name and address become free.
+
+    Raises:
+        Refused: ``not_administrator``, ``account_state``, ``reason_missing``,
+            ``reason_too_long``.
+    """
+    rules.must_be_administrator(by)
+    reason = reason_for_them(reason)
+    with transaction.atomic():
+        _load(user, "reject")
+        _move(user, AccountState.REJECTED, by=by, reason=reason)
+        emails.rejected(user)
+
+
+def reason_for_them(text: str) -> str:
+    """A reason that a person will read, as it is kept.
+
+    Raises: Refused: ``reason_missing``, ``reason_too_long``.
+    """
+    reason = text.replace("\r\n", "\n").strip()
+    if not reason:
+        raise Refused(
+            "reason_missing", "Write why, in a sentence; the person reads it.", field="reason"
+        )
+    if len(reason) > LONGEST_REASON:
+        sentence = f"A reason has at most {LONGEST_REASON} characters; this has {len(reason)}."
+        raise Refused("reason_too_long", sentence, field="reason")
+    return reason
+
+
+def reconsider(user: User, *, by: User) -> None:
+    """Undo a rejection: the request waits again, under the name it was made with.
+
+    Raises:
+        Refused: ``not_administrator``, ``account_state``, ``username_taken``,
+            ``email_taken`` (somebody has registered with it since).
+    """
+    rules.must_be_administrator(by)
+    with rules.alone(username=user.username, email=user.email, besides=user):
+        _load(user, "reconsider")
+        is_confirmed = user.email_confirmed_at is not None
+        to = AccountState.CONFIRMED if is_confirmed else AccountState.APPLIED
+        _move(user, to, by=by, detail={"undone": "rejected"})
+
+
+def take_back(user: User, *, by: User) -> None:
+    """Undo an approval, as long as the person has not signed in with it.
+
+    Raises:
+        Refused: ``not_administrator``, ``account_state``.
+    """
+    rules.must_be_administrator(by)
+    with transaction.atomic():
+        _load(user, "take_back")
+        _move(user, AccountState.CONFIRMED, by=by, detail={"undone": "active"})
+
+
+def by_rule(user: User) -> ApprovalRule | None:
+    """Let the person in if a rule says so of the domain of the confirmed address.
+
+    Call it when an address has just been confirmed. Returns the rule; None: none applies,
+    or somebody was faster.
+    """
+    with transaction.atomic():
+        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+        if user.state != AccountState.CONFIRMED or user.email_confirmed_at is None:
+            return None
+        rule = rule_for(user.email)
+        if rule is None:
+            return None
+        return rule if _apply(rule, user) else None
+
+
+def rule_for(email: str) -> ApprovalRule | None:
+    """The enabled rule that lets in this address: the most specific one."""
+    patterns = patterns_of(email)
+    found = ApprovalRule.objects.filter(is_enabled=True, pattern__in=patterns)
+    return min(found, key=lambda rule: patterns.index(rule.pattern), default=None)
+
+
+def patterns_of(email: str) -> list[str]:
+    """Every pattern that lets in this address, the most specific first.
+
+    ``*.example.org`` means every domain below example.org, and not example.org itself.
+    """
+    domain = email.rpartition("@")[2].lower()
+    labels = domain.split(".")
+    return [domain, *(f"*.{'.'.join(labels[cut:])}" for cut in range(1, len(labels)))]
+
+
+def _apply(rule: ApprovalRule, user: User) -> bool:
+    used = ApprovalRule.objects.filter(pk=rule.pk, is_enabled=True).update(
+        used_count=F("used_count") + 1, used_at=timezone.now()
+    )
+    if not used:
+        return False  # switched off in this moment
+    detail = {"rule": rule.pattern, "rule_uuid": str(rule.uuid)}
+    user.move(AccountState.ACTIVE, reason=f"Approved by rule {rule.pattern}", detail=detail)
+    emails.activated(user)
+    return True
+
+
+def _load(user: User, verb: str) -> None:
+    """Look again, with the row locked: what counts is how it is now, not how it was shown.
+
+    Raises: Refused: ``account_state``.
+    """
+    user.refresh_from_db(from_queryset=User.objects.select_for_update())
+    rules.must_allow(user, verb)
+
+
+def _move(user: User, to: AccountState, *, by: User, **more: Any) -> None:
+    try:
+        user.move(to, by=by, **more)
+    except StaleState:
+        sentence = f"Somebody else has just decided about {user}."
+        raise Refused("account_state", sentence) from None
