@@ -20,6 +20,9 @@ class SshKey(models.Model):
     fingerprint = models.CharField(max_length=60)  # SHA256:…, as ssh-keygen -l prints
     is_default = models.BooleanField(default=False)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    added_from = models.CharField(max_length=45, blank=True, editable=False)  # an address
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_used_on = models.CharField(max_length=80, blank=True, editable=False)  # a machine's name
 
     class Meta:
         ordering = ["-is_default", "pk"]
