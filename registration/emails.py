@@ -36,6 +36,23 @@ def requested(user: User, administrators: Iterable[User]) -> None:
         )
 
 
+def confirm(user: User, link: str) -> None:
+    """Ask whoever reads this address whether the request is theirs."""
+    _post("confirm", user.email, "Confirm your e-mail address", person=user, link=link)
+
+
+def already_registered(user: User) -> None:
+    """Tell the holder of an address that somebody asked for an account with it."""
+    _post(
+        "already_registered",
+        user.email,
+        "You have an account already",
+        person=user,
+        link=_link("login"),
+        reset_link=_link("registration:reset"),
+    )
+
+
 def received(user: User) -> None:
     _post("received", user.email, "Your registration", person=user)
 

@@ -1,12 +1,25 @@
 from django.urls import path
 
-from registration.views import entrance, keys, mails, policies, profile, queue, reset, standing
+from registration.views import (
+    addresses,
+    entrance,
+    keys,
+    mails,
+    policies,
+    profile,
+    queue,
+    reset,
+    standing,
+)
 
 app_name = "registration"
 urlpatterns = [
     path("register/", entrance.register, name="register"),
     path("register/sent/", entrance.sent, name="sent"),
     path("register/standing/", standing.index, name="standing"),
+    path(
+        "register/confirm/<uuid:uid>/<slug:token>/", addresses.confirm_email, name="confirm_email"
+    ),
     path("policies/agree/", policies.agree, name="agree"),
     path("policies/<int:version>/", policies.version, name="policy"),
     path("registrations/", queue.index, name="queue"),

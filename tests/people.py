@@ -2,19 +2,28 @@
 
 import re
 import uuid
+from pathlib import Path
 from typing import Any
 
 import httpx
+
+from conftest import wait_for
+from tests import post
 
 PASSWORD = "quiet-lake-under-snow-44"
 
 
 class Person:
-    """One session of one person. ``get`` and ``post`` take paths and follow no redirects."""
+    """One session of one person. ``get`` and ``post`` take paths and follow no redirects.
 
-    def __init__(self, url: str, username: str) -> None:
+    ``home`` is the portal's, where a person finds the mails of a site without a mail server.
+    """
+
+    def __init__(self, url: str, username: str, *, home: Path | None = None) -> None:
         self.url = url
         self.username = username
+        self.email = f"{username}@example.org"
+        self.home = home
         self.http = httpx.Client(base_url=url, timeout=30)
 
     def close(self) -> None:
@@ -45,12 +54,12 @@ class Person:
     # What people do --------------------------------------------------------------------
 
     def register(self, *, public_key: str = "") -> str:
-        """Ask for an account; the password."""
+        """Ask for an account and confirm the address; the password."""
         answer = self.post(
             "/register/",
             {
                 "username": self.username,
-                "email": f"{self.username}@example.org",
+                "email": self.email,
                 "given_name": self.username.title(),
                 "family_name": "Tester",
                 "new_password": PASSWORD,
@@ -60,7 +69,15 @@ class Person:
             },
         )
         assert answer.status_code == 302, told(answer)
+        answer = self.post(self.link("/register/confirm/"))
+        assert answer.status_code == 200, told(answer)
         return PASSWORD
+
+    def link(self, path: str) -> str:
+        """Where the latest mail to this person leads that has a link below ``path``."""
+        home = self.home
+        assert home, "Nobody knows where this person's mails are."
+        return str(wait_for(lambda: post.link(home, self.email, path)))
 
     def approve(self, account: str) -> None:
         """As an administrator, let the account with this UUID in."""

@@ -208,7 +208,7 @@ class RunningPortal:
 
     def person(self, username: str, password: str = "") -> Person:
         """Somebody with a browser's cookies and no browser; signed in if there is a password."""
-        person = Person(self.url, username)
+        person = Person(self.url, username, home=self.home)
         if password:
             person.sign_in(password)
         return person
@@ -217,7 +217,7 @@ class RunningPortal:
         return self.person(ADMIN, self.admin_password)
 
     def member(self, username: str) -> Person:
-        """Somebody who registered, was approved, has signed in and has a key."""
+        """Somebody who registered, confirmed the address, was approved, and has signed in."""
         person = self.person(username)
         password = person.register()
         with contextlib.closing(self.administrator()) as administrator:

@@ -1,5 +1,6 @@
 """What people ask for about accounts. Every door (page, command, API) comes through here."""
 
+from registration.actions.addresses import confirm_email, person_to_confirm
 from registration.actions.applications import Application, create_administrator, register
 from registration.actions.keys import (
     MOST_KEYS,
@@ -44,10 +45,12 @@ __all__ = [
     "change_password",
     "change_profile",
     "choose_instance_type",
+    "confirm_email",
     "create_administrator",
     "find_or_add_key",
     "make_default_key",
     "person_of_link",
+    "person_to_confirm",
     "reconsider",
     "register",
     "reject",

@@ -7,9 +7,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.errors import Refused
-from core.models import record
-from registration import emails, names, policies, throttle
-from registration.actions import rules
+from registration import names, policies, throttle
+from registration.actions import addresses, rules
 from registration.actions.keys import add_key
 from registration.models import User
 from registration.states import AccountState
@@ -34,22 +33,18 @@ class Application:
 
 
 def register(application: Application, *, address: str = "") -> User:
-    """Ask for an account. It waits for an administrator when this returns.
+    """Ask for an account. It waits for its address to be confirmed when this returns.
 
-    ``address`` is where the request comes from; without one it is not limited.
+    Nothing tells whether there is an account with this address already. ``address`` is where
+    the request comes from; without one it is not limited.
 
     Raises:
-        Refused: ``too_many_attempts``, ``terms_not_agreed``, ``username_invalid``,
-            ``username_taken``, ``email_invalid``, ``email_taken``, ``given_name_invalid``,
+        Refused: ``too_many_attempts``, ``too_many_mails``, ``terms_not_agreed``,
+            ``username_invalid``, ``username_taken``, ``email_invalid``, ``given_name_invalid``,
             ``family_name_invalid``, ``x500_dn_invalid``, ``password_weak``,
             ``message_too_long``, and those of ``add_key``.
     """
-    if not application.has_agreed:
-        raise Refused(
-            "terms_not_agreed",
-            "You must agree to the terms, conditions, and policies to register.",
-            field="agreement",
-        )
+    _must_agree(application)
     until = throttle.take(MOST_REGISTRATIONS, "register", address) if address else None
     if until:
         raise Refused(
@@ -58,15 +53,25 @@ def register(application: Application, *, address: str = "") -> User:
             f"Try again after {until:%H:%M} UTC.",
         )
     user = _new(application)
-    with rules.alone(username=user.username, email=user.email):
+    rules.must_be_free(username=user.username)
+    addresses.may_write_to(user.email)
+    with rules.alone(username=user.username):
         user.save()
-        record(user.KIND, user.uuid, "registered", by=user, now=user.state)
+        user.record_event("registered", by=user, now=user.state)
         if application.public_key.strip():
             add_key(owner=user, text=application.public_key)
-        emails.received(user)
-        emails.requested(user, User.objects.administrators())
+        addresses.send_link(user)
         user.announce()
     return user
+
+
+def _must_agree(application: Application) -> None:
+    if not application.has_agreed:
+        raise Refused(
+            "terms_not_agreed",
+            "You must agree to the terms, conditions, and policies to register.",
+            field="agreement",
+        )
 
 
 def _new(application: Application) -> User:
@@ -107,5 +112,5 @@ def create_administrator(*, username: str, email: str, password: str) -> User | 
     user.password = make_password(rules.new_password(password, of=user))
     with rules.alone(username=user.username, email=user.email):
         user.save()
-        record(user.KIND, user.uuid, "created", now=user.state, is_staff=True)
+        user.record_event("created", now=user.state, is_staff=True)
     return user

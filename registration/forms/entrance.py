@@ -26,16 +26,10 @@ def _free_username(text: str) -> str:
     return username
 
 
-def _free_email(text: str) -> str:
-    email = names.email(text)
-    rules.must_be_free(email=email)
-    return email
-
-
 class RegisterForm(TwicePassword):
     RULES = {
         "username": _free_username,
-        "email": _free_email,
+        "email": names.email,
         "given_name": names.given_name,
         "family_name": names.family_name,
         "x500_dn": names.x500_dn,

@@ -10,7 +10,7 @@ from django.db import connection
 from core.errors import Refused
 from core.models import Event
 from registration import actions
-from registration.actions.passwords import _links
+from registration.actions.links import password_links
 from registration.models import Attempts, SshKey, User
 from registration.tests.factories import UserFactory
 from registration.tests.test_applications import carla
@@ -69,7 +69,7 @@ def test_keys_added_in_several_tabs_have_one_default():
 
 def test_a_link_used_in_two_tabs_works_once():
     alice = UserFactory()
-    token = _links.make_token(alice)
+    token = password_links.make_token(alice)
     outcome = at_once(
         *(
             lambda new=new: actions.reset_password(alice.uuid, token, new_password=new)
