@@ -1,6 +1,7 @@
 """SSH public keys as people paste them: read, checked, and written on one line."""
 
 import base64
+import codecs
 import hashlib
 import re
 from dataclasses import dataclass
@@ -68,6 +69,46 @@ def read(text: str) -> PublicKey:
     return _checked(algorithm, data, comment)
 
 
+def read_file(content: bytes) -> str:
+    """The text of a key's file: UTF-8, or the UTF-16 that PowerShell's ``>`` writes.
+
+    Raises:
+        Refused: ``key_too_long``, ``key_broken``.
+    """
+    if len(content) > 2 * LONGEST_TEXT:
+        raise _no(
+            "key_too_long",
+            f"This file has {len(content)} bytes; a public key has at most {LONGEST_TEXT}. "
+            "Choose the file whose name ends in .pub.",
+        )
+    encoding = (
+        "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
+    )
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError:
+        raise _no(
+            "key_broken", "This file is no text. Choose the file whose name ends in .pub."
+        ) from None
+
+
+def describe(line: str) -> str:
+    """The type of a key that is kept, for people: ``RSA, 3072 bits``."""
+    algorithm, data = line.split(" ", 2)[:2]
+    words = TYPES.get(algorithm, algorithm)
+    if algorithm == "ssh-rsa":
+        return f"{words}, {_rsa_bits(base64.b64decode(data))} bits"
+    curve = algorithm.partition("nistp")[2].partition("@")[0]
+    return f"{words}, {curve} bits" if curve else words
+
+
+def _rsa_bits(blob: bytes) -> int:
+    """Of the modulus, the last of the key's three strings. Source: RFC 4253, section 6.6."""
+    for _ in range(2):
+        blob = blob[4 + int.from_bytes(blob[:4]) :]
+    return int.from_bytes(blob[4:]).bit_length()
+
+
 def _no(code: str, sentence: str) -> Refused:
     return Refused(code, sentence, field="public_key")
 
@@ -131,7 +172,7 @@ def _checked(algorithm: str, data: str, comment: str) -> PublicKey:
     if algorithm.startswith("ssh-dss"):
         raise _no(
             "key_weak",
-            "This is a DSA key, which SSH servers no longer accept. Make an Ed25519 key.",
+            "This is a DSA key, of 1024 bits: SSH servers no longer accept it. Make an Ed25519 key.",
         )
     if "-cert-" in algorithm:
         raise _no("key_type", "This is a certificate. Paste the public key that it certifies.")
@@ -153,6 +194,6 @@ def _checked(algorithm: str, data: str, comment: str) -> PublicKey:
         raise _no(
             "key_weak",
             f"This RSA key has {key.key_size} bits; {FEWEST_RSA_BITS} to {MOST_RSA_BITS} are "
-            "accepted. Make an Ed25519 key.",
+            "accepted. Make an Ed25519 key, or one of RSA with 3072 bits.",
         )
     return PublicKey(algorithm, blob, one_line(comment)[:LONGEST_NAME].strip())

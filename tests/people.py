@@ -92,7 +92,7 @@ class Person:
         fields = {"public_key": public_key, "name": name}
         if is_default:
             fields["is_default"] = "on"
-        answer = self.post("/profile/keys/", fields)
+        answer = self.post("/profile/keys/add/", fields)
         assert answer.status_code == 302, told(answer)
 
     def image(self) -> str:

@@ -1,13 +1,18 @@
 """A person's SSH keys: while there is one, exactly one of them is the default."""
 
-from django.db import models, transaction
+from collections.abc import Iterable
 
+from django.db import models, transaction
+from django.utils import timezone
+
+from core.caller import caller
 from core.errors import Refused
 from core.models import record
 from registration import keys, names
 from registration.models import SshKey, User
 
 MOST_KEYS = 20
+KIND = "ssh_key"
 
 
 @transaction.atomic
@@ -15,8 +20,12 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
     """Keep a pasted public key; the first one is the default.
 
     Raises:
-        Refused: ``key_known``, ``too_many_keys``, and those of ``registration.keys.read``.
+        Refused: ``acting``, ``key_known``, ``too_many_keys``, and those of
+            ``registration.keys.read``.
     """
+    if caller.get().administrator is not None:  # it would open the person's machines to another
+        sentence = "Only the person may add a key: whoever holds it enters their machines."
+        raise Refused("acting", sentence, field="public_key")
     key = keys.read(text)
     others = _of(owner)
     if known := others.filter(fingerprint=key.fingerprint).first():
@@ -24,7 +33,8 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
     count = others.count()
     if count >= MOST_KEYS:
         raise Refused(
-            "too_many_keys", f"You may keep {MOST_KEYS} keys. Remove one that you no longer use."
+            "too_many_keys",
+            f"You have {count} keys, and may keep {MOST_KEYS}. Remove one that you no longer use.",
         )
     row = SshKey.objects.create(
         owner=owner,
@@ -32,8 +42,9 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
         public_key=key.line,
         fingerprint=key.fingerprint,
         is_default=not count,
+        added_from=caller.get().address,
     )
-    _note("key_added", row)
+    _note("key_added", row, after={"name": row.name})
     if is_default:
         make_default_key(row)
     return row
@@ -51,22 +62,51 @@ def find_or_add_key(*, owner: User, text: str) -> SshKey:
 
 
 @transaction.atomic
+def rename_key(key: SshKey, *, name: str) -> None:
+    """Call a key something else; the line that machines get stays as it is.
+
+    Raises:
+        Refused: ``key_name_missing``.
+    """
+    name = names.one_line(name)[: keys.LONGEST_NAME].strip()
+    if not name:
+        sentence = f"Write a name of 1 to {keys.LONGEST_NAME} characters."
+        raise Refused("key_name_missing", sentence, field="name")
+    was = key.name
+    if name == was:
+        return
+    SshKey.objects.filter(pk=key.pk).update(name=name)
+    key.name = name
+    _note("key_renamed", key, before={"name": was}, after={"name": name})
+
+
+@transaction.atomic
 def make_default_key(key: SshKey) -> None:
     """Have new machines let this key in unless another is chosen."""
-    _of(key.owner).filter(is_default=True).exclude(pk=key.pk).update(is_default=False)
+    others = _of(key.owner).filter(is_default=True).exclude(pk=key.pk)
+    was = [other.name for other in others]
+    others.update(is_default=False)
     if SshKey.objects.filter(pk=key.pk).update(is_default=True) and not key.is_default:
         key.is_default = True
-        _note("key_made_default", key)
+        _note("key_made_default", key, before={"default": was}, after={"default": [key.name]})
 
 
 @transaction.atomic
 def remove_key(key: SshKey) -> None:
     """Forget a key; machines that run keep it. Another one becomes the default if need be."""
     others = _of(key.owner).exclude(pk=key.pk)
-    _note("key_removed", key)
+    if not SshKey.objects.filter(pk=key.pk).exists():  # another tab was faster
+        return
+    _note("key_removed", key, before={"name": key.name})
     key.delete()
     if (first := others.first()) and not others.filter(is_default=True).exists():
         make_default_key(first)
+
+
+def note_use_of_keys(*, owner: User, lines: Iterable[str], machine: str) -> None:
+    """Write down that ``machine``, a name, lets these keys (lines of OpenSSH) in from now on."""
+    used = SshKey.objects.filter(owner=owner, public_key__in=list(lines))
+    used.update(last_used_at=timezone.now(), last_used_on=machine[:80])
 
 
 def _of(owner: User) -> models.QuerySet[SshKey]:
@@ -75,6 +115,15 @@ def _of(owner: User) -> models.QuerySet[SshKey]:
     return SshKey.objects.filter(owner=owner)
 
 
-def _note(verb: str, key: SshKey) -> None:
+def _note(verb: str, key: SshKey, **detail: object) -> None:
     owner = key.owner
-    record(owner.KIND, owner.uuid, verb, by=owner, name=key.name, fingerprint=key.fingerprint)
+    record(
+        KIND,
+        key.uuid,
+        verb,
+        by=owner,
+        owner=owner.pk,
+        label=key.name,
+        fingerprint=key.fingerprint,
+        **detail,
+    )

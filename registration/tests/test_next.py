@@ -31,5 +31,5 @@ def test_who_signs_in_goes_home_instead(client, alice, there):
 
 @pytest.mark.parametrize("there", ELSEWHERE)
 def test_who_adds_a_key_stays_with_the_keys_instead(alice, signed_in, there):
-    answer = signed_in(alice).post("/profile/keys/", {"public_key": GOOD[0], "next": there})
+    answer = signed_in(alice).post("/profile/keys/add/", {"public_key": GOOD[0], "next": there})
     assert (answer.status_code, answer.url) == (302, "/profile/keys/")

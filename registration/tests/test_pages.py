@@ -343,7 +343,7 @@ def test_keys_are_added_chosen_and_removed(alice, signed_in):
     client = signed_in(alice)
     assert "You have no SSH key here yet" in client.get("/profile/keys/").text
     for text in GOOD[:2]:
-        client.post("/profile/keys/", {"public_key": text, "name": text[:11]})
+        client.post("/profile/keys/add/", {"public_key": text, "name": text[:11]})
     first, second = SshKey.objects.order_by("pk")
     client.post(f"/profile/keys/{second.uuid}/default/")
     assert SshKey.objects.get(is_default=True) == second
@@ -354,7 +354,7 @@ def test_keys_are_added_chosen_and_removed(alice, signed_in):
 
 
 def test_a_refused_key_is_told_beside_the_field_and_not_lost(alice, signed_in):
-    answer = signed_in(alice).post("/profile/keys/", {"public_key": "ssh-ed25519 AAAA mine"})
+    answer = signed_in(alice).post("/profile/keys/add/", {"public_key": "ssh-ed25519 AAAA mine"})
     assert answer.status_code == 422
     assert "not a whole public key" in answer.text
     assert "ssh-ed25519 AAAA mine" in answer.text
@@ -362,7 +362,7 @@ def test_a_refused_key_is_told_beside_the_field_and_not_lost(alice, signed_in):
 
 def test_adding_a_key_leads_back_to_where_it_was_needed(alice, signed_in):
     form = {"public_key": GOOD[0], "next": "/vms/launch/?image=abc"}
-    assert signed_in(alice).post("/profile/keys/", form).url == "/vms/launch/?image=abc"
+    assert signed_in(alice).post("/profile/keys/add/", form).url == "/vms/launch/?image=abc"
 
 
 @pytest.mark.parametrize("act", ["default", "remove"])

@@ -114,11 +114,18 @@ def test_twenty_keys_are_enough(alice):
 def test_what_happens_to_keys_is_recorded(alice):
     first = actions.add_key(owner=alice, text=GOOD[0])
     second = actions.add_key(owner=alice, text=GOOD[1])
+    first_uuid = first.uuid
     actions.make_default_key(second)
     actions.make_default_key(second)
     actions.remove_key(first)
-    verbs = list(Event.objects.of(alice.uuid).values_list("verb", flat=True))
-    assert verbs == ["key_added", "key_added", "key_made_default", "key_removed"]
+    events = Event.objects.filter(kind="ssh_key", owner=alice)
+    assert [(event.verb, event.subject) for event in events] == [
+        ("key_added", first_uuid),
+        ("key_added", second.uuid),
+        ("key_made_default", second.uuid),
+        ("key_removed", first_uuid),
+    ]
+    assert all(event.subject_name and event.detail["fingerprint"] for event in events)
 
 
 def test_a_preferred_size_is_remembered(alice):

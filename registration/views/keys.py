@@ -7,40 +7,53 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
-from registration.doors import UserRequest, answers, path_to
-from registration.forms.keys import KeyForm
+from registration.acting import who_acts
+from registration.doors import UserRequest, path_to
+from registration.forms.keys import KeyForm, KeyNameForm
 from registration.models import SshKey
 
 
 @login_required
-@require_http_methods(["GET", "HEAD", "POST"])
+@require_safe
 def index(request: UserRequest) -> HttpResponse:
-    form = KeyForm(answers(request))
-    there = path_to(request, "")
+    return _page(request, KeyForm())
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def add(request: UserRequest) -> HttpResponse:
+    if request.method != "POST":  # a refused form's address, opened anew
+        return redirect("registration:keys")
+    form = KeyForm(request.POST, request.FILES)
     if form.is_valid():
-        data = form.cleaned_data
         try:
             key = actions.add_key(
                 owner=request.user,
-                text=data["public_key"],
-                name=data["name"],
-                is_default=data["is_default"],
+                text=form.key_text(),
+                name=form.cleaned_data["name"],
+                is_default=form.cleaned_data["is_default"],
             )
         except Refused as refused:
             form.refuse(refused)
         else:
             messages.success(request, f"The key {key.name} is kept. New machines can let it in.")
-            return HttpResponseRedirect(there or reverse("registration:keys"))
+            there = path_to(request, reverse("registration:keys"))
+            return HttpResponseRedirect(there)
+    return _page(request, form)
+
+
+def _page(request: UserRequest, form: KeyForm) -> HttpResponse:
     context = {
         "form": form,
         "keys": request.user.ssh_keys.all(),
         "most": actions.MOST_KEYS,
-        "next": there,
+        "next": path_to(request, ""),
+        "is_theirs": who_acts(request) is None,
     }
     status = UNPROCESSABLE if form.is_bound else 200
     return render(request, "registration/keys.html", context, status=status)
@@ -48,6 +61,23 @@ def index(request: UserRequest) -> HttpResponse:
 
 def _own_key(request: UserRequest, key: uuid.UUID) -> SshKey:
     return get_object_or_404(SshKey.objects.select_related("owner"), owner=request.user, uuid=key)
+
+
+@login_required
+@require_POST
+def rename(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
+    key = _own_key(request, uuid)
+    was = key.name
+    form = KeyNameForm(request.POST)
+    try:
+        if not form.is_valid():
+            raise Refused("key_name_missing", " ".join(form.errors.get("name", [])))
+        actions.rename_key(key, name=form.cleaned_data["name"])
+    except Refused as refused:
+        messages.error(request, f"{was} keeps its name. {refused}")
+    else:
+        messages.success(request, f"The key {was} is called {key.name} now.")
+    return redirect("registration:keys")
 
 
 @login_required

@@ -3,6 +3,7 @@
 import { startConfirm } from "./confirm.js";
 import { startCopy } from "./copy.js";
 import { startForms } from "./forms.js";
+import { startKeyFiles } from "./keyfile.js";
 import { startKeygen } from "./keygen.js";
 import { startLaunch } from "./launch.js";
 import { startLive } from "./live.js";
@@ -22,6 +23,7 @@ startSelection();
 startConfirm();
 startForms();
 startKeygen();
+startKeyFiles();
 startLaunch();
 startLogs();
 startLive();

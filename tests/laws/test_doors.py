@@ -30,12 +30,12 @@ FOR_ADMINISTRATORS = {
 FOR_WHO_IS_SIGNED_IN = {
     "live", "vms:list", "vms:bulk", "vms:launch", "vms:types", "vms:prefer_type",
     "marketplace:copy",
-    "registration:profile", "registration:password", "registration:keys",
+    "registration:profile", "registration:password", "registration:keys", "registration:add_key",
 }  # fmt: skip
 FOR_THE_OWNER = {
     "vms:detail", "vms:row", "vms:shut_down", "vms:reboot", "vms:start", "vms:kill", "vms:usage",
     "vms:console", "vms:console_grant", "vms:console_log",
-    "registration:make_default_key", "registration:remove_key",
+    "registration:make_default_key", "registration:remove_key", "registration:rename_key",
 }  # fmt: skip
 #: An event stream is not a page: it says 403 to a visitor, and never ends.
 STREAM = "live"
