@@ -7,60 +7,15 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.journeys.conftest import BOOT_S, Key, Site
+from tests.journeys.entrance import approve, confirm_address, register, sign_in
 from tests.journeys.guest import Guest
 from tests.journeys.windows import Window
-from tests.people import PASSWORD
-from tests.running import ADMIN, is_open
+from tests.running import is_open
 
 pytestmark = [pytest.mark.journeys, pytest.mark.qemu]
 
 MOST_CLICKS_OF_A_RETURNING_USER = 3
 MOST_CLICKS_OF_A_NEW_ACCOUNT = 6
-
-
-def sign_in(window: Window, username: str, password: str) -> None:
-    window.goto("/login/")
-    window.page.get_by_label("User name or e-mail address").fill(username)
-    window.page.get_by_label("Password").fill(password)
-    window.button("Sign in").click()
-    expect(window.page.get_by_role("heading", level=1)).to_contain_text("Hello")
-
-
-def register(window: Window, username: str) -> None:
-    page = window.goto("/register/")
-    for label, value in {
-        "Given name(s)": "Nora",
-        "Family name": "New",
-        "User name": username,
-        "E-mail address": f"{username}@example.org",
-        "Password, again": PASSWORD,
-        "Message to the administrator": "I count galaxies at the institute.",
-    }.items():
-        page.get_by_label(label).fill(value)
-    page.locator("[name=new_password]").fill(PASSWORD)
-    page.get_by_label("I agree to the terms").check()
-    window.shot("register")
-    window.button("Register").click()
-    expect(page.get_by_role("heading", level=1)).to_have_text("Your request is sent")
-
-
-def approve(site: Site, username: str) -> None:
-    """An administrator finds the mail, and lets the person in."""
-    window = site.window()
-    sign_in(window, ADMIN, site.portal.admin_password)
-    page = window.goto("/mails/")
-    window.shot("mails")
-    about_request = page.get_by_role("row").filter(has_text="admin@localhost").first
-    about_request.get_by_role("link").click()
-    expect(page.locator("#content")).to_contain_text(username)
-    page.goto("/registrations/")
-    row = page.get_by_role("row").filter(has_text=username)
-    expect(row).to_contain_text("I count galaxies at the institute.")
-    window.shot("registrations")
-    untouched = window.stay()
-    row.get_by_role("button", name="Approve").click()
-    expect(row.locator("[data-state-word]")).to_have_text("Active")
-    untouched()
 
 
 def launch_from_home(window: Window) -> None:
@@ -94,8 +49,9 @@ def kill(site: Site, window: Window) -> None:
 def test_a_returning_user_goes_from_home_to_a_machine_and_back(site: Site, key: Key):
     newcomer = site.window()
     register(newcomer, "nora")
+    confirm_address(site, newcomer, "nora")
     approve(site, "nora")
-    sign_in(newcomer, "nora", PASSWORD)
+    sign_in(newcomer, "nora")
     newcomer.goto("/profile/keys/")
     newcomer.page.get_by_label("SSH public key").fill(key.public)
     newcomer.button("Add this key").click()
