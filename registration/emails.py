@@ -18,7 +18,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from registration.models import User
+from registration.models import QuotaWish, User
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +65,18 @@ def rejected(user: User) -> None:
     _post("rejected", user.email, "Your registration was not accepted", person=user)
 
 
+def suspended(user: User) -> None:
+    _post("suspended", user.email, "Your account is suspended", person=user)
+
+
+def resumed(user: User) -> None:
+    _post("resumed", user.email, "Your account is active again", person=user, link=_link("login"))
+
+
+def closed(user: User) -> None:
+    _post("closed", user.email, "Your account is closed", person=user)
+
+
 def reset(user: User, token: str, *, is_known: bool = True) -> None:
     """Send the link to a new password; for a name nobody has, do the same work and send nothing."""
     _post(
@@ -86,6 +98,30 @@ def email_changed(user: User, was: str) -> None:
     """Tell both addresses: the old one may be the only one its owner still reads."""
     for address in (was, user.email):
         _post("email_changed", address, "Your e-mail address has changed", person=user, was=was)
+
+
+def wish_asked(wish: QuotaWish, administrators: Iterable[User]) -> None:
+    """Tell the administrators, each in a mail of their own, that somebody asks for more."""
+    owner = wish.owner
+    for administrator in administrators:
+        _post(
+            "wish_asked",
+            administrator.email,
+            f"{owner.get_full_name()} ({owner}) asks for more quota",
+            reply_to=owner.email,
+            person=owner,
+            wish=wish,
+            link=_link("registration:wishes"),
+        )
+
+
+def wish_granted(wish: QuotaWish) -> None:
+    _post("wish_granted", wish.owner.email, "Your quota is larger", person=wish.owner, wish=wish)
+
+
+def wish_declined(wish: QuotaWish) -> None:
+    subject = "Your quota stays as it is"
+    _post("wish_declined", wish.owner.email, subject, person=wish.owner, wish=wish)
 
 
 def _link(name: str, *args: Any) -> str:

@@ -1,7 +1,29 @@
 """What people ask for about accounts. Every door (page, command, API) comes through here."""
 
+from registration.actions.accounts import (
+    MEANWHILE,
+    act_as,
+    close,
+    make_administrator,
+    resume,
+    revoke_administrator,
+    revoke_tokens,
+    stop_acting,
+    suspend,
+)
 from registration.actions.addresses import confirm_email, person_to_confirm
 from registration.actions.applications import Application, create_administrator, register
+from registration.actions.approval import (
+    add_reason,
+    add_rule,
+    apply_rule,
+    change_reason,
+    change_rule,
+    remove_reason,
+    remove_rule,
+    switch_rule,
+    waiting_for,
+)
 from registration.actions.keys import (
     MOST_KEYS,
     add_key,
@@ -32,37 +54,73 @@ from registration.actions.passwords import (
 from registration.actions.policies import agree_to_policies
 from registration.actions.profile import Profile, change_profile, choose_instance_type
 from registration.actions.quotas import set_quota
+from registration.actions.requests import Request, apply_again, correct, resend, withdraw
+from registration.actions.wishes import (
+    ask_for_more,
+    decline_wish,
+    grant_wish,
+    reconsider_wish,
+    withdraw_wish,
+)
 
 __all__ = [
     "LONGEST_REASON",
+    "MEANWHILE",
     "MOST_KEYS",
     "Application",
     "Profile",
+    "Request",
+    "act_as",
     "add_key",
+    "add_reason",
+    "add_rule",
     "agree_to_policies",
+    "apply_again",
+    "apply_rule",
     "approve",
     "approve_many",
+    "ask_for_more",
     "by_rule",
     "cancel_reset",
     "change_password",
     "change_profile",
+    "change_reason",
+    "change_rule",
     "choose_instance_type",
+    "close",
     "confirm_email",
+    "correct",
     "create_administrator",
+    "decline_wish",
     "find_or_add_key",
+    "grant_wish",
+    "make_administrator",
     "make_default_key",
     "note_use_of_keys",
     "person_of_link",
     "person_to_confirm",
     "reconsider",
+    "reconsider_wish",
     "register",
     "reject",
     "remove_key",
+    "remove_reason",
+    "remove_rule",
     "rename_key",
     "request_reset",
+    "resend",
     "reset_password",
+    "resume",
+    "revoke_administrator",
+    "revoke_tokens",
     "set_quota",
     "sign_in",
+    "stop_acting",
+    "suspend",
+    "switch_rule",
     "take_back",
     "vouch",
+    "waiting_for",
+    "withdraw",
+    "withdraw_wish",
 ]

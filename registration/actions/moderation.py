@@ -24,10 +24,10 @@ def vouch(user: User, *, by: User) -> None:
     """Take the address as confirmed in place of its owner, whose mail may not arrive.
 
     Raises:
-        Refused: ``not_administrator``, ``account_state``.
+        Refused: ``not_administrator``, ``account_state``, ``email_taken``.
     """
     rules.must_be_administrator(by)
-    with transaction.atomic():
+    with rules.alone(email=user.email, besides=user):
         _load(user, "vouch")
         serial = user.email_serial + 1  # the link under way is not needed any more
         fields = {"email_confirmed_at": timezone.now(), "email_serial": serial}
@@ -110,10 +110,11 @@ def reconsider(user: User, *, by: User) -> None:
             ``email_taken`` (somebody has registered with it since).
     """
     rules.must_be_administrator(by)
-    with rules.alone(username=user.username, email=user.email, besides=user):
+    is_confirmed = user.email_confirmed_at is not None
+    to = AccountState.CONFIRMED if is_confirmed else AccountState.APPLIED
+    address = user.email if is_confirmed else ""  # unconfirmed, it would hold none
+    with rules.alone(username=user.username, email=address, besides=user):
         _load(user, "reconsider")
-        is_confirmed = user.email_confirmed_at is not None
-        to = AccountState.CONFIRMED if is_confirmed else AccountState.APPLIED
         _move(user, to, by=by, detail={"undone": "rejected"})
 
 
@@ -135,14 +136,28 @@ def by_rule(user: User) -> ApprovalRule | None:
     Call it when an address has just been confirmed. Returns the rule; None: none applies,
     or somebody was faster.
     """
+    rule = rule_for(user.email)
+    return rule if rule and approve_by(rule, user) else None
+
+
+def approve_by(rule: ApprovalRule, user: User, *, by: User | None = None) -> bool:
+    """Let the person in by this rule; ``by`` is who applied it, None: the portal itself.
+
+    False if it does not apply by now: the request or the rule has changed.
+    """
     with transaction.atomic():
         user.refresh_from_db(from_queryset=User.objects.select_for_update())
-        if user.state != AccountState.CONFIRMED or user.email_confirmed_at is None:
-            return None
-        rule = rule_for(user.email)
-        if rule is None:
-            return None
-        return rule if _apply(rule, user) else None
+        is_waiting = user.state == AccountState.CONFIRMED and user.email_confirmed_at is not None
+        if not is_waiting or rule.pattern not in patterns_of(user.email):
+            return False
+        rows = ApprovalRule.objects.filter(pk=rule.pk, pattern=rule.pattern, is_enabled=True)
+        if not rows.update(used_count=F("used_count") + 1, used_at=timezone.now()):
+            return False
+        detail = {"rule": rule.pattern, "rule_uuid": str(rule.uuid)}
+        reason = f"Approved by rule {rule.pattern}"
+        user.move(AccountState.ACTIVE, reason=reason, by=by, detail=detail)
+        emails.activated(user)
+    return True
 
 
 def rule_for(email: str) -> ApprovalRule | None:
@@ -160,18 +175,6 @@ def patterns_of(email: str) -> list[str]:
     domain = email.rpartition("@")[2].lower()
     labels = domain.split(".")
     return [domain, *(f"*.{'.'.join(labels[cut:])}" for cut in range(1, len(labels)))]
-
-
-def _apply(rule: ApprovalRule, user: User) -> bool:
-    used = ApprovalRule.objects.filter(pk=rule.pk, is_enabled=True).update(
-        used_count=F("used_count") + 1, used_at=timezone.now()
-    )
-    if not used:
-        return False  # switched off in this moment
-    detail = {"rule": rule.pattern, "rule_uuid": str(rule.uuid)}
-    user.move(AccountState.ACTIVE, reason=f"Approved by rule {rule.pattern}", detail=detail)
-    emails.activated(user)
-    return True
 
 
 def _load(user: User, verb: str) -> None:

@@ -12,6 +12,7 @@ from registration.models.people import (
     User,
     UserManager,
     UserQuerySet,
+    limits_in_words,
     with_history,
 )
 from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate
@@ -39,5 +40,6 @@ __all__ = [
     "User",
     "UserManager",
     "UserQuerySet",
+    "limits_in_words",
     "with_history",
 ]

@@ -1,6 +1,6 @@
 """People: who they are, where their account stands, what they may hold."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -43,6 +43,22 @@ class Quota:
 
 #: The limits of a quota, as the columns, forms and mails name them.
 QUOTA_FIELDS = ("machines", "vcpus", "memory_mib", "disk_bytes", "images")
+
+_LIMIT_WORDS = {
+    "machines": "{:,} machines",
+    "vcpus": "{:,} vCPUs",
+    "memory_mib": "{:,} MiB of memory",
+    "disk_bytes": "{:,} GiB of disk",
+    "images": "{:,} images",
+}
+
+
+def limits_in_words(limits: Mapping[str, int]) -> str:
+    """Limits as a person reads them: "4 machines, 8,192 MiB of memory"."""
+    shown = {name: limits[name] for name in QUOTA_FIELDS if name in limits}
+    if "disk_bytes" in shown:
+        shown["disk_bytes"] //= GIB
+    return ", ".join(_LIMIT_WORDS[name].format(limit) for name, limit in shown.items())
 
 
 class UserQuerySet(models.QuerySet["User"]):

@@ -7,7 +7,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.machine import Stateful
-from registration.models.people import QUOTA_FIELDS, User
+from registration.models.people import QUOTA_FIELDS, User, limits_in_words
 from registration.states import WISH_DEADLINES, WISH_MOVES, WISH_VERBS, WishState
 
 
@@ -67,6 +67,10 @@ class QuotaWish(Stateful):
         """The limits that are wished for, by the names of ``QUOTA_FIELDS``."""
         wanted = {name: getattr(self, name) for name in QUOTA_FIELDS}
         return {name: limit for name, limit in wanted.items() if limit is not None}
+
+    @property
+    def in_words(self) -> str:
+        return limits_in_words(self.limits)
 
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,)
