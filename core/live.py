@@ -17,7 +17,6 @@ import redis
 import redis.asyncio
 from asgiref.sync import sync_to_async
 from django.conf import settings
-from django.contrib.auth import get_user
 from django.db import connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.views.decorators.http import require_safe
@@ -48,6 +47,16 @@ _policies: dict[str, Policy] = {}
 def register(kind: str, policy: Policy) -> None:
     """Name the policy for a kind of row. Called once, from the app's ``ready``."""
     _policies[kind] = policy
+
+
+#: session key -> whose session this is at this moment; None: nobody's any more
+Recognise = Callable[[str], Any]
+_recognise: list[Recognise] = []
+
+
+def recognise_by(recognise: Recognise) -> None:
+    """Name who knows people by their session. Called once, from the app's ``ready``."""
+    _recognise[:] = [recognise]
 
 
 class Change(NamedTuple):
@@ -240,10 +249,11 @@ async def _aside(ask: Callable[..., bool], *about: Any) -> bool:
     return await sync_to_async(ask_and_hang_up, thread_sensitive=False)()
 
 
-def _still_welcome(request: HttpRequest) -> bool:
-    """Whether the session is still there and its user still active."""
+def _still_welcome(request: HttpRequest, user: Any) -> bool:
+    """Whether the session is still there, and is that of the same person in the same role."""
     key = request.session.session_key
-    return key is not None and request.session.exists(key) and get_user(request).is_active
+    now = _recognise[0](key) if key else None
+    return now is not None and now.pk == user.pk and now.is_staff == user.is_staff
 
 
 async def _stream(request: HttpRequest, user: Any, since: str) -> AsyncIterator[str]:
@@ -251,9 +261,11 @@ async def _stream(request: HttpRequest, user: Any, since: str) -> AsyncIterator[
     await sync_to_async(connections.close_all)()  # the one that found the user
     checked = time.monotonic()
     async for change in _hub().changes(since):
-        if time.monotonic() - checked > RECHECK_S:
+        # What happens to the account itself may end the stream.
+        is_about_user = change is not None and change.subject == str(user.uuid)
+        if is_about_user or time.monotonic() - checked > RECHECK_S:
             checked = time.monotonic()
-            if not await _aside(_still_welcome, request):
+            if not await _aside(_still_welcome, request, user):
                 return
         if change is None:
             yield ": quiet\n\n"

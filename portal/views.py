@@ -38,7 +38,7 @@ def home(request: HttpRequest) -> HttpResponse:
 def _mine(user: Any) -> dict[str, Any]:
     mine = VM.objects.filter(owner=user).alive().for_rows()
     machines = list(mine[:ROWS])
-    use = actions.quota_use(user)
+    use = actions.machine_use(user)
     return {
         "machines": machines,
         "machine_count": use[0].used,

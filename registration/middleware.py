@@ -1,6 +1,7 @@
 """What every request passes: who asks is noted, and gates that stand before every door."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
 
 from core.caller import Caller, caller
-from registration import acting
+from registration import acting, actions
 from registration.doors import address_of
 from registration.gates import GATES
 from registration.models import User
@@ -28,17 +29,18 @@ class CallerMiddleware(MiddlewareMixin):
     """Note who asks and where from; while an administrator acts for somebody, put them there."""
 
     def process_request(self, request: HttpRequest) -> None:
-        administrator = acting.take_place(request)
-        caller.set(
-            Caller(
-                door=door_of(request.path),
-                address=address_of(request),
-                administrator=administrator.pk if administrator else None,
-                acts_as=request.user.pk if administrator else None,
-            )
-        )
+        known = Caller(door=door_of(request.path), address=address_of(request))
+        caller.set(known)
+        if administrator := acting.take_place(request):
+            caller.set(replace(known, administrator=administrator.pk, acts_as=request.user.pk))
+        elif (person := acting.over(request)) and request.user.is_authenticated:
+            actions.stop_acting(person, by=request.user, reason=acting.OVER)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
+        administrator = acting.who_acts(request)
+        if administrator and acting.KEY not in request.session:  # signed out meanwhile
+            person = request.acts_for  # type: ignore[attr-defined]
+            actions.stop_acting(person, by=administrator, reason="Signed out.")
         caller.set(Caller())
         return response
 

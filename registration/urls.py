@@ -1,6 +1,7 @@
 from django.urls import path
 
 from registration.views import (
+    acting,
     addresses,
     entrance,
     keys,
@@ -22,6 +23,7 @@ urlpatterns = [
     ),
     path("policies/agree/", policies.agree, name="agree"),
     path("policies/<int:version>/", policies.version, name="policy"),
+    path("acting/stop/", acting.stop, name="stop_acting"),
     path("registrations/", queue.index, name="queue"),
     path("registrations/<uuid:uuid>/", queue.person, name="person"),
     path("registrations/<uuid:uuid>/row/", queue.row, name="row"),

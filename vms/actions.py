@@ -7,15 +7,16 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Count, Sum
+from django.utils import timezone
 
 from core.errors import Refused
 from core.machine import StaleState
 from core.models import record
 from marketplace.models import Entry
-from registration.models import User
+from registration.models import GIB, User
 from vms import tasks
-from vms.models import VM, CloudStatus, InstanceType, Readiness
+from vms.models import VM, CloudStatus, InstanceType, Readiness, Tenure
 from vms.states import VmState
 
 #: Swap is disk that no quota counts: at the most so many times the memory.
@@ -53,17 +54,37 @@ class Use:
     def left(self) -> int:
         return max(0, self.limit - self.used)
 
+    @property
+    def is_of_machines(self) -> bool:
+        """Whether machines use it up; disks and images have limits of their own."""
+        return self.name in ("machines", "vcpus", "memory")
+
 
 def quota_use(user: User) -> list[Use]:
-    """What ``user`` holds now: every machine that is not Done counts."""
-    held = VM.objects.alive().filter(owner=user)
-    sums = held.aggregate(vcpus=Sum("vcpus", default=0), memory=Sum("memory_mib", default=0))
+    """What ``user`` holds now: every machine that is not Done counts.
+
+    The site keeps no disk or image of a person yet: of these nothing is held.
+    """
+    held = (
+        VM.objects.alive()
+        .filter(owner=user)
+        .aggregate(
+            machines=Count("pk"), vcpus=Sum("vcpus", default=0), memory=Sum("memory_mib", default=0)
+        )
+    )
     quota = user.quota
     return [
-        Use("machines", "machines", held.count(), quota.machines),
-        Use("vcpus", "vCPUs", sums["vcpus"], quota.vcpus),
-        Use("memory", "memory", sums["memory"], quota.memory_mib, "MiB"),
+        Use("machines", "machines", held["machines"], quota.machines),
+        Use("vcpus", "vCPUs", held["vcpus"], quota.vcpus),
+        Use("memory", "memory", held["memory"], quota.memory_mib, "MiB"),
+        Use("disk", "persistent disk", 0, quota.disk_bytes // GIB, "GiB"),
+        Use("images", "images", 0, quota.images),
     ]
+
+
+def machine_use(user: User) -> list[Use]:
+    """The lines of ``quota_use`` that a new machine would use up."""
+    return [line for line in quota_use(user) if line.is_of_machines]
 
 
 def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) -> VM:
@@ -77,9 +98,11 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
         return ordered
     _must_be_launchable(owner, order, cloud)
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one quota
+        # Two tabs, one quota; and an account that has just been closed orders nothing.
+        owner = User.objects.select_for_update().get(pk=owner.pk)
         if ordered := _ordered(owner, order):  # sent twice at once: it is not counted twice
             return ordered
+        _must_be_active(owner)
         _must_fit_quota(owner, order)
         return _create(owner, order, cloud)
 
@@ -113,9 +136,13 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
     return vm
 
 
-def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
+def _must_be_active(owner: User) -> None:
     if not owner.is_active:
         raise Refused("not_active", "Your account is not active; ask an administrator.")
+
+
+def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
+    _must_be_active(owner)
     if not Entry.objects.visible_to(owner).filter(pk=order.entry.pk).exists():
         raise Refused("image_status", "There is no such image in the Marketplace.")
     if order.entry.kind != "machine":
@@ -164,16 +191,24 @@ def over_quota(use: Iterable[Use], size: Any) -> Refused | None:
     """The refusal that a machine of this size would meet, or None."""
     needs = {"machines": 1, "vcpus": size.vcpus, "memory": size.memory_mib}
     for line in use:
-        need = needs[line.name]
-        if line.used + need > line.limit:
-            unit = f" {line.unit}" if line.unit else ""
+        need = needs.get(line.name, 0)
+        if need and line.used + need > line.limit:
             return Refused(
                 f"quota_{line.name}",
-                f"Your quota is {line.limit}{unit or ' ' + line.label}: you hold {line.used}{unit} "
-                f"and this machine needs {need}{unit}. Kill a machine, or ask an administrator "
-                f"for more.",
+                f"{_too_little(line)} and this machine needs {need}{_unit(line)}. "
+                "Kill a machine, or ask for more under “Quota and usage”.",
             )
     return None
+
+
+def _too_little(line: Use, *, whose: str = "Your quota", who: str = "you hold") -> str:
+    return (
+        f"{whose} is {line.limit}{_unit(line) or ' ' + line.label}: {who} {line.used}{_unit(line)}"
+    )
+
+
+def _unit(line: Use) -> str:
+    return f" {line.unit}" if line.unit else ""
 
 
 def _must_fit_quota(owner: User, order: Order) -> None:
@@ -243,6 +278,61 @@ def _asked_by(vm: VM, verb: str, by: User) -> str:
     words = {"shut_down": "Shut down", "reboot": "Reboot", "start": "Start", "kill": "Kill"}[verb]
     who = "its owner" if by.pk == vm.owner_id else f"administrator {by.username}"
     return f"{words}, asked by {who}."
+
+
+@transaction.atomic
+def hand_over(
+    machines: Iterable[VM], *, to: User, by: User, is_over_quota: bool = False
+) -> list[VM]:
+    """Make ``to`` the owner of these machines, as an administrator decides.
+
+    ``is_over_quota``: they may be more than the quota of ``to`` allows.
+
+    Raises:
+        Refused: ``not_administrator``, ``not_active``, ``quota_machines``, ``quota_vcpus``,
+            ``quota_memory``.
+    """
+    if not (by.is_staff and by.is_active):
+        raise Refused("not_administrator", "Only an administrator may do this.")
+    to = User.objects.select_for_update().get(pk=to.pk)
+    if not to.is_active:
+        raise Refused("not_active", f"The account {to} is not active: it can be given nothing.")
+    wanted = [vm.pk for vm in machines]
+    given = list(VM.objects.alive().select_for_update().filter(pk__in=wanted).exclude(owner=to))
+    if given and not is_over_quota:
+        _must_fit_quota_of(to, given)
+    for vm in given:
+        _give(vm, to=to, by=by)
+    return given
+
+
+def _must_fit_quota_of(to: User, given: Sequence[VM]) -> None:
+    needs = {
+        "machines": len(given),
+        "vcpus": sum(vm.vcpus for vm in given),
+        "memory": sum(vm.memory_mib for vm in given),
+    }
+    for line in machine_use(to):
+        need = needs[line.name]
+        if line.used + need > line.limit:
+            sentence = (
+                f"{_too_little(line, whose=f'The quota of {to}', who='they hold')} and this would "
+                f"add {need}{_unit(line)}. Raise their quota, or give it beyond the quota."
+            )
+            raise Refused(f"quota_{line.name}", sentence)
+
+
+def _give(vm: VM, *, to: User, by: User) -> None:
+    before, now = User.objects.get(pk=vm.owner_id), timezone.now()
+    since = vm.owner_since or vm.created_at
+    Tenure.objects.create(vm=vm, owner=before, since=since, until=now)
+    change = {"before": before.username, "after": to.username}
+    vm.record_event("handed_over", by=by, **change)  # in the list of who gives
+    vm.announce()
+    VM.objects.filter(pk=vm.pk).update(owner=to, owner_since=now)
+    vm.owner, vm.owner_since = to, now
+    vm.record_event("taken_over", by=by, **change)  # and of who takes
+    vm.announce()
 
 
 @transaction.atomic

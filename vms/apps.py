@@ -1,3 +1,4 @@
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig
@@ -10,6 +11,7 @@ class VmsConfig(AppConfig):
 
     def ready(self) -> None:
         live.register("vm", self._may_see)
+        import_module("registration.holdings").register("vms.holdings.MACHINES")
 
     def _may_see(self, user: Any, uuid: str) -> bool:
         rows: Any = self.get_model("VM")._default_manager

@@ -17,12 +17,16 @@ GRANT_TTL_S = 30
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """Who may connect to which console. ``session`` is the session's key, hashed."""
+    """Who may connect to which console. ``session`` is the session's key, hashed.
+
+    ``administrator`` acts in the place of ``user``, or nobody does.
+    """
 
     user: int
     vm: str
     kind: str
     session: str
+    administrator: int | None = None
 
 
 @cache

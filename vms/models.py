@@ -119,6 +119,8 @@ class VM(Stateful):
     user_data = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
+    # Since when it is this owner's; None: since it was created.
+    owner_since = models.DateTimeField(null=True, blank=True, editable=False)
 
     # What the engine said last.
     cloud_ref = models.CharField(max_length=80, blank=True)
@@ -222,6 +224,21 @@ class VM(Stateful):
             ssh_keys=tuple(self.ssh_keys.splitlines()),
             user_data=self.user_data,
         )
+
+
+class Tenure(models.Model):
+    """A time during which somebody had a machine that is another person's now."""
+
+    vm = models.ForeignKey(VM, models.CASCADE, related_name="tenures")
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="tenures")
+    since = models.DateTimeField()
+    until = models.DateTimeField()
+
+    class Meta:
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return f"{self.vm} of {self.owner} until {self.until}"
 
 
 class Readiness(Stateful):

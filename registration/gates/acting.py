@@ -10,12 +10,17 @@ from registration.gates import answers
 THEIRS_ALONE = (
     "account_", "mfa_", "usersessions_", "socialaccount_", "openid_connect_",
     "registration:agree", "registration:password", "registration:profile",
-    "registration:token", "registration:new_email", "registration:add_key",
+    "registration:token", "registration:new_email", "registration:confirm", "registration:reset",
 )  # fmt: skip
 
 
 def gate(request: HttpRequest) -> HttpResponse | None:
-    if who_acts(request) is None or not answers.name_of(request).startswith(THEIRS_ALONE):
+    if who_acts(request) is None:
+        return None
+    name = answers.name_of(request)
+    # SSH keys may be looked at.
+    is_key = name == "registration:keys" or name.endswith("_key")
+    if not name.startswith(THEIRS_ALONE) and (request.method in answers.SAFE or not is_key):
         return None
     sentence = "Only the person may do this: it is about how they prove who they are."
     if not answers.is_page(request):

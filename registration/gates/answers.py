@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonRes
 
 SAFE = frozenset({"GET", "HEAD"})
 #: Doors that no gate closes: leaving, and reading what one is asked to agree to.
-ALWAYS_OPEN = frozenset({"logout", "policies", "healthz"})
+ALWAYS_OPEN = frozenset({"logout", "policies", "healthz", "registration:stop_acting"})
 
 
 def name_of(request: HttpRequest) -> str:

@@ -52,6 +52,7 @@ def test_the_same_order_twice_is_one_machine(alice):
 
 def test_the_quota_of_machines_names_the_numbers(alice):
     alice.quota_machines = 2
+    alice.save()
     VMFactory.create_batch(2, owner=alice)
     refused = refusal(alice)
     assert refused.code == "quota_machines"
@@ -60,6 +61,7 @@ def test_the_quota_of_machines_names_the_numbers(alice):
 
 def test_done_machines_hold_nothing_and_failed_ones_do(alice):
     alice.quota_machines = 1
+    alice.save()
     vm = VMFactory(owner=alice, state=VmState.DONE)
     assert actions.over_quota(actions.quota_use(alice), order()) is None
     VM.objects.filter(pk=vm.pk).update(state=VmState.FAILED)

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 from cloud.errors import CloudError, NotFound
 from core.errors import Refused
 from core.http import UNPROCESSABLE
+from registration.acting import who_acts
 from vms import console, grants
 from vms.states import VmState
 from vms.views.door import UserRequest, find
@@ -32,7 +33,10 @@ def console_grant(request: UserRequest, key: uuid.UUID) -> HttpResponse:
         sentence = f"{vm} is {vm.get_state_display()}: it has no console now."
         return JsonResponse({"detail": sentence}, status=UNPROCESSABLE)
     session = request.session.session_key or ""
-    grant = grants.Grant(request.user.pk, vm.token, kind, grants.digest(session))
+    acts = who_acts(request)
+    grant = grants.Grant(
+        request.user.pk, vm.token, kind, grants.digest(session), acts.pk if acts else None
+    )
     try:
         return JsonResponse({"grant": grants.give(grant), "path": console.PATH})
     except Refused as refused:

@@ -76,7 +76,7 @@ def _keep_key(owner: User, line: str) -> list[str]:
 def _launch_context(
     request: UserRequest, form: LaunchForm, entry: Entry, status: CloudStatus | None
 ) -> dict[str, Any]:
-    use = actions.quota_use(request.user)
+    use = actions.machine_use(request.user)
     sizes = []
     for size in InstanceType.objects.filter(is_offered=True):
         refusal = actions.over_quota(use, size)
