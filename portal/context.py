@@ -17,6 +17,8 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "version": settings.VERSION,
         # From here on the page wants to hear of changes: a little before it was rendered.
         "live_since": f"{int(time.time() * 1000) - 1000}-0",
+        "date_style": getattr(user, "date_style", "") or settings.PORTAL_DATE_STYLE,
+        "contact": settings.PORTAL_CONTACT,
         "reference": getattr(request, "reference", ""),
         "registrations_waiting": User.objects.waiting().count() if is_staff else 0,
         "mails_in_files": "filebased" in settings.EMAIL_BACKEND,

@@ -136,6 +136,11 @@ CLOUDS = {
 }
 DEFAULT_CLOUD = "local"
 
+# How dates are written for who has not chosen: a code of core.dates.STYLES.
+PORTAL_DATE_STYLE = env.text("PORTAL_DATE_STYLE", "en-GB")
+# Whom people ask when they cannot sign in: an e-mail address, shown to everybody.
+PORTAL_CONTACT = env.text("PORTAL_CONTACT")
+
 # What one person may hold at the same time; administrators can change it per person.
 PORTAL_QUOTA_MACHINES = env.number("PORTAL_QUOTA_MACHINES", 4)
 PORTAL_QUOTA_VCPUS = env.number("PORTAL_QUOTA_VCPUS", 8)

@@ -25,6 +25,10 @@ class AccountAdapter(DefaultAccountAdapter):
         standing.remember(request, user)
         return redirect("registration:standing")
 
+    def login(self, request: HttpRequest, user: Any) -> None:
+        standing.forget(request)
+        super().login(request, user)
+
     def pre_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse | None:
         return None if user.is_active else self.respond_user_inactive(request, user)
 

@@ -19,6 +19,11 @@ urlpatterns = [
     path("register/sent/", entrance.sent, name="sent"),
     path("register/standing/", standing.index, name="standing"),
     path(
+    path("register/standing/now/", standing.timeline, name="timeline"),
+    path("register/standing/resend/", standing.resend, name="resend"),
+    path("register/standing/correct/", standing.correct, name="correct"),
+    path("register/standing/withdraw/", standing.withdraw, name="withdraw"),
+    path("register/standing/again/", standing.apply_again, name="apply_again"),
         "register/confirm/<uuid:uid>/<slug:token>/", addresses.confirm_email, name="confirm_email"
     ),
     path("policies/agree/", policies.agree, name="agree"),

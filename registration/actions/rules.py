@@ -41,6 +41,20 @@ def must_allow(user: User, verb: str) -> None:
         )
 
 
+def must_allow_asking(user: User, verb: str) -> None:
+    """Whether this person may ask this about their own request now.
+
+    Raises: Refused: ``account_state``.
+    """
+    if verb not in user.request_verbs:
+        raise has_changed(user)
+
+
+def has_changed(user: User) -> Refused:
+    state = user.get_state_display().lower()
+    return Refused("account_state", f"Your request has changed meanwhile: it is {state} now.")
+
+
 def must_know_password(user: User, password: str) -> None:
     """Outside of a transaction: what is counted and recorded must outlive the refusal.
 

@@ -60,6 +60,29 @@ def email() -> forms.CharField:
     return text("E-mail address", "email", names.LONGEST_EMAIL, widget=forms.EmailInput)
 
 
+def username() -> forms.CharField:
+    return text(
+        "User name",
+        "username",
+        20,
+        help_text="3 to 20 letters without accents, digits or _. Once your account is active "
+        "it stays for good.",
+        attrs={"autocapitalize": "off", "spellcheck": "false"},
+    )
+
+
+def message() -> forms.CharField:
+    return text(
+        "Message to the administrator",
+        "off",
+        names.LONGEST_MESSAGE,
+        required=False,
+        widget=forms.Textarea,
+        attrs={"rows": 4},
+        help_text="Where you work, and what you want to run. It is what the decision rests on.",
+    )
+
+
 def x500_dn() -> forms.CharField:
     return text(
         "X500 DN",

@@ -11,19 +11,21 @@ from registration.forms.base import (
     Form,
     TwicePassword,
     email,
+    message,
     optional,
     password_field,
     public_key,
     text,
+    username,
     x500_dn,
 )
 from registration.models import User
 
 
 def _free_username(text: str) -> str:
-    username = names.username(text)
-    rules.must_be_free(username=username)
-    return username
+    name = names.username(text)
+    rules.must_be_free(username=name)
+    return name
 
 
 class RegisterForm(TwicePassword):
@@ -33,16 +35,11 @@ class RegisterForm(TwicePassword):
         "given_name": names.given_name,
         "family_name": names.family_name,
         "x500_dn": names.x500_dn,
+        "message": names.message,
         "public_key": optional(keys.read),
     }
 
-    username = text(
-        "User name",
-        "username",
-        20,
-        help_text="3 to 20 letters without accents, digits or _. It cannot be changed later.",
-        attrs={"autocapitalize": "off", "spellcheck": "false"},
-    )
+    username = username()
     email = email()
     given_name = text("Given name(s)", "given-name", names.LONGEST_NAME)
     family_name = text("Family name", "family-name", names.LONGEST_NAME)
@@ -53,15 +50,7 @@ class RegisterForm(TwicePassword):
         help_text="Optional: paste it now or add it later. It lets you into your machines.",
     )
     x500_dn = x500_dn()
-    message = text(
-        "Message to the administrator",
-        "off",
-        names.LONGEST_MESSAGE,
-        required=False,
-        widget=forms.Textarea,
-        attrs={"rows": 3},
-        help_text="Optional, and it helps: where you work, and what you want to run.",
-    )
+    message = message()
     agreement = forms.BooleanField(
         label="I agree to the terms, conditions, and policies",
         error_messages={

@@ -32,6 +32,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         except Refused as refused:
             form.refuse(refused)
         else:
+            standing.forget(request)
             if user.is_active:
                 return perform_password_login(
                     request, {"username": user.username}, Login(user=user, redirect_url=there)
