@@ -1,13 +1,15 @@
 """What every page needs: a reference id, and one way to answer an action."""
 
+import csv
 import re
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
-from asgiref.sync import iscoroutinefunction, markcoroutinefunction
+from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -90,6 +92,19 @@ def show(
     return redirect(page)
 
 
+def problem(
+    code: str, detail: str, *, status: int, fields: dict[str, list[str]] | None = None
+) -> JsonResponse:
+    """What is wrong, for a program: a word that stays, a sentence, and a reference.
+
+    ``fields`` says what is wrong with which of the values that were sent.
+    """
+    body: dict[str, Any] = {"code": code, "detail": detail, "reference": request_id.get()}
+    if fields:
+        body["fields"] = fields
+    return JsonResponse(body, status=status)
+
+
 def safe_next(request: HttpRequest, default: str) -> str:
     """``next`` from the request if it stays on this site, else ``default``."""
     url = request.POST.get("next") or request.GET.get("next") or ""
@@ -97,3 +112,44 @@ def safe_next(request: HttpRequest, default: str) -> str:
         url, allowed_hosts={request.get_host()}, require_https=request.is_secure()
     )
     return url if allowed else default
+
+
+#: What a spreadsheet takes for the beginning of a formula.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+#: Lines of a table that are sent together.
+_LINES = 200
+
+
+class _Line:
+    """What a CSV writer writes to."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def csv_answer(
+    request: HttpRequest, name: str, rows: Iterable[Sequence[object]]
+) -> StreamingHttpResponse:
+    """A table as a CSV file (RFC 4180), sent while it is made.
+
+    Text that a spreadsheet would run as a formula gets an apostrophe before it.
+    """
+    writer = csv.writer(_Line())
+    lines = (writer.writerow([_harmless(cell) for cell in row]) for row in rows)
+    pieces = iter(lambda: "".join(islice(lines, _LINES)), "")
+    is_async = isinstance(request, ASGIRequest)
+    response = StreamingHttpResponse(
+        _one_by_one(pieces) if is_async else pieces, content_type="text/csv; charset=utf-8"
+    )
+    response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
+    response["Cache-Control"] = "no-store"
+    return response
+
+
+def _harmless(cell: object) -> object:
+    return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
+
+
+async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
+    while piece := await sync_to_async(next)(pieces, ""):
+        yield piece

@@ -172,7 +172,8 @@ def _checked(algorithm: str, data: str, comment: str) -> PublicKey:
     if algorithm.startswith("ssh-dss"):
         raise _no(
             "key_weak",
-            "This is a DSA key, of 1024 bits: SSH servers no longer accept it. Make an Ed25519 key.",
+            "This is a DSA key, of 1024 bits, which SSH servers no longer accept. "
+            "Make an Ed25519 key.",
         )
     if "-cert-" in algorithm:
         raise _no("key_type", "This is a certificate. Paste the public key that it certifies.")

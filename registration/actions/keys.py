@@ -1,6 +1,7 @@
 """A person's SSH keys: while there is one, exactly one of them is the default."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.db import models, transaction
 from django.utils import timezone
@@ -115,7 +116,7 @@ def _of(owner: User) -> models.QuerySet[SshKey]:
     return SshKey.objects.filter(owner=owner)
 
 
-def _note(verb: str, key: SshKey, **detail: object) -> None:
+def _note(verb: str, key: SshKey, **detail: Any) -> None:
     owner = key.owner
     record(
         KIND,

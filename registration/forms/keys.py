@@ -1,4 +1,4 @@
-"""Adding an SSH key, and calling it something else."""
+"""Adding an SSH key."""
 
 from typing import Any
 
@@ -55,7 +55,3 @@ class KeyForm(Form):
 
     def key_text(self) -> str:
         return str(self.cleaned_data["file"] or self.cleaned_data["public_key"])
-
-
-class KeyNameForm(Form):
-    name = text("Name", "off", keys.LONGEST_NAME)

@@ -2,11 +2,16 @@
 
 from urllib.parse import urlencode
 
-from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+
+from core.http import problem
 
 SAFE = frozenset({"GET", "HEAD"})
 #: Doors that no gate closes: leaving, and reading what one is asked to agree to.
 ALWAYS_OPEN = frozenset({"logout", "policies", "healthz", "registration:stop_acting"})
+
+#: How names of the API's URLs begin.
+API = "api:"
 
 
 def name_of(request: HttpRequest) -> str:
@@ -18,7 +23,8 @@ def name_of(request: HttpRequest) -> str:
 def is_page(request: HttpRequest) -> bool:
     """Whether a person looks at a page, and can be led to another one."""
     asked_by_script = request.headers.get("X-Requested-With") == "fetch"
-    return request.method in SAFE and not asked_by_script and name_of(request) != "live"
+    is_of_programs = name_of(request) == "live" or name_of(request).startswith(API)
+    return request.method in SAFE and not asked_by_script and not is_of_programs
 
 
 def lead_to(request: HttpRequest, url: str, code: str, sentence: str) -> HttpResponse:
@@ -29,4 +35,4 @@ def lead_to(request: HttpRequest, url: str, code: str, sentence: str) -> HttpRes
 
 
 def refuse(code: str, sentence: str) -> HttpResponse:
-    return JsonResponse({"code": code, "detail": sentence}, status=403)
+    return problem(code, sentence, status=403)

@@ -1,11 +1,12 @@
 """Groups of people, made and kept by their owners."""
 
 import uuid
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Lower
+from django.db.models import Count, OuterRef, Q, Subquery
+from django.db.models.functions import Coalesce, Lower
+from django.urls import reverse
 from django.utils import timezone
 
 from registration.models.people import User
@@ -21,9 +22,34 @@ class GroupQuerySet(models.QuerySet["Group"]):
         """The groups that ``user`` is in; an administrator sees all."""
         return self if user.is_staff else self.filter(memberships__user=user)
 
+    def of(self, user: Any) -> Self:
+        """The groups that ``user`` is a member of, with ``role`` and ``size`` (people)."""
+        mine = Membership.objects.filter(group=OuterRef("pk"), user=user)
+        return (
+            self.filter(memberships__user=user)
+            .with_size()
+            .annotate(role=Subquery(mine.values("role")[:1]))
+        )
+
+    def with_size(self) -> Self:
+        """With ``size``, how many people are in it."""
+        people = Membership.objects.filter(group=OuterRef("pk")).order_by().values("group")
+        size = people.annotate(size=Count("pk")).values("size")
+        return self.annotate(size=Coalesce(Subquery(size), 0))
+
+    def known_to(self, user: Any) -> Self:
+        """Those that ``user`` may see, and those that invite them."""
+        if user.is_staff:
+            return self
+        invited = Invitation.objects.to(user).values("group")
+        member = Membership.objects.filter(user=user).values("group")
+        return self.filter(Q(pk__in=member) | Q(pk__in=invited))
+
 
 class Group(models.Model):
     """People who can be given something together."""
+
+    KIND: ClassVar[str] = "group"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     name = models.CharField(max_length=40)
@@ -38,6 +64,15 @@ class Group(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("registration:group", args=[self.uuid])
+
+    def audience(self) -> tuple[int, ...]:
+        """Ids of the people, besides administrators, whom a change of it may reach."""
+        members = self.memberships.values_list("user", flat=True)
+        invited = self.invitations.exclude(user=None).values_list("user", flat=True)
+        return tuple({*members, *invited})
 
 
 class Membership(models.Model):
@@ -59,6 +94,19 @@ class Membership(models.Model):
         return f"{self.user} in {self.group}"
 
 
+class InvitationQuerySet(models.QuerySet["Invitation"]):
+    def open(self) -> Self:
+        return self.filter(expires_at__gt=timezone.now())
+
+    def to(self, user: Any) -> Self:
+        """What this person can accept: offered to the account, or to its confirmed address."""
+        meant = Q(user=user)
+        if user.email_confirmed_at is not None:
+            meant |= Q(email__iexact=user.email)
+        groups = Membership.objects.filter(user=user).values("group")
+        return self.open().filter(meant).exclude(group__in=groups)
+
+
 class Invitation(models.Model):
     """A place in a group that is offered to an account or to an address."""
 
@@ -70,6 +118,8 @@ class Invitation(models.Model):
     invited_by = models.ForeignKey(User, models.CASCADE, related_name="+")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
+
+    objects = InvitationQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]

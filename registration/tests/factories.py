@@ -1,10 +1,12 @@
+from datetime import timedelta
+
 import factory
 from django.conf import settings
 from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from registration.models import SshKey, User
+from registration.models import ApiToken, SshKey, User
 from registration.states import AccountState
 
 PASSWORD = "correct horse battery"
@@ -54,3 +56,21 @@ class SshKeyFactory(DjangoModelFactory[SshKey]):
     public_key = factory.Sequence("ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{:043d} laptop".format)
     fingerprint = factory.Sequence("SHA256:{:043d}".format)
     is_default = False
+
+
+class ApiTokenFactory(DjangoModelFactory[ApiToken]):
+    """Without a text: nobody can use it. ``actions.create_token`` makes those one can."""
+
+    class Meta:
+        model = ApiToken
+
+    owner = factory.SubFactory(UserFactory)
+    name = factory.Sequence("program {}".format)
+    digest = factory.Sequence("{:064x}".format)
+    hint = "slp_test"
+    expires_at = factory.LazyFunction(lambda: timezone.now() + timedelta(days=30))
+
+    class Params:
+        is_expired = factory.Trait(
+            expires_at=factory.LazyFunction(lambda: timezone.now() - timedelta(days=1))
+        )

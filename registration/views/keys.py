@@ -14,7 +14,7 @@ from core.http import UNPROCESSABLE
 from registration import actions
 from registration.acting import who_acts
 from registration.doors import UserRequest, path_to
-from registration.forms.keys import KeyForm, KeyNameForm
+from registration.forms.keys import KeyForm
 from registration.models import SshKey
 
 
@@ -68,11 +68,8 @@ def _own_key(request: UserRequest, key: uuid.UUID) -> SshKey:
 def rename(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
     key = _own_key(request, uuid)
     was = key.name
-    form = KeyNameForm(request.POST)
     try:
-        if not form.is_valid():
-            raise Refused("key_name_missing", " ".join(form.errors.get("name", [])))
-        actions.rename_key(key, name=form.cleaned_data["name"])
+        actions.rename_key(key, name=request.POST.get("name", ""))
     except Refused as refused:
         messages.error(request, f"{was} keeps its name. {refused}")
     else:

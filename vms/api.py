@@ -1,0 +1,191 @@
+"""Machines, and what their owner may hold, for programs."""
+
+import uuid
+from collections.abc import Callable
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.core.paginator import Paginator
+from django.http import Http404
+from ninja import Field, Query, Router, Schema, Status
+
+from core.models import Outcome, record
+from registration.bearer import ApiRequest
+from registration.models import ApiToken, User
+from vms import actions
+from vms.models import VM
+from vms.states import VmState
+
+router = Router()
+
+MOST_ROWS = 100
+
+
+class QuotaLine(Schema):
+    name: str
+    label: str
+    used: int
+    limit: int
+    unit: str
+
+
+class TokenOut(Schema):
+    name: str
+    scope: str
+    expires_at: datetime
+
+
+class Me(Schema):
+    uuid: uuid.UUID
+    username: str
+    given_name: str
+    family_name: str
+    email: str
+    is_administrator: bool
+    quota: list[QuotaLine] = Field(description="What you hold, and may hold at the same time")
+    token: TokenOut = Field(description="The token that you ask with")
+
+
+class ImageOut(Schema):
+    identifier: str
+    title: str
+
+
+class Endpoint(Schema):
+    guest_port: int
+    host: str
+    port: int
+
+
+class MachineOut(Schema):
+    uuid: uuid.UUID
+    name: str
+    owner: str = Field(description="A user name")
+    state: str
+    state_since: datetime
+    reason: str = Field(description="A sentence saying why it is in this state, or blank")
+    image: ImageOut
+    type: str = Field(description="The size it was launched with")
+    vcpus: int
+    memory_mib: int
+    swap_mib: int
+    endpoints: list[Endpoint] = Field(description="Where its ports are reached")
+    ssh: str = Field(description="host:port of its SSH, or blank while there is none")
+    may: list[str] = Field(description="What it can be asked to do now")
+    created_at: datetime
+    ended_at: datetime | None
+
+    @staticmethod
+    def resolve_owner(vm: VM) -> str:
+        return vm.owner.username
+
+    @staticmethod
+    def resolve_image(vm: VM) -> Any:
+        return vm.entry
+
+    @staticmethod
+    def resolve_type(vm: VM) -> str:
+        return vm.type_name
+
+    @staticmethod
+    def resolve_ssh(vm: VM) -> str:
+        return vm.ssh_address
+
+    @staticmethod
+    def resolve_may(vm: VM) -> list[str]:
+        return sorted(vm.verbs & actions.VERBS.keys())
+
+
+class Machines(Schema):
+    items: list[MachineOut]
+    page: int
+    pages: int
+    total: int
+
+
+class Wanted(Schema):
+    state: VmState | None = Field(None, description="Only these; by default all that are not done")
+    q: Annotated[str, Field(max_length=200)] = Field(
+        "", description="Words in the name, image, address or identifier"
+    )
+    page: Annotated[int, Field(ge=1)] = 1
+    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
+
+
+@router.get("/me", response=Me, summary="Who you are, and what you may hold", url_name="me")
+def me(request: ApiRequest) -> dict[str, Any]:
+    user: User = request.user
+    token: ApiToken = request.auth
+    return {
+        "uuid": user.uuid,
+        "username": user.username,
+        "given_name": user.given_name,
+        "family_name": user.family_name,
+        "email": user.email,
+        "is_administrator": user.is_staff,
+        "quota": actions.quota_use(user),
+        "token": token,
+    }
+
+
+@router.get("/vms", response=Machines, summary="Your machines, the newest first", url_name="vms")
+def list_machines(request: ApiRequest, wanted: Query[Wanted]) -> dict[str, Any]:
+    own = VM.objects.visible_to(request.user).filter(owner=request.user)
+    rows = own.filter(state=wanted.state) if wanted.state else own.alive()
+    rows = rows.for_rows().search(wanted.q.replace("\0", "")).order_by("-pk")
+    paginator = Paginator(rows, wanted.page_size)
+    if wanted.page > paginator.num_pages:
+        raise Http404
+    page = paginator.page(wanted.page)
+    return {
+        "items": list(page.object_list),
+        "page": page.number,
+        "pages": paginator.num_pages,
+        "total": paginator.count,
+    }
+
+
+@router.get("/vms/{uuid:vm}", response=MachineOut, summary="One machine", url_name="vm")
+def one_machine(request: ApiRequest, vm: uuid.UUID) -> VM:
+    return _find(request, vm)
+
+
+def _find(request: ApiRequest, key: uuid.UUID) -> VM:
+    """The machine, if this person may see it; else a 404, and a line in the audit."""
+    vm = VM.objects.visible_to(request.user).for_rows().filter(uuid=key).first()
+    if vm is None:
+        if VM.objects.filter(uuid=key).exists():
+            denied = f"{request.method} by API"
+            record(VM.KIND, key, "denied", by=request.user, outcome=Outcome.DENIED, reason=denied)
+        raise Http404
+    return vm
+
+
+def _ask(request: ApiRequest, key: uuid.UUID, act: Callable[..., None]) -> Status[VM]:
+    act(_find(request, key), by=request.user)
+    return Status(202, _find(request, key))
+
+
+ASKED = {202: MachineOut}
+
+
+@router.post("/vms/{uuid:vm}/shut_down", response=ASKED, summary="Press the power button")
+def shut_down(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
+    """When the guest is off, everything the machine holds is released."""
+    return _ask(request, vm, actions.shut_down)
+
+
+@router.post("/vms/{uuid:vm}/reboot", response=ASKED, summary="Restart the guest")
+def reboot(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
+    return _ask(request, vm, actions.reboot)
+
+
+@router.post("/vms/{uuid:vm}/start", response=ASKED, summary="Start a machine that is halted")
+def start(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
+    return _ask(request, vm, actions.start)
+
+
+@router.post("/vms/{uuid:vm}/kill", response=ASKED, summary="Pull the power cord")
+def kill(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
+    """Everything the machine holds is released at once."""
+    return _ask(request, vm, actions.kill)
