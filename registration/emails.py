@@ -89,9 +89,27 @@ def reset(user: User, token: str, *, is_known: bool = True) -> None:
     )
 
 
+def password_elsewhere(user: User, where: str) -> None:
+    """In place of a link: who has no password here is told where theirs is."""
+    link = _link("login")
+    _post("password_elsewhere", user.email, "Your password", person=user, where=where, link=link)
+
+
+def identities_changed(user: User, what: str) -> None:
+    """Tell that a way to sign in was added or removed."""
+    link = _link("socialaccount_connections")
+    subject = "A way to sign in has changed"
+    _post("identities_changed", user.email, subject, person=user, what=what, link=link)
+
+
 def password_changed(user: User) -> None:
     link = _link("registration:reset")
     _post("password_changed", user.email, "Your password has changed", person=user, link=link)
+
+
+def email_confirm(user: User, link: str) -> None:
+    """Ask whoever reads the new address whether it is this person's."""
+    _post("email_confirm", user.new_email, "Confirm your new address", person=user, link=link)
 
 
 def email_changed(user: User, was: str) -> None:

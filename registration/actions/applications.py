@@ -25,7 +25,7 @@ class Application:
     email: str
     given_name: str
     family_name: str
-    password: str
+    password: str = ""  # none for who shows elsewhere who they are
     x500_dn: str = ""
     message: str = ""
     public_key: str = ""
@@ -44,15 +44,9 @@ def register(application: Application, *, address: str = "") -> User:
             ``family_name_invalid``, ``x500_dn_invalid``, ``password_weak``,
             ``message_too_long``, and those of ``add_key``.
     """
-    _must_agree(application)
-    until = throttle.take(MOST_REGISTRATIONS, "register", address) if address else None
-    if until:
-        raise Refused(
-            "too_many_attempts",
-            f"More than {MOST_REGISTRATIONS} registrations were tried from your network address. "
-            f"Try again after {until:%H:%M} UTC.",
-        )
-    user = _new(application)
+    may_ask(application, address)
+    user = person_of(application)
+    user.password = make_password(rules.new_password(application.password, of=user))
     rules.must_be_free(username=user.username)
     addresses.may_write_to(user.email)
     with rules.alone(username=user.username):
@@ -65,17 +59,32 @@ def register(application: Application, *, address: str = "") -> User:
     return user
 
 
-def _must_agree(application: Application) -> None:
+def may_ask(application: Application, address: str) -> None:
+    """Outside of a transaction: what is counted must outlive the refusal.
+
+    Raises: Refused: ``terms_not_agreed``, ``too_many_attempts``.
+    """
     if not application.has_agreed:
         raise Refused(
             "terms_not_agreed",
             "You must agree to the terms, conditions, and policies to register.",
             field="agreement",
         )
+    until = throttle.take(MOST_REGISTRATIONS, "register", address) if address else None
+    if until:
+        raise Refused(
+            "too_many_attempts",
+            f"More than {MOST_REGISTRATIONS} registrations were tried from your network address. "
+            f"Try again after {until:%H:%M} UTC.",
+        )
 
 
-def _new(application: Application) -> User:
-    user = User(
+def person_of(application: Application) -> User:
+    """The account that is asked for, without a password, and not saved.
+
+    Raises: Refused: those of ``registration.names``.
+    """
+    return User(
         username=names.username(application.username),
         email=names.email(application.email),
         given_name=names.given_name(application.given_name),
@@ -85,8 +94,6 @@ def _new(application: Application) -> User:
         policy_version=policies.current().version,
         policy_agreed_at=timezone.now(),
     )
-    user.password = make_password(rules.new_password(application.password, of=user))
-    return user
 
 
 @transaction.atomic

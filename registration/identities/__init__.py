@@ -1,0 +1,1 @@
+"""Who else vouches for people: OpenID Connect providers, and a directory (LDAP)."""

@@ -1,0 +1,31 @@
+"""Who vouches for people, in words: what a provider or the directory is called here."""
+
+from typing import Any
+
+from django.conf import settings
+
+from registration.identities import directory
+
+
+def providers() -> dict[str, str]:
+    """The name of each OpenID Connect provider, by its id, in the order they are offered."""
+    configured = settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect", {}).get("APPS", [])
+    return {app["provider_id"]: app["name"] for app in configured}
+
+
+def name_of(source: str) -> str:
+    """What ``User.source`` is called; a provider that is gone, by its id."""
+    if source == directory.SOURCE:
+        known = directory.configured()
+        return known.name if known else "the directory"
+    return providers().get(source, source)
+
+
+def where_password_is(user: Any) -> str:
+    """A sentence for somebody who has no password here; "" for everybody else."""
+    if user.source == directory.SOURCE:
+        return f"Your password is kept by {name_of(user.source)}. Change it there."
+    if user.source and not user.has_usable_password():
+        name = name_of(user.source)
+        return f"You sign in with {name}, so there is no password here. Look after it at {name}."
+    return ""
