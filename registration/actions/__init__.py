@@ -11,7 +11,14 @@ from registration.actions.accounts import (
     stop_acting,
     suspend,
 )
-from registration.actions.addresses import confirm_email, person_to_confirm
+from registration.actions.addresses import (
+    cancel_change_of_email,
+    change_email,
+    confirm_email,
+    confirm_new_email,
+    person_of_new_email,
+    person_to_confirm,
+)
 from registration.actions.applications import Application, create_administrator, register
 from registration.actions.approval import (
     add_reason,
@@ -52,7 +59,14 @@ from registration.actions.passwords import (
     sign_in,
 )
 from registration.actions.policies import agree_to_policies
-from registration.actions.profile import Profile, change_profile, choose_instance_type
+from registration.actions.profile import (
+    CONTEXT_METHODS,
+    Defaults,
+    Profile,
+    change_profile,
+    choose_defaults,
+    choose_instance_type,
+)
 from registration.actions.quotas import set_quota
 from registration.actions.requests import Request, apply_again, correct, resend, withdraw
 from registration.actions.wishes import (
@@ -64,10 +78,12 @@ from registration.actions.wishes import (
 )
 
 __all__ = [
+    "CONTEXT_METHODS",
     "LONGEST_REASON",
     "MEANWHILE",
     "MOST_KEYS",
     "Application",
+    "Defaults",
     "Profile",
     "Request",
     "act_as",
@@ -81,14 +97,18 @@ __all__ = [
     "approve_many",
     "ask_for_more",
     "by_rule",
+    "cancel_change_of_email",
     "cancel_reset",
+    "change_email",
     "change_password",
     "change_profile",
     "change_reason",
     "change_rule",
+    "choose_defaults",
     "choose_instance_type",
     "close",
     "confirm_email",
+    "confirm_new_email",
     "correct",
     "create_administrator",
     "decline_wish",
@@ -98,6 +118,7 @@ __all__ = [
     "make_default_key",
     "note_use_of_keys",
     "person_of_link",
+    "person_of_new_email",
     "person_to_confirm",
     "reconsider",
     "reconsider_wish",

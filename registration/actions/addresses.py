@@ -7,12 +7,13 @@ names somebody else's address is kept like any other, and the mail says somethin
 import uuid
 
 from django.conf import settings
+from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
 
 from core.errors import Refused
 from core.machine import StaleState
-from registration import emails, throttle
+from registration import emails, names, throttle
 from registration.actions import links, moderation, rules
 from registration.models import User
 from registration.states import AccountState
@@ -89,3 +90,71 @@ def hand_over(user: User) -> None:
     if moderation.by_rule(user) is None:
         emails.received(user)
         emails.requested(user, User.objects.administrators())
+
+
+def change_email(user: User, email: str) -> None:
+    """Ask for another address: it is one's own only when a link that goes there is used.
+
+    Raises:
+        Refused: ``email_invalid``, ``email_same``, ``too_many_mails``.
+    """
+    email = names.email(email)
+    if email == user.email:
+        raise Refused("email_same", "This is your address already.", field="email")
+    may_write_to(email)
+    with transaction.atomic():
+        _want(user, email)
+        user.record_event("email_change_asked", by=user, before=user.email, after=email)
+        link = link_to("registration:new_email_confirm", user)
+        holder = User.objects.exclude(pk=user.pk).holding(email=email).first()
+        if holder:
+            emails.already_registered(holder)
+        else:
+            emails.email_confirm(user, link)
+
+
+def cancel_change_of_email(user: User) -> None:
+    """Stay with the address as it is; links under way are worthless."""
+    with transaction.atomic():
+        _want(user, "")
+        user.record_event("email_change_cancelled", by=user)
+
+
+def _want(user: User, email: str) -> None:
+    user.new_email = email
+    user.email_serial += 1
+    user.save(update_fields=["new_email", "email_serial"])
+    user.announce()
+
+
+def person_of_new_email(uid: uuid.UUID, token: str) -> User:
+    """Whose new address this link confirms, now.
+
+    Raises:
+        Refused: ``link_spent``.
+    """
+    people = User.objects.active().exclude(new_email="")
+    user: User | None = people.filter(uuid=uid).first()
+    if user is None or not links.address_links.check_token(user, token):
+        raise links.spent()
+    return user
+
+
+def confirm_new_email(uid: uuid.UUID, token: str) -> User:
+    """Use the link, once: the new address counts, and both addresses are told.
+
+    Raises:
+        Refused: ``link_spent``; ``email_taken``, the address has got an account meanwhile.
+    """
+    user = person_of_new_email(uid, token)
+    was, email = user.email, user.new_email
+    rows = User.objects.filter(pk=user.pk, new_email=email, email_serial=user.email_serial)
+    changes = {"email": email, "new_email": "", "email_confirmed_at": timezone.now()}
+    with rules.alone(email=email, besides=user):
+        if not rows.update(email_serial=user.email_serial + 1, **changes):
+            raise links.spent()
+        user.refresh_from_db()
+        user.record_event("email_changed", by=user, before=was, after=email)
+        emails.email_changed(user, was)
+        user.announce()
+    return user

@@ -2,38 +2,67 @@
 
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
 from registration.doors import UserRequest, answers
-from registration.forms.profile import PasswordForm, ProfileForm
+from registration.forms.profile import DefaultsForm, PasswordForm, ProfileForm
 from registration.models import User
 
 
-@sensitive_post_parameters("password")
+def _own_copy(request: HttpRequest) -> User:
+    """Forms work on a copy: the page's bar shows what is saved, not what was refused."""
+    person: User = User.objects.get(pk=request.user.pk)
+    return person
+
+
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def profile(request: UserRequest) -> HttpResponse:
-    # The form works on its own copy: the bar shows what is saved, not what was refused.
-    person = User.objects.get(pk=request.user.pk)
+    person = _own_copy(request)
     data = answers(request)
     form = ProfileForm(data) if data is not None else ProfileForm.of(person)
     if form.is_valid():
         try:
-            actions.change_profile(person, form.profile(), password=form.cleaned_data["password"])
+            actions.change_profile(person, form.profile())
         except Refused as refused:
             form.refuse(refused)
         else:
             messages.success(request, "Your profile is saved.")
             return redirect("registration:profile")
-    context = {"form": form, "quota": person.quota, "key_count": person.ssh_keys.count()}
-    status = UNPROCESSABLE if form.is_bound else 200
+    return _page(request, form, DefaultsForm(person))
+
+
+@login_required
+@require_POST
+def defaults(request: UserRequest) -> HttpResponse:
+    person = _own_copy(request)
+    form = DefaultsForm(person, request.POST)
+    if form.is_valid():
+        try:
+            actions.choose_defaults(person, form.defaults())
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, "What pages show and offer first is saved.")
+            return redirect("registration:profile")
+    return _page(request, ProfileForm.of(person), form)
+
+
+def _page(request: UserRequest, about: ProfileForm, offered: DefaultsForm) -> HttpResponse:
+    context = {
+        "form": about if about.is_bound else offered,  # whose mistakes are told on top
+        "about": about,
+        "offered": offered,
+        "policy_version": request.user.policy_version,
+    }
+    status = UNPROCESSABLE if about.is_bound or offered.is_bound else 200
     return render(request, "registration/profile.html", context, status=status)
 
 
