@@ -31,10 +31,7 @@ def enter(login: str, password: str) -> User | None:
         Refused: ``directory_unreachable``; and with the right password
             ``directory_incomplete``, ``directory_name_taken``, ``directory_email_taken``.
     """
-    try:
-        entry = directory.look_up(login, password)
-    except directory.Unreachable:
-        raise _unreachable() from None
+    entry = rules.in_directory(login, password)
     if entry is None:
         return None
     rows = User.objects.filter(source=SOURCE, username__iexact=entry.username)
@@ -44,27 +41,6 @@ def enter(login: str, password: str) -> User | None:
     if user.state not in ADDRESSLESS:
         _follow(user, entry)
     return user
-
-
-def must_know_password(user: User, password: str) -> bool:
-    """Whether this is the password of ``user`` in the directory.
-
-    Raises: Refused: ``directory_unreachable``.
-    """
-    try:
-        entry = directory.look_up(user.username, password)
-    except directory.Unreachable:
-        raise _unreachable() from None
-    return entry is not None and entry.username.lower() == user.username.lower()
-
-
-def _unreachable() -> Refused:
-    name = sources.name_of(SOURCE)
-    return Refused(
-        "directory_unreachable",
-        f"The user name or the password is not right, or {name} keeps it and does not answer now. "
-        "Try again in some minutes. Accounts with a password of this portal work meanwhile.",
-    )
 
 
 def _new(entry: Entry) -> User:

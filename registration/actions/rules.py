@@ -11,6 +11,7 @@ from django.db import IntegrityError, transaction
 from core.errors import Refused
 from core.models import Outcome
 from registration import throttle
+from registration.identities import directory, sources
 from registration.models import User
 
 if TYPE_CHECKING:
@@ -58,16 +59,44 @@ def has_changed(user: User) -> Refused:
 def must_know_password(user: User, password: str) -> None:
     """Outside of a transaction: what is counted and recorded must outlive the refusal.
 
-    Raises: Refused: ``too_many_attempts``, ``password_wrong``.
+    Raises: Refused: ``too_many_attempts``, ``password_wrong``, ``directory_unreachable``.
     """
     what = ("password", str(user.uuid))
     if until := throttle.take(MOST_WRONG_PASSWORDS, *what):
         raise too_many_failures(until)
-    if not user.check_password(password):
+    if not is_password_of(user, password):
         wrong = "Current password: wrong"
         user.record_event("denied", by=user, outcome=Outcome.DENIED, reason=wrong)
         raise Refused("password_wrong", "This is not your current password.", field="password")
     throttle.forget(*what)
+
+
+def is_password_of(user: User, password: str) -> bool:
+    """Whether this is the password of ``user``, here or in the directory.
+
+    Raises: Refused: ``directory_unreachable``.
+    """
+    if user.source != directory.SOURCE:
+        return user.check_password(password)
+    entry = in_directory(user.username, password)
+    return entry is not None and entry.username.lower() == user.username.lower()
+
+
+def in_directory(login: str, password: str) -> directory.Entry | None:
+    """Who this is in the directory; None: nobody, or the password is not theirs.
+
+    Raises: Refused: ``directory_unreachable``.
+    """
+    try:
+        return directory.look_up(login, password)
+    except directory.Unreachable:
+        name = sources.name_of(directory.SOURCE)
+        raise Refused(
+            "directory_unreachable",
+            f"The user name or the password is not right, or {name} keeps it and does not answer "
+            "now. Try again in some minutes. Accounts with a password of this portal work "
+            "meanwhile.",
+        ) from None
 
 
 def too_many_failures(until: datetime) -> Refused:
