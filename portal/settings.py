@@ -81,6 +81,7 @@ MIDDLEWARE = [
     "registration.middleware.SeenMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "registration.middleware.GateMiddleware",
+    "registration.reauthentication.ReauthenticationMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
 
@@ -153,6 +154,8 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "portal_cache",
+        # Beyond this, lines are dropped that are still needed: counts of tries.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
 
@@ -208,6 +211,8 @@ ACCOUNT_EMAIL_VERIFICATION = "none"
 ACCOUNT_REAUTHENTICATION_TIMEOUT = 300
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_ALLOW_UNVERIFIED_EMAIL = True  # whoever is let in has confirmed an address to us
+MFA_TOTP_TOLERANCE = 1  # clocks of telephones go wrong; of 30 s, before and after
 # Administrators need a second factor: they are led to set one up before anything else.
 PORTAL_ADMIN_SECOND_FACTOR = env.flag("PORTAL_ADMIN_SECOND_FACTOR")
 # A mail to the administrators for "each" request for an account, or one "daily".

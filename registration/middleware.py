@@ -2,10 +2,8 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-from allauth.usersessions.models import UserSession
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.deprecation import MiddlewareMixin
@@ -15,9 +13,7 @@ from registration import acting, actions
 from registration.doors import address_of
 from registration.gates import GATES
 from registration.models import User
-
-#: How often it is written down that somebody was seen.
-SEEN_EVERY = timedelta(minutes=5)
+from registration.sessions import SEEN_EVERY, note_seen
 
 
 def door_of(path: str) -> str:
@@ -69,6 +65,4 @@ class SeenMiddleware(MiddlewareMixin):
         now = timezone.now()
         if user.last_seen_at is None or user.last_seen_at < now - SEEN_EVERY:
             User.objects.filter(pk=user.pk).update(last_seen_at=now)
-            UserSession.objects.filter(session_key=request.session.session_key).update(
-                last_seen_at=now, ip=address_of(request) or "127.0.0.1"
-            )
+        note_seen(request, now)

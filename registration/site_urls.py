@@ -3,19 +3,50 @@
 Where one of our pages does what allauth has a page for, allauth's name leads to ours.
 """
 
-from allauth.account.views import reauthenticate
-from allauth.usersessions.views import list_usersessions
 from django.urls import include, path
 
-from registration.views import entrance, policies, profile, reset, standing
+from registration.views import (
+    entrance,
+    passkeys,
+    policies,
+    profile,
+    proof,
+    reset,
+    security,
+    sessions,
+    standing,
+)
 
 urlpatterns = [
     path("login/", entrance.sign_in, name="login"),
     path("logout/", entrance.sign_out, name="logout"),
     path("policies/", policies.current, name="policies"),
-    path("profile/confirm/", reauthenticate, name="account_reauthenticate"),
-    path("profile/security/", include("allauth.mfa.urls")),
-    path("profile/sessions/", list_usersessions, name="usersessions_list"),
+    path("login/second-step/", proof.second_step, name="mfa_authenticate"),
+    path("login/passkey/", passkeys.sign_in, name="mfa_login_webauthn"),
+    path("profile/confirm/", proof.again, name="account_reauthenticate"),
+    path("profile/security/", security.index, name="mfa_index"),
+    path("profile/security/app/", security.add_app, name="mfa_activate_totp"),
+    path("profile/security/app/remove/", security.remove_app, name="mfa_deactivate_totp"),
+    path("profile/security/codes/", security.recovery_codes, name="mfa_view_recovery_codes"),
+    path(
+        "profile/security/codes/download/",
+        security.download_recovery_codes,
+        name="mfa_download_recovery_codes",
+    ),
+    path(
+        "profile/security/codes/renew/",
+        security.renew_recovery_codes,
+        name="mfa_generate_recovery_codes",
+    ),
+    path("profile/security/passkeys/add/", passkeys.add, name="mfa_add_webauthn"),
+    path("profile/security/passkeys/<int:pk>/", passkeys.rename, name="mfa_edit_webauthn"),
+    path(
+        "profile/security/passkeys/<int:pk>/remove/",
+        passkeys.remove,
+        name="mfa_remove_webauthn",
+    ),
+    path("profile/sessions/", sessions.index, name="usersessions_list"),
+    path("profile/sessions/<int:pk>/end/", sessions.end, name="usersessions_end"),
     path("profile/identities/", include("allauth.socialaccount.urls")),
     path("", include("allauth.socialaccount.providers.openid_connect.urls")),
     path("login/", entrance.sign_in, name="account_login"),

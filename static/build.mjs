@@ -20,6 +20,7 @@ const sheets = [
   "./static/css/components.css",
   "./static/css/tables.css",
   "./static/css/pages.css",
+  "./static/css/security.css",
   "./static/css/machine.css",
   "./static/css/console.css",
 ];

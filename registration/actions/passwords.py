@@ -6,12 +6,13 @@ same answer as a known one.
 
 import uuid
 
+from allauth.mfa.models import Authenticator
 from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from core.errors import Refused
 from core.models import Outcome, record
-from registration import emails, names, throttle
+from registration import emails, names, sessions, throttle
 from registration.actions import links, rules
 from registration.models import User
 from registration.states import GONE, LET_IN, TOLD
@@ -48,8 +49,16 @@ def sign_in(*, login: str, password: str, address: str) -> User:
     if user.state not in LET_IN | TOLD:
         _deny(user, user.state)
         raise Refused("account_closed", "This account is closed.")
-    user.record_event("signed_in" if user.is_active else "looked", by=user)
+    user.record_event(_what_it_means(user), by=user)
     return user
+
+
+def _what_it_means(user: User) -> str:
+    """A right password, in the audit's words: who has a second factor is not in yet."""
+    if not user.is_active:
+        return "looked"
+    has_more = Authenticator.objects.filter(user=user).exists()
+    return "password_given" if has_more else "signed_in"
 
 
 def _must_have_attempts_left(who: tuple[str, ...], address: str) -> None:
@@ -75,8 +84,10 @@ def _deny(user: User | None, reason: str) -> None:
         record(User.KIND, NOBODY, "denied", outcome=Outcome.DENIED, reason=reason)
 
 
-def change_password(user: User, *, password: str, new_password: str) -> None:
-    """Replace the password. Every other session of this person ends.
+def change_password(
+    user: User, *, password: str, new_password: str, session: str | None = None
+) -> None:
+    """Replace the password. Every session of this person ends but the one with this key.
 
     Raises:
         Refused: ``too_many_attempts``, ``password_wrong``, ``password_weak``.
@@ -86,6 +97,7 @@ def change_password(user: User, *, password: str, new_password: str) -> None:
     with transaction.atomic():
         user.save(update_fields=["password"])
         user.record_event("password_changed", by=user)
+        sessions.end(sessions.of(user).exclude(session_key=session or ""))
         emails.password_changed(user)
 
 
@@ -166,4 +178,5 @@ def _spend(user: User, verb: str, **fields: str) -> None:
         raise links.spent()
     user.record_event(verb, by=user)
     if "password" in fields:
+        sessions.end(sessions.of(user))
         emails.password_changed(user)

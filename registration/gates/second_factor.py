@@ -1,28 +1,25 @@
 """Where the site asks it of administrators, none goes on without a second factor."""
 
-from allauth.mfa.utils import is_mfa_enabled
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from registration.acting import who_acts
+from registration.actions import second_factor
 from registration.gates import answers
 
 #: What is needed to set one up.
 OPEN = answers.ALWAYS_OPEN | {
-    "registration:agree",
-    "account_reauthenticate",
-    "mfa_index", "mfa_reauthenticate", "mfa_activate_totp", "mfa_view_recovery_codes",
-    "mfa_download_recovery_codes", "mfa_generate_recovery_codes", "mfa_list_webauthn",
-    "mfa_add_webauthn", "mfa_reauthenticate_webauthn",
+    "registration:agree", "registration:policy", "account_reauthenticate",
+    "mfa_index", "mfa_activate_totp", "mfa_add_webauthn",
+    "mfa_view_recovery_codes", "mfa_download_recovery_codes",
 }  # fmt: skip
 
 
 def gate(request: HttpRequest) -> HttpResponse | None:
     person = who_acts(request) or request.user
-    if not (settings.PORTAL_ADMIN_SECOND_FACTOR and person.is_staff):
+    if not second_factor.is_asked_of(person):
         return None
-    if answers.name_of(request) in OPEN or is_mfa_enabled(person):
+    if answers.name_of(request) in OPEN or second_factor.has_second_factor(person):
         return None
     return answers.lead_to(
         request,
