@@ -10,7 +10,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
-from registration import actions
+from registration import actions, sessions
 from registration.doors import UserRequest, answers
 from registration.forms.profile import DefaultsForm, PasswordForm, ProfileForm
 from registration.models import User
@@ -73,16 +73,19 @@ def _page(request: UserRequest, about: ProfileForm, offered: DefaultsForm) -> Ht
 def password(request: UserRequest) -> HttpResponse:
     form = PasswordForm(answers(request))
     if form.is_valid():
+        here = request.session.session_key
         try:
             actions.change_password(
                 request.user,
                 password=form.cleaned_data["password"],
                 new_password=form.cleaned_data["new_password"],
+                session=here,
             )
         except Refused as refused:
             form.refuse(refused)
         else:
             auth.update_session_auth_hash(request, request.user)
+            sessions.moved(request, was=here)
             messages.success(
                 request,
                 "Your password is changed. Wherever else you were signed in, you are not now.",
