@@ -1,20 +1,23 @@
 from django.urls import include, path
 
 from core import live
-from portal import views
+from portal import api
+from portal.views import audit, home, site
 
 urlpatterns = [
-    path("", views.home, name="home"),
+    path("", home.home, name="home"),
     path("live/", live.stream, name="live"),
-    path("healthz", views.healthz, name="healthz"),
-    path("doctor/", views.doctor, name="doctor"),
-    path("audit/", views.audit, name="audit"),
-    path("help/", views.guide, name="help"),
-    path("vms/", include("vms.urls")),
+    path("healthz", site.healthz, name="healthz"),
+    path("doctor/", site.doctor, name="doctor"),
+    path("audit/", audit.everything, name="audit"),
+    path("help/", site.guide, name="help"),
+    path("help/api/", site.api_guide, name="api_guide"),
+    path("api/v1/", api.urls),
+    path("", include("vms.urls")),
     path("marketplace/", include("marketplace.urls")),
     path("", include("registration.site_urls")),
     path("", include("registration.urls")),
 ]
 
-handler404 = "portal.views.not_found"
-handler500 = "portal.views.broken"
+handler404 = "portal.views.faults.not_found"
+handler500 = "portal.views.faults.broken"

@@ -127,7 +127,7 @@ def test_nul_is_refused_at_the_door(client, alice, path):
 
 def test_a_page_that_breaks_shows_its_reference(client, monkeypatch):
     client.raise_request_exception = False
-    monkeypatch.setattr("portal.views.VM_MEANINGS", {})
+    monkeypatch.setattr("portal.views.site.VM_MEANINGS", {})
     response = client.get("/help/", headers={"X-Request-ID": "ref-12345678"})
     assert response.status_code == 500
     assert "ref-12345678" in response.content.decode()

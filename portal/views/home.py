@@ -1,0 +1,70 @@
+"""The first page: what there is, what is yours, and what waits for you."""
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.urls import reverse
+from django.views.decorators.http import require_safe
+
+from marketplace.models import Entry
+from registration.models import User
+from vms import actions
+from vms.models import VM, CloudStatus
+from vms.states import VmState
+
+CARDS = 6
+ROWS = 8
+
+
+@require_safe
+def home(request: HttpRequest) -> HttpResponse:
+    entries = Entry.objects.visible_to(request.user).launchable()[:CARDS]
+    context: dict[str, Any] = {"entries": entries}
+    if request.user.is_authenticated:
+        context |= _mine(request.user)
+    return render(request, "home.html", context)
+
+
+def _mine(user: Any) -> dict[str, Any]:
+    mine = VM.objects.filter(owner=user).alive().for_rows()
+    machines = list(mine[:ROWS])
+    use = actions.machine_use(user)
+    return {
+        "machines": machines,
+        "machine_count": use[0].used,
+        "quota": use,
+        "attention": _attention(user),
+        "has_keys": user.ssh_keys.exists(),
+        "disks": _disks(use[0].used),
+    }
+
+
+def _disks(machines: int) -> dict[str, Any]:
+    """What a person's disks are on this site, and what the site lacks, in its own words."""
+    status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
+    return {"count": machines, "lacks": status.lacks.get("create_volume", "") if status else ""}
+
+
+def _attention(user: Any) -> list[dict[str, str]]:
+    """What waits for this person, the most urgent first: text, url, action."""
+    stuck = VM.objects.filter(owner=user, state__in=(VmState.FAILED, VmState.UNKNOWN)).for_rows()
+    found = [
+        {
+            "text": f"{vm.name} is {vm.get_state_display()}. {vm.reason}",
+            "url": vm.get_absolute_url(),
+            "action": "Look at it",
+        }
+        for vm in stuck[:ROWS]
+    ]
+    if user.is_staff:
+        if waiting := User.objects.waiting().count():
+            noun = "registration waits" if waiting == 1 else "registrations wait"
+            text = f"{waiting} {noun} for an administrator."
+            url = reverse("registration:queue")
+            found.append({"text": text, "url": url, "action": "Decide"})
+        for status in CloudStatus.objects.exclude(trouble=""):
+            text = f"Cloud {status.cloud}: {status.trouble}"
+            found.append({"text": text, "url": reverse("doctor"), "action": "Check the site"})
+    return found
