@@ -1,6 +1,6 @@
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.utils.module_loading import import_string
 
 from core import live
@@ -16,9 +16,16 @@ def _may_see(user: Any, uuid: str) -> bool:
     return bool(type(user)._default_manager.visible_to(user).filter(uuid=uuid).exists())
 
 
+def _may_see_group(user: Any, uuid: str) -> bool:
+    """Whoever is invited as well: their list of groups shows it."""
+    groups: Any = apps.get_model("registration", "Group")._default_manager
+    return bool(groups.known_to(user).filter(uuid=uuid).exists())
+
+
 class RegistrationConfig(AppConfig):
     name = "registration"
 
     def ready(self) -> None:
         live.register("account", _may_see)
+        live.register("group", _may_see_group)
         live.recognise_by(_whose)

@@ -18,7 +18,7 @@ from django.db import transaction
 from django.template.loader import render_to_string
 from django.urls import reverse
 
-from registration.models import QuotaWish, User
+from registration.models import Invitation, QuotaWish, User
 
 logger = logging.getLogger(__name__)
 
@@ -140,6 +140,13 @@ def wish_granted(wish: QuotaWish) -> None:
 def wish_declined(wish: QuotaWish) -> None:
     subject = "Your quota stays as it is"
     _post("wish_declined", wish.owner.email, subject, person=wish.owner, wish=wish)
+
+
+def invited(invitation: Invitation, link: str) -> None:
+    """To the account or the address; to an address, nothing tells whether it has an account."""
+    to = invitation.user.email if invitation.user else invitation.email
+    subject = f"An invitation to the group {invitation.group}"
+    _post("invited", to, subject, invitation=invitation, link=link)
 
 
 def _link(name: str, *args: Any) -> str:

@@ -31,6 +31,13 @@ class GroupQuerySet(models.QuerySet["Group"]):
             .annotate(role=Subquery(mine.values("role")[:1]))
         )
 
+    def search(self, text: str) -> Self:
+        """Whose name or description holds every word of ``text``."""
+        rows = self
+        for word in text.split():
+            rows = rows.filter(Q(name__icontains=word) | Q(description__icontains=word))
+        return rows
+
     def with_size(self) -> Self:
         """With ``size``, how many people are in it."""
         people = Membership.objects.filter(group=OuterRef("pk")).order_by().values("group")
@@ -139,3 +146,7 @@ class Invitation(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user or self.email} to {self.group}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.expires_at > timezone.now()
