@@ -47,7 +47,8 @@ class GateMiddleware(MiddlewareMixin):
     def process_view(
         self, request: HttpRequest, view: Callable[..., Any], args: Any, kwargs: Any
     ) -> HttpResponse | None:
-        if not request.user.is_authenticated:
+        # The API knows people by tokens alone, and asks the gates when it has read one.
+        if not request.user.is_authenticated or door_of(request.path) == "api":
             return None
         for gate in GATES:
             if answer := gate(request):
