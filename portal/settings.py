@@ -215,6 +215,8 @@ MFA_ALLOW_UNVERIFIED_EMAIL = True  # whoever is let in has confirmed an address 
 MFA_TOTP_TOLERANCE = 1  # clocks of telephones go wrong; of 30 s, before and after
 # Administrators need a second factor: they are led to set one up before anything else.
 PORTAL_ADMIN_SECOND_FACTOR = env.flag("PORTAL_ADMIN_SECOND_FACTOR")
+# How long an API token may last, in days; shorten it where leaked tokens would do much harm.
+PORTAL_TOKEN_DAYS = env.number("PORTAL_TOKEN_DAYS", 365)
 # A mail to the administrators for "each" request for an account, or one "daily".
 PORTAL_REGISTRATION_MAILS = env.text("PORTAL_REGISTRATION_MAILS", "each")
 

@@ -4,6 +4,7 @@ from registration.views import (
     acting,
     addresses,
     entrance,
+    groups,
     keys,
     mails,
     policies,
@@ -11,6 +12,7 @@ from registration.views import (
     queue,
     reset,
     standing,
+    tokens,
 )
 
 app_name = "registration"
@@ -51,6 +53,26 @@ urlpatterns = [
     path("profile/keys/<uuid:uuid>/rename/", keys.rename, name="rename_key"),
     path("profile/keys/<uuid:uuid>/default/", keys.make_default, name="make_default_key"),
     path("profile/keys/<uuid:uuid>/remove/", keys.remove, name="remove_key"),
+    path("profile/tokens/", tokens.index, name="tokens"),
+    path("profile/tokens/new/", tokens.create, name="token_create"),
+    path("profile/tokens/<uuid:uuid>/revoke/", tokens.revoke, name="token_revoke"),
+    path("groups/", groups.index, name="groups"),
+    path("groups/new/", groups.new, name="new_group"),
+    path("groups/<uuid:uuid>/", groups.detail, name="group"),
+    path("groups/<uuid:uuid>/change/", groups.change, name="change_group"),
+    path("groups/<uuid:uuid>/delete/", groups.delete, name="delete_group"),
+    path("groups/<uuid:uuid>/leave/", groups.leave, name="leave_group"),
+    path("groups/<uuid:uuid>/invite/", groups.invite, name="invite"),
+    path("groups/<uuid:uuid>/people/<uuid:person>/<slug:verb>/", groups.member, name="member"),
+    path(
+        "groups/<uuid:uuid>/invitations/<uuid:invitation>/withdraw/",
+        groups.withdraw,
+        name="withdraw_invitation",
+    ),
+    path(
+        "groups/invitations/<uuid:invitation>/<slug:verb>/", groups.answer, name="answer_invitation"
+    ),
+    path("groups/join/<slug:token>/", groups.invitation, name="invitation"),
     path("reset/", reset.ask, name="reset"),
     path("reset/sent/", reset.sent, name="reset_sent"),
     path("reset/<uuid:uid>/<slug:token>/", reset.confirm, name="reset_confirm"),
