@@ -1,7 +1,7 @@
 from django.urls import include, path
 
 from core import live
-from portal import api
+from portal import admin, api
 from portal.views import audit, home, site
 
 urlpatterns = [
@@ -13,6 +13,7 @@ urlpatterns = [
     path("help/", site.guide, name="help"),
     path("help/api/", site.api_guide, name="api_guide"),
     path("api/v1/", api.urls),
+    path("admin/", admin.site.urls),
     path("", include("vms.urls")),
     path("marketplace/", include("marketplace.urls")),
     path("", include("registration.site_urls")),

@@ -66,7 +66,8 @@ def over(request: HttpRequest) -> User | None:
     if KEY not in request.session or who_acts(request):
         return None
     key, _ = request.session.pop(KEY)
-    return User.objects.filter(uuid=key).first()
+    person: User | None = User.objects.filter(uuid=key).first()
+    return person
 
 
 def who_acts(request: HttpRequest) -> User | None:

@@ -4,8 +4,10 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
+from allauth.account.decorators import reauthentication_required
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, QueryDict
+from django.http.response import HttpResponseBase
 
 from core.http import safe_next
 from registration.models import User
@@ -17,14 +19,22 @@ class UserRequest(HttpRequest):
     user: User
 
 
-View = Callable[Concatenate[UserRequest, P], HttpResponse]
+View = Callable[Concatenate[UserRequest, P], HttpResponseBase]
+#: What the URLs name.
+Door = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
-def administrators_only(view: "View[P]") -> "Callable[Concatenate[HttpRequest, P], HttpResponse]":
+def proof_first(view: "View[P]") -> "View[P]":
+    """Before the view is used, the person proves again who they are, if it is a while ago."""
+    guarded: View[P] = reauthentication_required(view)
+    return guarded
+
+
+def administrators_only(view: "View[P]") -> "Door[P]":
     """Sign in first; for everybody else the page does not exist."""
 
     @wraps(view)
-    def guarded(request: UserRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+    def guarded(request: UserRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_staff:
             raise Http404
         return view(request, *args, **kwargs)

@@ -55,6 +55,11 @@ class Use:
         return max(0, self.limit - self.used)
 
     @property
+    def title(self) -> str:
+        """The label where it stands alone: capitalized, but for vCPUs."""
+        return self.label if self.name == "vcpus" else self.label.capitalize()
+
+    @property
     def is_of_machines(self) -> bool:
         """Whether machines use it up; disks and images have limits of their own."""
         return self.name in ("machines", "vcpus", "memory")

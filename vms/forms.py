@@ -2,10 +2,12 @@
 
 import gzip
 import uuid
+from datetime import date
 from typing import Any
 
 import yaml
 from django import forms
+from django.core.validators import MaxValueValidator, MinValueValidator
 
 from cloud.types import DiskBus
 from marketplace.models import Entry
@@ -19,6 +21,17 @@ LARGEST_USER_DATA_BYTES = 16_384
 LARGEST_PLAIN_BYTES = 65_536
 #: libyaml where it is there; both refuse the same texts.
 _YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
+
+
+def _day(label: str) -> forms.DateField:
+    return forms.DateField(
+        label=label,
+        widget=forms.DateInput(attrs={"type": "date"}),
+        validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)],
+    )
 
 
 class LaunchForm(forms.Form):
@@ -215,6 +228,19 @@ class InstanceTypeForm(forms.ModelForm):  # type: ignore[type-arg]
     def _get_validation_exclusions(self) -> set[str]:
         # One default: the action replaces the old one, so it is no error of the new one.
         return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
+
+
+class PeriodForm(forms.Form):
+    """Two days of UTC, both of which count."""
+
+    first = _day("From")
+    until = _day("Until, with this day")
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or self.cleaned_data
+        if {"first", "until"} <= set(data) and data["first"] > data["until"]:
+            self.add_error("until", "This is before the first day.")
+        return data
 
 
 class UuidsField(forms.TypedMultipleChoiceField):

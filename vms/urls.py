@@ -1,10 +1,10 @@
-from django.urls import path
+from django.urls import include, path
 
-from vms.views import consoles, launching, listing, machine, sizes
+from vms.views import consoles, launching, listing, machine, people, person, sizes, usage
 
 app_name = "vms"
 
-urlpatterns = [
+_machines = [
     path("", listing.index, name="list"),
     path("bulk/", listing.bulk, name="bulk"),
     path("launch/", launching.launch, name="launch"),
@@ -22,4 +22,25 @@ urlpatterns = [
     path("<uuid:key>/console/", consoles.console_page, name="console"),
     path("<uuid:key>/console/grant/", consoles.console_grant, name="console_grant"),
     path("<uuid:key>/console/log/", consoles.console_log, name="console_log"),
+]
+
+_users = [
+    path("", people.index, name="people"),
+    path("table.csv", people.table, name="people_table"),
+    path("<uuid:key>/", person.detail, name="person"),
+    path("<uuid:key>/quota/", person.quota, name="person_quota"),
+    path("<uuid:key>/suspend/", person.suspend, name="suspend_person"),
+    path("<uuid:key>/resume/", person.resume, name="resume_person"),
+    path("<uuid:key>/close/", person.close, name="close_person"),
+    path("<uuid:key>/act/", person.act, name="act_as"),
+    path("<uuid:key>/ask/<slug:verb>/", person.ask, name="ask_person"),
+]
+
+# Pages about people stand here because they show machines.
+urlpatterns = [
+    path("vms/", include(_machines)),
+    path("users/", include(_users)),
+    path("usage/", usage.report, name="usage_report"),
+    path("usage/table.csv", usage.table, name="usage_table"),
+    path("profile/usage/", usage.mine, name="my_usage"),
 ]

@@ -1,0 +1,164 @@
+"""The list of users: which of them, in which order, and what each holds.
+
+However many there are, a page costs the same queries: what people hold is summed up for the
+people of the page, or in one pass over the machines that are alive.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
+from django.db.models.functions import Coalesce, Lower
+
+from registration.models import Membership, Quota, User
+from registration.states import AccountState
+from vms.models import VM
+
+#: Sort words of the list, each a column and its fallback.
+SORTS: Mapping[str, tuple[str, ...]] = {
+    "name": ("family", "given", "pk"),
+    "username": ("login", "pk"),
+    "state": ("state", "-state_since", "-pk"),
+    "registered": ("created_at", "pk"),
+    "seen": ("last_seen_at", "pk"),
+    "machines": ("machine_count", "pk"),
+}
+FIRST = "-registered"
+
+NEAR_QUOTA = "near_quota"
+NEVER_SEEN = "never_seen"
+ADMINISTRATORS = "administrators"
+HOLDING = "closed_holding"
+#: What the list can be narrowed to, besides states.
+ONLY: Mapping[str, str] = {
+    ADMINISTRATORS: "Administrators",
+    NEAR_QUOTA: "Over 80 % of their quota",
+    NEVER_SEEN: "Never signed in",
+    HOLDING: "Shut out, still holding machines",
+}
+CHUNK = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    machines: int = 0
+    vcpus: int = 0
+    memory_mib: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One person of the list."""
+
+    person: User
+    held: Held
+    groups: int
+    quota: Quota = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "quota", self.person.quota)
+
+
+def chosen(everybody: "QuerySet[User]", *, state: str, only: str, text: str) -> "QuerySet[User]":
+    """Those of ``everybody`` that the filters leave."""
+    people: QuerySet[User] = everybody.search(text)  # type: ignore[attr-defined]
+    if state in AccountState.values:
+        people = people.filter(state=state)
+    if only == ADMINISTRATORS:
+        return people.filter(is_staff=True)
+    if only == NEVER_SEEN:
+        return people.filter(last_seen_at=None)
+    if only == NEAR_QUOTA:
+        return people.filter(pk__in=_near_quota())
+    if only == HOLDING:
+        shut_out = people.filter(state__in=(AccountState.SUSPENDED, AccountState.CLOSED))
+        return shut_out.filter(pk__in=VM.objects.alive().order_by().values("owner"))
+    return people
+
+
+def _near_quota() -> "QuerySet[VM, Any]":
+    """Whoever holds more than four fifths of a limit: one pass over the machines alive."""
+    held = VM.objects.alive().order_by().values("owner")
+    sums = {"machines": Count("pk"), "vcpus_held": Sum("vcpus"), "memory_held": Sum("memory_mib")}
+    limits = {
+        "machines": _limit("machines", settings.PORTAL_QUOTA_MACHINES),
+        "vcpus_held": _limit("vcpus", settings.PORTAL_QUOTA_VCPUS),
+        "memory_held": _limit("memory_mib", settings.PORTAL_QUOTA_MEMORY_MIB),
+    }
+    near = Q()
+    for name, limit in limits.items():
+        near |= Q(**{f"{name}__gt": limit * 4 / 5})
+    return held.annotate(**sums).filter(near).values("owner")
+
+
+def _limit(name: str, default: int) -> Coalesce:
+    return Coalesce(F(f"owner__quota_{name}"), Value(default))
+
+
+def ordered(people: "QuerySet[User]", sort: str) -> "QuerySet[User]":
+    """In the order of a sort word, or with a minus before it the other way round."""
+    word = sort.lstrip("-")
+    if word not in SORTS:
+        sort, word = FIRST, FIRST.lstrip("-")
+    if word == "name":
+        people = people.alias(family=Lower("family_name"), given=Lower("given_name"))
+    elif word == "username":
+        people = people.alias(login=Lower("username"))
+    elif word == "machines":
+        people = people.alias(machine_count=Coalesce(Subquery(_machines_of()), 0))
+    keys = [F(key.lstrip("-")) for key in SORTS[word]]
+    turned = [key.startswith("-") != sort.startswith("-") for key in SORTS[word]]
+    return people.order_by(
+        *(
+            key.desc(nulls_last=True) if is_down else key.asc(nulls_first=True)
+            for key, is_down in zip(keys, turned, strict=True)
+        )
+    )
+
+
+def _machines_of() -> "QuerySet[VM, Any]":
+    """How many machines the outer query's person holds."""
+    alive = VM.objects.alive().filter(owner=OuterRef("pk")).order_by()
+    return alive.values("owner").annotate(count=Count("pk")).values_list("count")
+
+
+def rows(people: Sequence[User]) -> list[Row]:
+    """Each with what they hold: two queries."""
+    keys = [person.pk for person in people]
+    alive = VM.objects.alive().filter(owner__in=keys).order_by()
+    sums = alive.values_list("owner").annotate(Count("pk"), Sum("vcpus"), Sum("memory_mib"))
+    held = {owner: Held(*each) for owner, *each in sums}
+    counts = Membership.objects.filter(user__in=keys).order_by().values_list("user")
+    groups = dict(counts.annotate(Count("pk")))
+    return [Row(who, held.get(who.pk, Held()), groups.get(who.pk, 0)) for who in people]
+
+
+HEAD = (
+    "user name", "given name", "family name", "e-mail address", "state", "state since",
+    "administrator", "source", "groups", "registered", "last seen", "machines",
+    "machines at most", "vCPUs", "vCPUs at most", "memory MiB", "memory MiB at most",
+)  # fmt: skip
+
+
+def table(people: "QuerySet[User]") -> Iterator[Sequence[object]]:
+    """The list as lines of a table, its head first; read in pieces."""
+    yield HEAD
+    everybody = people.iterator(CHUNK)
+    while piece := list(islice(everybody, CHUNK)):
+        for row in rows(piece):
+            yield _line(row)
+
+
+def _line(row: Row) -> Sequence[object]:
+    who, held, quota = row.person, row.held, row.quota
+    seen = who.last_seen_at.isoformat(timespec="seconds") if who.last_seen_at else ""
+    return (
+        who.username, who.given_name, who.family_name, who.email, who.state,
+        who.state_since.isoformat(timespec="seconds"), "yes" if who.is_staff else "no",
+        who.source or "portal", row.groups, who.created_at.isoformat(timespec="seconds"), seen,
+        held.machines, quota.machines, held.vcpus, quota.vcpus, held.memory_mib,
+        quota.memory_mib,
+    )  # fmt: skip
