@@ -5,8 +5,9 @@ from typing import Any
 
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.functional import SimpleLazyObject
 
-from registration.models import User
+from registration.models import Waiting
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -20,6 +21,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "date_style": getattr(user, "date_style", "") or settings.PORTAL_DATE_STYLE,
         "contact": settings.PORTAL_CONTACT,
         "reference": getattr(request, "reference", ""),
-        "registrations_waiting": User.objects.waiting().count() if is_staff else 0,
+        # Asked for by whole pages only, and of administrators only; fragments never count.
+        "waiting": SimpleLazyObject(Waiting.now) if is_staff else None,
         "mails_in_files": "filebased" in settings.EMAIL_BACKEND,
     }

@@ -22,10 +22,16 @@ def _may_see_group(user: Any, uuid: str) -> bool:
     return bool(groups.known_to(user).filter(uuid=uuid).exists())
 
 
+def _may_see_wish(user: Any, uuid: str) -> bool:
+    wishes = import_string("registration.models.QuotaWish").objects
+    return bool(wishes.visible_to(user).filter(uuid=uuid).exists())
+
+
 class RegistrationConfig(AppConfig):
     name = "registration"
 
     def ready(self) -> None:
         live.register("account", _may_see)
+        live.register("quota_wish", _may_see_wish)
         live.register("group", _may_see_group)
         live.recognise_by(_whose)

@@ -19,6 +19,7 @@ const sheets = [
   "./static/css/shell.css",
   "./static/css/components.css",
   "./static/css/tables.css",
+  "./static/css/queue.css",
   "./static/css/pages.css",
   "./static/css/security.css",
   "./static/css/machine.css",

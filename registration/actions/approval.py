@@ -11,8 +11,8 @@ from core.errors import Refused
 from core.models import record
 from registration import names
 from registration.actions import rules
-from registration.actions.moderation import LONGEST_REASON, approve_by, patterns_of
-from registration.models import ApprovalRule, ReasonTemplate, User
+from registration.actions.moderation import LONGEST_REASON, approve_by
+from registration.models import ApprovalRule, ReasonTemplate, User, patterns_of
 
 LONGEST_NOTE = 200
 LONGEST_TITLE = 60

@@ -12,7 +12,7 @@ from core.machine import StaleState
 from registration import emails
 from registration.actions import rules
 from registration.actions.quotas import set_quota
-from registration.models import ApprovalRule, User
+from registration.models import ApprovalRule, User, patterns_of
 from registration.states import AccountState
 
 LONGEST_REASON = 500
@@ -165,16 +165,6 @@ def rule_for(email: str) -> ApprovalRule | None:
     patterns = patterns_of(email)
     found = ApprovalRule.objects.filter(is_enabled=True, pattern__in=patterns)
     return min(found, key=lambda rule: patterns.index(rule.pattern), default=None)
-
-
-def patterns_of(email: str) -> list[str]:
-    """Every pattern that lets in this address, the most specific first.
-
-    ``*.example.org`` means every domain below example.org, and not example.org itself.
-    """
-    domain = email.rpartition("@")[2].lower()
-    labels = domain.split(".")
-    return [domain, *(f"*.{'.'.join(labels[cut:])}" for cut in range(1, len(labels)))]
 
 
 def _load(user: User, verb: str) -> None:

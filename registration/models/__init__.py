@@ -15,8 +15,8 @@ from registration.models.people import (
     limits_in_words,
     with_history,
 )
-from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate
-from registration.models.wishes import QuotaWish
+from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate, patterns_of
+from registration.models.wishes import QuotaWish, Waiting
 
 __all__ = [
     "GIB",
@@ -40,6 +40,8 @@ __all__ = [
     "User",
     "UserManager",
     "UserQuerySet",
+    "Waiting",
     "limits_in_words",
+    "patterns_of",
     "with_history",
 ]

@@ -44,6 +44,16 @@ class ApprovalRule(models.Model):
         return self.pattern
 
 
+def patterns_of(email: str) -> list[str]:
+    """Every pattern that lets in this address, the most specific first.
+
+    ``*.example.org`` means every domain below example.org, and not example.org itself.
+    """
+    domain = email.rpartition("@")[2].lower()
+    labels = domain.split(".")
+    return [domain, *(f"*.{'.'.join(labels[cut:])}" for cut in range(1, len(labels)))]
+
+
 class ReasonTemplate(models.Model):
     """A reason for a rejection that is given often."""
 

@@ -1,5 +1,6 @@
 """Wishes for more than a quota allows."""
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -17,6 +18,31 @@ class QuotaWishQuerySet(models.QuerySet["QuotaWish"]):
 
     def waiting(self) -> Self:
         return self.filter(state=WishState.WAITING)
+
+    def count_by_state(self) -> dict[str, int]:
+        return dict(self.order_by().values_list("state").annotate(models.Count("pk")))
+
+
+#: Counting further costs more than the number tells.
+MOST_COUNTED = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """How many wait for an administrator, each counted up to ``MOST_COUNTED``."""
+
+    registrations: int
+    wishes: int
+
+    @classmethod
+    def now(cls) -> "Waiting":
+        registrations = User.objects.waiting().order_by()[:MOST_COUNTED].count()
+        wishes = QuotaWish.objects.waiting().order_by()[:MOST_COUNTED].count()
+        return cls(registrations, wishes)
+
+    @property
+    def total(self) -> int:
+        return self.registrations + self.wishes
 
 
 class QuotaWish(Stateful):

@@ -1,25 +1,47 @@
-"""Who asked to be let in, and what the administrators said."""
+"""Who asked to be let in, and what the administrators say."""
 
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
+from urllib.parse import urlencode
 
-from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
+from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import Refused
-from core.http import UNPROCESSABLE, is_fragment, show
-from core.models import Event
-from registration import actions, names
-from registration.doors import UserRequest, administrators_only
-from registration.forms.quota import QuotaForm
-from registration.models import User, with_history
+from core.http import is_fragment
+from registration import actions, names, policies
+from registration.applicants import Applicant, applicants, waiting_domains
+from registration.doors import UserRequest, administrators_only, path_to
+from registration.forms.moderation import reason_of
+from registration.forms.quota import limit_fields, limits_of
+from registration.models import ReasonTemplate, User, Waiting
 from registration.states import AccountState
+from registration.views import moderating
 
-ROWS = 25
-EVENTS = 100
+QUEUE = moderating.Queue(
+    kind="account",
+    what="registrations",
+    page="registration:queue",
+    row="registration:row",
+    row_template="registration/_row.html",
+    decide="registration:decide",
+    decide_many="registration:decide_many",
+    columns=("Person", "Request", "State"),
+    yes=("approve", "Approve"),
+    no=("reject", "Reject"),
+    undo={"approve": "take_back", "reject": "reconsider"},
+    done={
+        "approve": "is approved and may sign in",
+        "reject": "is rejected",
+        "vouch": "waits for an approval; the address counts as confirmed",
+        "reconsider": "waits again",
+        "take_back": "waits again",
+    },
+)
+EVERY_STATE = "all"
 
 
 @administrators_only
@@ -30,121 +52,119 @@ def index(request: UserRequest) -> HttpResponse:
 
 
 def _context(request: UserRequest) -> dict[str, Any]:
-    everybody = User.objects.visible_to(request.user)
-    counts = everybody.count_by_state()
-    wanted = request.GET.get("state", "")
+    wanted = request.GET.get("state", AccountState.CONFIRMED)
     text = names.one_line(request.GET.get("q", ""))[:100]
-    rows = everybody.search(text).waiting_first()
+    domain = names.one_line(request.GET.get("domain", ""))[:253].strip("@ ").lower()
+    everybody = User.objects.visible_to(request.user).search(text)
+    if domain:
+        everybody = everybody.filter(email__iendswith=f"@{domain}")
+    counts = everybody.count_by_state()
+    rows = everybody.waiting_first()
+    count = sum(counts.values())
     if wanted in AccountState.values:
-        rows = rows.filter(state=wanted)
-    page = Paginator(rows, ROWS).get_page(request.GET.get("page"))
-    page.object_list = with_history(list(page.object_list))
-    query = request.GET.copy()
-    query.pop("page", None)
+        count = counts.get(wanted, 0)
+        order = ("asked_at", "pk") if wanted == AccountState.CONFIRMED else ("-state_since", "-pk")
+        rows = everybody.filter(state=wanted).order_by(*order)
+    context = moderating.list_context(request, QUEUE, rows, count=count, read=applicants)
     states = [(state.value, state.label, counts.get(state.value, 0)) for state in AccountState]
-    return {
-        "page": page,
-        "query": query.urlencode(),
+    first = states.pop(list(AccountState).index(AccountState.CONFIRMED))
+    return context | {
         "q": text,
-        "wanted": wanted,
-        "states": states,
+        "domain": domain,
+        "domains": [] if is_fragment(request) else waiting_domains(),
+        "wanted": wanted if wanted in AccountState.values else EVERY_STATE,
+        "states": [first, *states],
         "total": sum(counts.values()),
+        "is_filtered": bool(text or domain),
+        "chips": urlencode({"q": text, "domain": domain}) if text or domain else "",
+        **_around(),
+    }
+
+
+def _around() -> dict[str, Any]:
+    """What each row is shown beside."""
+    return {
+        "reasons": list(ReasonTemplate.objects.all()),
+        "limit_fields": limit_fields(User().quota),
+        "current_policy": policies.current().version,
     }
 
 
 def _row_context(request: UserRequest, key: uuid.UUID) -> dict[str, Any]:
     person = get_object_or_404(User.objects.visible_to(request.user), uuid=key)
-    return {"person": with_history([person])[0]}
+    return row_context(person)
+
+
+def row_context(person: User) -> dict[str, Any]:
+    """What the template of a row needs, wherever it is shown."""
+    return {"row": applicants([person])[0], "queue": QUEUE, **_around()}
 
 
 @administrators_only
 @require_safe
 def row(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
-    return render(request, "registration/_row.html", _row_context(request, uuid))
+    context = _row_context(request, uuid) | {"back": path_to(request, "")}
+    return render(request, "registration/_row.html", context)
+
+
+@administrators_only
+@require_safe
+def waiting(request: UserRequest) -> HttpResponse:
+    """The numbers in the bar and beside the page."""
+    return render(request, "components/_waiting.html", {"waiting": Waiting.now()})
 
 
 @administrators_only
 @require_POST
 def decide(request: UserRequest, uuid: uuid.UUID, verb: str) -> HttpResponse:
-    """Approve, reject or reconsider one request."""
+    """Approve, reject, vouch for or undo: one request."""
     person = get_object_or_404(User.objects.visible_to(request.user), uuid=uuid)
     refusal = ""
     try:
-        _decide(request, person, verb)
+        _act(request, verb, with_limits=True)(person)
     except Refused as refused:
         refusal = str(refused)
-    context = _row_context(request, uuid) | {"typed": request.POST.get("reason", "")}
-    page = reverse("registration:queue")
-    return show(request, "registration/_row.html", context, page=page, refusal=refusal)
-
-
-def _decide(request: UserRequest, person: User, verb: str) -> None:
-    if verb == "approve":
-        actions.approve(person, by=request.user)
-    elif verb == "reject":
-        actions.reject(person, by=request.user, reason=request.POST.get("reason", ""))
-    elif verb == "reconsider":
-        actions.reconsider(person, by=request.user)
-    else:
-        raise Http404
-
-
-@administrators_only
-@require_safe
-def person(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
-    found = get_object_or_404(User.objects.visible_to(request.user), uuid=uuid)
-    return render(request, "registration/person.html", _person_context(found, QuotaForm.of(found)))
-
-
-def _person_context(found: User, form: QuotaForm) -> dict[str, Any]:
-    return {
-        "person": with_history([found])[0],
-        "keys": found.ssh_keys.all(),
-        "history": _history(found),
-        "form": form,
-        "site_quota": User().quota,
-        "crumbs": [{"label": "Registrations", "url": reverse("registration:queue")}],
-    }
-
-
-#: What the history calls an event, where its own word says too little.
-_WORDS = {
-    "moved": "went to",
-    "denied": "was not let in",
-    "registered": "asked for an account",
-    "profile_changed": "changed the profile",
-    "password_changed": "changed the password",
-    "password_reset": "set a new password by a link",
-    "reset_asked": "asked for a new password, or somebody did",
-    "reset_cancelled": "cancelled a link to a new password",
-    "signed_in": "signed in",
-}
-
-
-def _history(found: User) -> list[tuple[Event, str]]:
-    events = Event.objects.of(found.uuid).select_related("by").order_by("-pk")[:EVENTS]
-    labels = dict(AccountState.choices)
-    told = []
-    for event in events:
-        words = _WORDS.get(event.verb, event.verb.replace("_", " "))
-        if event.verb == "moved":
-            words = f"{words} {labels.get(event.now, event.now)}"
-        told.append((event, words))
-    return told
+    context = _row_context(request, uuid)
+    if refusal:
+        context["typed"] = request.POST.get("reason", "")
+    return moderating.answer(request, QUEUE, verb, context, refusal=refusal)
 
 
 @administrators_only
 @require_POST
-def quota(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
-    """What this person may hold at the same time."""
-    found = get_object_or_404(User.objects.visible_to(request.user), uuid=uuid)
-    form = QuotaForm(request.POST)
-    if form.is_valid():
-        try:
-            actions.set_quota(found, by=request.user, limits=form.cleaned_data)
-        except Refused as refused:
-            form.refuse(refused)
-        else:
-            return redirect("registration:person", uuid)
-    context = _person_context(found, form)
-    return render(request, "registration/person.html", context, status=UNPROCESSABLE)
+def decide_many(request: UserRequest) -> HttpResponse:
+    """The same about everybody who is ticked, each for itself."""
+    verb, _, extra = request.POST.get("verb", "").partition(" ")
+    try:
+        act = _act(request, verb, with_limits=extra == "with")
+        keys = moderating.ticked(request)
+    except Refused as refused:
+        return moderating.refuse(request, QUEUE, refused)
+    people = User.objects.visible_to(request.user).filter(uuid__in=keys).order_by("asked_at")
+    done, refusals = moderating.each(people, act)
+    return moderating.answer_many(
+        request,
+        QUEUE,
+        verb,
+        [Applicant(person=person) for person in done],
+        [(Applicant(person=person), refused) for person, refused in refusals],
+    )
+
+
+def _act(request: UserRequest, verb: str, *, with_limits: bool) -> Callable[[User], None]:
+    """What to do to a person, with whatever was written into the form."""
+    by = request.user
+    if verb == "approve":
+        limits = limits_of(request.POST) if with_limits else None
+        return partial(actions.approve, by=by, limits=limits)
+    if verb == "reject":
+        reason = reason_of(request.POST, ReasonTemplate.objects.all())
+        return partial(actions.reject, by=by, reason=reason)
+    others = {
+        "vouch": actions.vouch,
+        "reconsider": actions.reconsider,
+        "take_back": actions.take_back,
+    }
+    if verb not in others:
+        raise Http404
+    return partial(others[verb], by=by)
