@@ -9,7 +9,8 @@ from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.core.handlers.asgi import ASGIRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
@@ -114,6 +115,14 @@ def safe_next(request: HttpRequest, default: str) -> str:
     return url if allowed else default
 
 
+def query_without(request: HttpRequest, *parameters: str) -> str:
+    """The query of a page, for links that set these parameters anew."""
+    query = request.GET.copy()
+    for name in parameters:
+        query.pop(name, None)
+    return query.urlencode()
+
+
 #: What a spreadsheet takes for the beginning of a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 #: Lines of a table that are sent together.
@@ -151,5 +160,5 @@ def _harmless(cell: object) -> object:
 
 
 async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
-    while piece := await sync_to_async(next)(pieces, ""):
+    while piece := await sync_to_async(lambda: next(pieces, ""))():
         yield piece
