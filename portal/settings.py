@@ -4,6 +4,7 @@ import ipaddress
 
 from portal import env, paths
 from portal.secrets import secret_key
+from registration.identities import directory, providers
 
 BASE_DIR = paths.checkout()
 VERSION = "0.1.0"
@@ -203,7 +204,7 @@ PASSWORD_RESET_TIMEOUT = 24 * 3600
 # Signing in is django-allauth's; accounts, passwords and their life are ours.
 ACCOUNT_ADAPTER = "registration.adapters.AccountAdapter"
 MFA_ADAPTER = "registration.adapters.MFAAdapter"
-SOCIALACCOUNT_ADAPTER = "registration.adapters.SocialAccountAdapter"
+SOCIALACCOUNT_ADAPTER = "registration.identities.adapter.SocialAccountAdapter"
 ACCOUNT_USER_MODEL_USERNAME_FIELD = "username"
 ACCOUNT_LOGIN_METHODS = {"username", "email"}
 ACCOUNT_SIGNUP_FIELDS = ["username*", "email*", "password1*", "password2*"]
@@ -219,6 +220,23 @@ PORTAL_ADMIN_SECOND_FACTOR = env.flag("PORTAL_ADMIN_SECOND_FACTOR")
 PORTAL_TOKEN_DAYS = env.number("PORTAL_TOKEN_DAYS", 365)
 # A mail to the administrators for "each" request for an account, or one "daily".
 PORTAL_REGISTRATION_MAILS = env.text("PORTAL_REGISTRATION_MAILS", "each")
+
+# Who else vouches for people. OpenID Connect providers as JSON, best in a file
+# (PORTAL_OIDC_PROVIDERS_FILE): docs/administrators/people.md shows ORCID, EGI and Keycloak.
+SOCIALACCOUNT_PROVIDERS = providers.apps(providers.read(env.secret("PORTAL_OIDC_PROVIDERS")))
+# A directory whose passwords let people in at the ordinary form; None without a URL.
+PORTAL_LDAP = directory.read(
+    url=env.text("PORTAL_LDAP_URL"),
+    name=env.text("PORTAL_LDAP_NAME", "the directory of your organisation"),
+    bind_dn=env.text("PORTAL_LDAP_BIND_DN"),
+    bind_password=env.secret("PORTAL_LDAP_BIND_PASSWORD"),
+    user_base=env.text("PORTAL_LDAP_USER_BASE"),
+    user_filter=env.text("PORTAL_LDAP_USER_FILTER"),
+    group=env.text("PORTAL_LDAP_GROUP"),
+    start_tls=env.flag("PORTAL_LDAP_START_TLS", default=True),
+    ca_file=env.text("PORTAL_LDAP_CA_FILE"),
+    attributes=env.words("PORTAL_LDAP_ATTRIBUTES"),
+)
 
 # Headers ---------------------------------------------------------------------------
 SECURE_HSTS_SECONDS = 31_536_000 if PORTAL_HTTPS else 0

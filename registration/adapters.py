@@ -7,7 +7,6 @@ from allauth.account.internal.flows.login import get_authentication_records
 from allauth.core import context
 from allauth.core.exceptions import ImmediateHttpResponse, ReauthenticationRequired
 from allauth.mfa.adapter import DefaultMFAAdapter
-from allauth.socialaccount.adapter import DefaultSocialAccountAdapter
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -58,7 +57,7 @@ class AccountAdapter(DefaultAccountAdapter):
 
     def post_login(self, request: HttpRequest, user: Any, **kwargs: Any) -> HttpResponse:
         records = get_authentication_records(request, user)
-        how = [record.get("type") or record["method"] for record in records]
+        how = [one.get("type") or one.get("provider") or one["method"] for one in records]
         if how != ["password"]:  # which is written down where it is checked
             user.record_event("signed_in", by=user, how=how)
         response: HttpResponse = super().post_login(request, user, **kwargs)
@@ -92,8 +91,3 @@ class MFAAdapter(DefaultMFAAdapter):
     def get_public_key_credential_user_entity(self, user: Any) -> dict[str, Any]:
         names = {"name": user.username, "display_name": user.get_full_name() or user.username}
         return {**super().get_public_key_credential_user_entity(user), **names}
-
-
-class SocialAccountAdapter(DefaultSocialAccountAdapter):
-    def is_open_for_signup(self, request: HttpRequest, sociallogin: Any) -> bool:
-        return True  # into the queue, like everybody

@@ -3,10 +3,11 @@
 Where one of our pages does what allauth has a page for, allauth's name leads to ours.
 """
 
-from django.urls import include, path
+from django.urls import path
 
 from registration.views import (
     entrance,
+    identities,
     passkeys,
     policies,
     profile,
@@ -47,8 +48,22 @@ urlpatterns = [
     ),
     path("profile/sessions/", sessions.index, name="usersessions_list"),
     path("profile/sessions/<int:pk>/end/", sessions.end, name="usersessions_end"),
-    path("profile/identities/", include("allauth.socialaccount.urls")),
-    path("", include("allauth.socialaccount.providers.openid_connect.urls")),
+    path("profile/identities/", identities.connections, name="socialaccount_connections"),
+    path(
+        "profile/identities/<int:pk>/disconnect/",
+        identities.disconnect,
+        name="socialaccount_disconnect",
+    ),
+    path("register/finish/", identities.finish, name="socialaccount_signup"),
+    path("login/cancelled/", identities.cancelled, name="socialaccount_login_cancelled"),
+    path("oidc/<slug:provider_id>/login/", identities.sign_in, name="openid_connect_login"),
+    path(
+        "oidc/<slug:provider_id>/login/callback/",
+        identities.callback,
+        name="openid_connect_callback",
+    ),
+    path("oidc/<slug:provider_id>/connect/", identities.connect, name="socialaccount_connect"),
+    path("oidc/<slug:provider_id>/prove/", identities.prove, name="socialaccount_prove"),
     path("login/", entrance.sign_in, name="account_login"),
     path("logout/", entrance.sign_out, name="account_logout"),
     path("register/", entrance.register, name="account_signup"),

@@ -76,7 +76,7 @@ class RegisterForm(TwicePassword):
             email=data["email"],
             given_name=data["given_name"],
             family_name=data["family_name"],
-            password=data["new_password"],
+            password=data.get("new_password", ""),
             x500_dn=data["x500_dn"],
             message=data["message"],
             public_key=data["public_key"],

@@ -8,7 +8,8 @@ from typing import Any, cast
 
 import requests
 from allauth.socialaccount.adapter import get_adapter
-from allauth.socialaccount.models import SocialLogin, SocialToken
+from allauth.socialaccount.helpers import render_authentication_error
+from allauth.socialaccount.models import SocialAccount, SocialLogin, SocialToken
 from allauth.socialaccount.providers.base import ProviderException
 from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
@@ -135,7 +136,11 @@ class Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         if userinfo and userinfo.get("sub") != claims["sub"]:
             raise Untrusted("Userinfo is about somebody else than the token")
         data = {"claims": claims, "userinfo": userinfo}
-        return self.get_provider().sociallogin_from_response(request, data)
+        login = self.get_provider().sociallogin_from_response(request, data)
+        known = SocialAccount.objects.filter(provider=login.account.provider, uid=claims["sub"])
+        if any(account.extra_data.get("iss") != claims["iss"] for account in known):
+            raise Untrusted("This provider's id stood for another issuer before")
+        return login
 
     def _userinfo(self, access_token: str) -> dict[str, Any]:
         url = self.openid_config.get("userinfo_endpoint")
@@ -195,6 +200,13 @@ def address_in(*said: dict[str, Any]) -> tuple[str, bool]:
 
 class Callback(OAuth2CallbackView):  # type: ignore[misc]
     """Where the provider sends the browser back to, with a code that is good once."""
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        except (requests.RequestException, Untrusted) as exc:  # before allauth's own try
+            provider = self.adapter.get_provider()
+            return render_authentication_error(request, provider, exception=exc)
 
     def _get_state(self, request: HttpRequest, provider: Provider) -> Any:
         state, response = super()._get_state(request, provider)

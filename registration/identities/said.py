@@ -26,6 +26,18 @@ class Identity:
     def provider_name(self) -> str:
         return sources.name_of(self.provider)
 
+    def as_kept(self) -> dict[str, str | bool]:
+        """As ``identity_of`` reads it again."""
+        return {
+            "iss": self.issuer,
+            "name": self.name,
+            "given_name": self.given_name,
+            "family_name": self.family_name,
+            "preferred_username": self.username,
+            "email": self.email,
+            "email_verified": self.is_email_verified,
+        }
+
     def vouches_for(self, email: str) -> bool:
         return self.is_email_verified and email.lower() == self.email.lower()
 

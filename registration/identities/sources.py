@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from allauth.socialaccount.models import SocialAccount
 from django.conf import settings
 
 from registration.identities import directory
@@ -11,6 +12,12 @@ def providers() -> dict[str, str]:
     """The name of each OpenID Connect provider, by its id, in the order they are offered."""
     configured = settings.SOCIALACCOUNT_PROVIDERS.get("openid_connect", {}).get("APPS", [])
     return {app["provider_id"]: app["name"] for app in configured}
+
+
+def providers_of(user: Any) -> list[tuple[str, str]]:
+    """The id and the name of the providers that let this person in."""
+    connected = set(SocialAccount.objects.filter(user=user).values_list("provider", flat=True))
+    return [(id, name) for id, name in providers().items() if id in connected]
 
 
 def name_of(source: str) -> str:
