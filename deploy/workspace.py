@@ -118,7 +118,9 @@ def front_end(runner: Runner) -> None:
 
 def static_files(runner: Runner) -> None:
     """Collect static files where the web server finds them, unless that has been done."""
-    sources = [CHECKOUT / "static", CHECKOUT / "requirements.txt"]
+    # Which apps bring files is written in the settings.
+    settings = CHECKOUT / "portal" / "settings.py"
+    sources = [CHECKOUT / "static", CHECKOUT / "requirements.txt", settings]
     stamp = Stamp(VENV / ".stamp-static", digest(sources))
     if stamp.is_current() and (CHECKOUT / "staticfiles").is_dir():
         return
