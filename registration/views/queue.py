@@ -92,11 +92,6 @@ def _around() -> dict[str, Any]:
 
 def _row_context(request: UserRequest, key: uuid.UUID) -> dict[str, Any]:
     person = get_object_or_404(User.objects.visible_to(request.user), uuid=key)
-    return row_context(person)
-
-
-def row_context(person: User) -> dict[str, Any]:
-    """What the template of a row needs, wherever it is shown."""
     return {"row": applicants([person])[0], "queue": QUEUE, **_around()}
 
 
