@@ -6,7 +6,7 @@ from django.contrib.auth.hashers import make_password
 from django.utils import timezone
 from factory.django import DjangoModelFactory
 
-from registration.models import ApiToken, SshKey, User
+from registration.models import ApiToken, Group, Membership, SshKey, User
 from registration.states import AccountState
 
 PASSWORD = "correct horse battery"
@@ -74,3 +74,18 @@ class ApiTokenFactory(DjangoModelFactory[ApiToken]):
         is_expired = factory.Trait(
             expires_at=factory.LazyFunction(lambda: timezone.now() - timedelta(days=1))
         )
+
+
+class GroupFactory(DjangoModelFactory[Group]):
+    class Meta:
+        model = Group
+
+    name = factory.Sequence("group {}".format)
+
+
+class MembershipFactory(DjangoModelFactory[Membership]):
+    class Meta:
+        model = Membership
+
+    group = factory.SubFactory(GroupFactory)
+    user = factory.SubFactory(UserFactory)
