@@ -112,6 +112,13 @@ def email_confirm(user: User, link: str) -> None:
     _post("email_confirm", user.new_email, "Confirm your new address", person=user, link=link)
 
 
+def second_factor_changed(user: User, what: str) -> None:
+    """``what``: a full sentence that says what was added, removed or made anew."""
+    link = _link("mfa_index")
+    subject = "Your second factor has changed"
+    _post("second_factor_changed", user.email, subject, person=user, what=what, link=link)
+
+
 def email_changed(user: User, was: str) -> None:
     """Tell both addresses: the old one may be the only one its owner still reads."""
     for address in (was, user.email):

@@ -53,8 +53,8 @@ def resume(request: HttpRequest, there: str) -> HttpResponse:
     path, _, query = there.partition("?")
     request.method = "POST"
     request.path = request.path_info = path
-    request.GET = QueryDict(query)  # type: ignore[assignment]
-    request.POST = QueryDict(kept["post"])  # type: ignore[assignment]
+    request.GET = QueryDict(query)
+    request.POST = QueryDict(kept["post"])
     request.META["QUERY_STRING"] = query
     match = request.resolver_match = resolve(path)
     response: HttpResponse = match.func(request, *match.args, **match.kwargs)

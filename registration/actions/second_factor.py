@@ -179,7 +179,7 @@ def add_passkey(user: User, *, name: str, credential: dict[str, Any]) -> bool:
 
 def _added(user: User, what: str) -> bool:
     user.record_event("second_factor_added", by=user, factor=what)
-    emails.second_factor_changed(user, f"added: {what}")
+    emails.second_factor_changed(user, f"Added: {what}.")
     if Authenticator.objects.filter(user=user, type=CODES).exists():
         return False
     RecoveryCodes.activate(user)
@@ -217,7 +217,7 @@ def remove_second_factor(user: User, authenticator: Authenticator) -> None:
         )
 
 
-def is_asked_of(user: User) -> bool:
+def is_asked_of(user: Any) -> bool:
     """Whether this site asks a second factor of ``user``."""
     return bool(settings.PORTAL_ADMIN_SECOND_FACTOR and user.is_staff)
 
@@ -228,7 +228,7 @@ def _remove(user: User, authenticator: Authenticator, *, with_codes: bool) -> No
     if with_codes:
         Authenticator.objects.filter(user=user, type=CODES).delete()
     user.record_event("second_factor_removed", by=user, factor=what)
-    emails.second_factor_changed(user, f"removed: {what}")
+    emails.second_factor_changed(user, f"Removed: {what}.")
 
 
 def label_of(authenticator: Authenticator) -> str:
@@ -263,7 +263,7 @@ def renew_recovery_codes(user: User) -> None:
     Authenticator.objects.filter(user=user, type=CODES).delete()
     RecoveryCodes.activate(user)
     user.record_event("recovery_codes_renewed", by=user)
-    emails.second_factor_changed(user, "new recovery codes")
+    emails.second_factor_changed(user, "New recovery codes were made.")
 
 
 def reset_second_factor(user: User, *, by: User) -> None:
@@ -285,7 +285,7 @@ def reset_second_factor(user: User, *, by: User) -> None:
         sessions.end(sessions.of(user))
         factors = [label_of(row) for row in rows]
         user.record_event("second_factor_reset", by=by, factors=factors)
-        emails.second_factor_changed(user, "removed by an administrator")
+        emails.second_factor_changed(user, "An administrator has removed all of it.")
 
 
 def _locked(user: User) -> list[Authenticator]:

@@ -43,18 +43,34 @@ class PasswordAgainForm(Form):
     password = password_field("Password", is_new=False)
 
 
+class CredentialField(forms.JSONField):
+    """JSON of a stranger: not long, not deep, and never sent back: it is good once."""
+
+    default_error_messages = {
+        "required": "The browser sent no passkey.",
+        "invalid": "The browser sent something that is no passkey.",
+    }
+    widget = forms.HiddenInput
+
+    def to_python(self, value: Any) -> Any:
+        try:
+            if len(value or "") <= LONGEST_CREDENTIAL:
+                return super().to_python(value)
+        except RecursionError:
+            pass
+        raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        return ""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ""
+
+
 class CredentialForm(Form):
     """What a passkey signed, as the browser tells it."""
 
-    credential = forms.JSONField(
-        widget=forms.HiddenInput, error_messages={"required": "The browser sent no passkey."}
-    )
-
-    def clean_credential(self) -> Any:
-        credential = self.cleaned_data["credential"]
-        if len(self.data.get("credential", "")) > LONGEST_CREDENTIAL:
-            raise forms.ValidationError("The browser sent more than a passkey has.")
-        return credential
+    credential = CredentialField()
 
 
 class PasskeyForm(CredentialForm):

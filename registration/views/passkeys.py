@@ -142,7 +142,7 @@ def _answer(request: HttpRequest) -> Any:
     too_late = Refused("passkey_wrong", "That took too long, or was not right. Try again.")
     form = CredentialForm(request.POST)
     try:
-        cookie = request.get_signed_cookie(_cookie(), max_age=CHALLENGE_S)
+        cookie = str(request.get_signed_cookie(_cookie(), max_age=CHALLENGE_S))
     except (KeyError, BadSignature):
         raise too_late from None
     # Counted for longer than a challenge lasts: it is good once.
