@@ -1,6 +1,9 @@
 import dataclasses
+from contextlib import suppress
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from core.errors import Refused
 from core.models import Event
@@ -22,6 +25,12 @@ CARLA = Application(
     message="I want to fit galaxies.",
     has_agreed=True,
 )
+
+
+def queries_of(act) -> int:
+    with CaptureQueriesContext(connection) as queries, suppress(Refused):
+        act()
+    return len(queries)
 
 
 def carla(**changes) -> Application:
@@ -58,6 +67,13 @@ def test_a_request_for_an_address_that_has_an_account_is_kept_like_any_other(pos
     assert [mail.to for mail in mails] == [["alice@example.org"]]
     assert "/register/confirm/" not in mails[0].body
     assert "alice" in mails[0].body
+
+
+def test_a_known_address_costs_the_same_queries_as_a_new_one(alice):
+    actions.register(carla(username="warm", email="warm@lab.example"))
+    known = queries_of(lambda: actions.register(carla(email=alice.email)))
+    fresh = queries_of(lambda: actions.register(carla(username="fresh")))
+    assert known == fresh
 
 
 def test_an_address_that_nobody_has_confirmed_keeps_nobody_away(posted):

@@ -10,7 +10,7 @@ from django.db import connection
 from core.errors import Refused
 from core.models import Event
 from registration import actions
-from registration.actions.links import password_links
+from registration.actions.links import address_links, password_links
 from registration.models import Attempts, SshKey, User
 from registration.tests.factories import UserFactory
 from registration.tests.test_applications import carla
@@ -48,9 +48,24 @@ def test_of_four_who_take_a_name_one_gets_it():
     assert User.objects.count() == 1
 
 
+def test_of_four_who_confirm_one_address_one_gets_it():
+    people = [UserFactory(email="same@lab.example", applied=True) for _ in range(4)]
+    links = [(person.uuid, address_links.make_token(person)) for person in people]
+    outcome = at_once(*(lambda link=link: actions.confirm_email(*link) for link in links))
+    assert outcome == ["done", *["email_taken"] * 3]
+    assert User.objects.holding(email="same@lab.example").count() == 1
+
+
+def test_a_link_to_confirm_an_address_that_is_used_in_four_tabs_works_once():
+    person = UserFactory(applied=True)
+    token = address_links.make_token(person)
+    outcome = at_once(*[lambda: actions.confirm_email(person.uuid, token)] * 4)
+    assert outcome == ["done", *["link_spent"] * 3]
+
+
 def test_of_three_decisions_one_counts():
     admin = UserFactory(admin=True)
-    person = UserFactory(applied=True)
+    person = UserFactory(confirmed=True)
     copies = [User.objects.get(pk=person.pk) for _ in range(3)]
     outcome = at_once(
         lambda: actions.approve(copies[0], by=admin),

@@ -6,147 +6,14 @@ from django.test import Client
 from django.urls import reverse
 
 from registration import actions, emails
-from registration.models import SshKey, User
+from registration.models import SshKey
 from registration.states import AccountState
-from registration.tests.factories import PASSWORD, SshKeyFactory, UserFactory
+from registration.tests.factories import SshKeyFactory, UserFactory
 from registration.tests.test_keys import GOOD
 
 pytestmark = pytest.mark.django_db
 
-NEW = "a quite different staple"
 FETCH = {"X-Requested-With": "fetch"}
-FORM = {
-    "username": "carla",
-    "email": "carla@lab.example",
-    "given_name": "Carla",
-    "family_name": "Bianchi",
-    "new_password": PASSWORD,
-    "again": PASSWORD,
-    "message": "I want to fit galaxies.",
-    "agreement": "on",
-}
-
-
-def test_registering_ends_on_a_page_that_says_what_comes_next(client):
-    answer = client.post("/register/", FORM | {"public_key": GOOD[0]}, follow=True)
-    assert answer.redirect_chain == [("/register/sent/", 302)]
-    assert "An administrator must validate" in answer.text
-    user = User.objects.get()
-    assert (user.state, user.message) == (AccountState.APPLIED, "I want to fit galaxies.")
-    assert user.ssh_keys.get().is_default
-
-
-@pytest.mark.parametrize(
-    ("changes", "sentence"),
-    [
-        ({"username": "c a"}, "3 to 20 characters"),
-        ({"username": "ALICE"}, "The user name ALICE is taken"),
-        ({"email": "alice@example.org"}, "There is an account with the address"),
-        ({"email": "carla"}, "exactly one @"),
-        ({"given_name": " "}, "This field is required"),
-        ({"x500_dn": "/C=FR"}, "Write the X500 DN"),
-        ({"new_password": "12345678", "again": "12345678"}, "This password is too common"),
-        ({"again": "something else"}, "The two passwords are not the same"),
-        ({"public_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "This is a private key"),
-        ({"agreement": ""}, "You must agree to the terms, conditions, and policies"),
-    ],
-)
-def test_a_refused_form_says_why_and_keeps_all_but_the_passwords(client, alice, changes, sentence):
-    answer = client.post("/register/", FORM | changes)
-    assert answer.status_code == 422
-    assert sentence in answer.text
-    assert "I want to fit galaxies." in answer.text
-    assert 'value="Bianchi"' in answer.text
-    assert PASSWORD not in answer.text
-    assert User.objects.count() == 1
-
-
-def test_every_mistake_is_told_at_once_beside_its_field(client):
-    answer = client.post("/register/", {})
-    assert set(answer.context["form"].errors) == {
-        "username", "email", "given_name", "family_name", "new_password", "again", "agreement",
-    }  # fmt: skip
-
-
-def test_browsers_are_told_what_the_fields_are(client):
-    page = client.get("/register/").text
-    for word in ("username", "email", "given-name", "family-name", "new-password"):
-        assert f'autocomplete="{word}"' in page
-    assert 'href="/policies/"' in page
-    assert "data-keygen" in page
-
-
-def test_the_policies_are_for_everyone_and_have_a_version(client):
-    page = client.get("/policies/")
-    assert actions.TERMS_VERSION in page.text
-    assert "best-effort" in page.text
-
-
-def test_signing_in_leads_where_one_wanted_to_go(client, alice):
-    there = "/profile/keys/"
-    assert client.get(there).url == f"/login/?next={there}"
-    answer = client.post(
-        f"/login/?next={there}", {"login": "alice", "password": PASSWORD, "next": there}
-    )
-    assert (answer.status_code, answer.url) == (302, there)
-    assert client.get(there).status_code == 200
-
-
-def test_signing_in_does_not_lead_off_the_site(client, alice):
-    answer = client.post(
-        "/login/", {"login": "alice", "password": PASSWORD, "next": "https://evil.example/"}
-    )
-    assert answer.url == "/"
-
-
-@pytest.mark.parametrize("login", ["alice", "nobody"])
-def test_a_refused_sign_in_looks_the_same_for_every_name(client, alice, login):
-    answer = client.post("/login/", {"login": login, "password": "wrong"})
-    assert answer.status_code == 422
-    assert "The user name or the password is not right." in answer.text
-    assert f'value="{login}"' in answer.text
-    assert "wrong" not in answer.text
-
-
-@pytest.mark.parametrize(
-    ("trait", "sentence"),
-    [("applied", "is waiting for an administrator"), ("rejected", "We do not know you.")],
-)
-def test_who_is_not_let_in_is_told_where_the_request_is(client, trait, sentence):
-    UserFactory(username="carla", **{trait: True})
-    answer = client.post("/login/", {"login": "carla", "password": PASSWORD})
-    assert answer.status_code == 422
-    assert sentence in answer.text
-    assert "_auth_user_id" not in client.session
-    assert client.get("/profile/").status_code == 302
-
-
-def test_guessing_ends_with_the_time_to_try_again(client, alice, monkeypatch):
-    monkeypatch.setattr("registration.actions.passwords.MOST_FAILURES", 2)
-    for _ in range(2):
-        client.post("/login/", {"login": "alice", "password": "wrong"})
-    answer = client.post("/login/", {"login": "alice", "password": PASSWORD})
-    assert re.search(r"Try again after \d\d:\d\d UTC", answer.text)
-
-
-def test_a_new_session_id_at_sign_in(client, alice):
-    client.get("/login/")
-    client.cookies["sessionid"] = "planted"
-    client.post("/login/", {"login": "alice", "password": PASSWORD})
-    assert client.session.session_key != "planted"
-
-
-def test_signing_out_is_a_post(alice, signed_in):
-    client = signed_in(alice)
-    assert client.get("/logout/").status_code == 405
-    assert client.post("/logout/").url == "/"
-    assert client.get("/profile/").status_code == 302
-
-
-def test_a_person_who_is_no_longer_let_in_loses_the_session(alice, signed_in):
-    client = signed_in(alice)
-    User.objects.filter(pk=alice.pk).update(state=AccountState.REJECTED)
-    assert client.get("/profile/").status_code == 302
 
 
 STAFF_PAGES = ["/registrations/", "/mails/"]
@@ -224,11 +91,6 @@ def test_the_queue_is_filtered_and_searched(admin, signed_in, state):
 def test_a_search_for_nobody_on_a_page_that_is_not_there_finds_nothing(admin, signed_in):
     answer = signed_in(admin).get("/registrations/", {"q": "nobody", "page": "-7"})
     assert "No registrations match" in answer.text
-
-
-@pytest.mark.parametrize("url", ["/login/", "/register/", "/policies/", "/reset/"])
-def test_a_link_checker_may_ask_for_the_head(client, url):
-    assert client.head(url).status_code == 200
 
 
 def test_an_empty_queue_says_so(admin, signed_in):
@@ -314,31 +176,6 @@ def test_the_record_of_a_person_shows_history_and_sets_the_quota(admin, alice, s
     assert too_large.status_code == 422
 
 
-def test_a_profile_is_shown_and_changed(alice, signed_in):
-    client = signed_in(alice)
-    page = client.get("/profile/").text
-    assert 'value="Liddell"' in page
-    form = {"given_name": "Alice", "family_name": "Hargreaves", "email": alice.email}
-    wrong = client.post("/profile/", form | {"password": "wrong"})
-    assert wrong.status_code == 422
-    assert "not your current password" in wrong.text
-    assert 'value="Hargreaves"' in wrong.text
-    right = client.post("/profile/", form | {"password": PASSWORD}, follow=True)
-    assert "Your profile is saved." in right.text
-    alice.refresh_from_db()
-    assert alice.family_name == "Hargreaves"
-
-
-def test_changing_the_password_keeps_this_session_and_ends_the_others(alice, signed_in):
-    here, elsewhere = signed_in(alice), signed_in(alice)
-    form = {"password": PASSWORD, "new_password": NEW, "again": NEW}
-    refused = here.post("/profile/password/", form | {"password": "wrong"})
-    assert refused.status_code == 422
-    assert here.post("/profile/password/", form).url == "/profile/"
-    assert here.get("/profile/").status_code == 200
-    assert elsewhere.get("/profile/").status_code == 302
-
-
 def test_keys_are_added_chosen_and_removed(alice, signed_in):
     client = signed_in(alice)
     assert "You have no SSH key here yet" in client.get("/profile/keys/").text
@@ -372,48 +209,6 @@ def test_another_persons_key_does_not_exist(act, alice, admin, signed_in):
         answer = signed_in(who).post(f"/profile/keys/{key.uuid}/{act}/")
         assert answer.status_code == 404
     assert SshKey.objects.filter(pk=key.pk, is_default=False).exists()
-
-
-@pytest.mark.parametrize("login", ["alice", "nobody"])
-def test_a_reset_answers_the_same_for_every_name(client, alice, login):
-    answer = client.post("/reset/", {"login": login}, follow=True)
-    assert answer.redirect_chain == [("/reset/sent/", 302)]
-    assert "If there is an account" in answer.text
-
-
-@pytest.fixture
-def link(client, alice, posted) -> str:
-    with posted() as mails:
-        client.post("/reset/", {"login": "alice"})
-    return re.search(r"/reset/\S+", mails[0].body)[0]
-
-
-def test_opening_the_link_changes_nothing(client, alice, link):
-    for _ in range(2):
-        assert client.get(link).status_code == 200
-    alice.refresh_from_db()
-    assert alice.check_password(PASSWORD)
-
-
-def test_the_link_sets_a_password_and_then_no_more(client, alice, link):
-    weak = client.post(link, {"new_password": "12345678", "again": "12345678"})
-    assert weak.status_code == 422
-    assert client.post(link, {"new_password": NEW, "again": NEW}).url == "/login/"
-    assert client.post("/login/", {"login": "alice", "password": NEW}).status_code == 302
-    spent = client.get(link)
-    assert spent.status_code == 404
-    assert "no longer good" in spent.text
-
-
-def test_the_link_can_be_cancelled(client, link):
-    assert client.post(f"{link}cancel/").url == "/login/"
-    assert client.get(link).status_code == 404
-    assert client.post(f"{link}cancel/").status_code == 404
-
-
-def test_too_many_resets_are_refused(client, alice):
-    answers = [client.post("/reset/", {"login": "alice"}).status_code for _ in range(6)]
-    assert answers == [302] * 5 + [422]
 
 
 def test_mails_in_files_are_shown_to_administrators(settings, tmp_path, posted, admin, signed_in):

@@ -1,12 +1,9 @@
-from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.contrib.auth.hashers import MD5PasswordHasher
-from django.db import connection
 from django.db.models import F
-from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from core.errors import Refused
@@ -17,6 +14,7 @@ from registration.actions.passwords import MOST_FAILURES, MOST_RESETS, NOBODY, _
 from registration.actions.rules import MOST_WRONG_PASSWORDS
 from registration.models import User
 from registration.tests.factories import PASSWORD, UserFactory
+from registration.tests.test_applications import queries_of
 
 pytestmark = pytest.mark.django_db
 
@@ -54,12 +52,6 @@ def test_a_wrong_password_and_an_unknown_name_get_the_same_answer(alice, login):
     )
 
 
-def queries_of(act) -> int:
-    with CaptureQueriesContext(connection) as queries, suppress(Refused):
-        act()
-    return len(queries)
-
-
 def test_an_unknown_name_costs_the_same_queries_as_a_wrong_password(alice):
     known = queries_of(lambda: sign_in("alice", "wrong"))
     unknown = queries_of(lambda: sign_in("nobody", "wrong", address="192.0.2.8"))
@@ -83,26 +75,30 @@ def test_denials_are_recorded_without_what_was_typed(alice):
     assert "secret" not in str(list(denied.values()))
 
 
-def test_a_waiting_person_is_told_so_after_the_right_password_only():
-    with time_machine.travel("2026-03-01T12:00Z", tick=False):
-        UserFactory(username="alice", applied=True)
-        with pytest.raises(Refused) as refused:
-            sign_in()
-        assert refused.value.code == "account_waiting"
-        assert "1 March 2026 is waiting" in str(refused.value)
-        with pytest.raises(Refused) as refused:
-            sign_in(password="wrong")
-        assert refused.value.code == "credentials"
-
-
-def test_a_rejected_person_is_told_why_after_the_right_password_only():
-    UserFactory(username="alice", rejected=True)
-    with pytest.raises(Refused, match="We do not know you") as refused:
-        sign_in()
-    assert refused.value.code == "account_rejected"
+@pytest.mark.parametrize("trait", ["applied", "confirmed", "rejected", "withdrawn", "suspended"])
+def test_who_is_not_let_in_may_look_after_the_right_password_only(trait):
+    user = UserFactory(username="alice", **{trait: True})
     with pytest.raises(Refused) as refused:
         sign_in(password="wrong")
     assert refused.value.code == "credentials"
+    assert sign_in() == user
+    assert Event.objects.of(user.uuid).last().verb == "looked"
+
+
+def test_a_closed_account_is_told_so_after_the_right_password_only():
+    UserFactory(username="alice", closed=True)
+    with pytest.raises(Refused) as refused:
+        sign_in(password="wrong")
+    assert refused.value.code == "credentials"
+    with pytest.raises(Refused) as refused:
+        sign_in()
+    assert refused.value.code == "account_closed"
+
+
+def test_an_address_means_who_holds_it_not_who_only_wrote_it():
+    holder = UserFactory(username="alice")
+    UserFactory(username="thief", email=holder.email, applied=True)
+    assert sign_in(holder.email) == holder
 
 
 def test_a_name_means_who_holds_it_not_who_lost_it():

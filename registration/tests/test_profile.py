@@ -1,27 +1,28 @@
+import uuid
+from datetime import UTC, datetime
+
 import pytest
+from django.test import Client
 
 from core.errors import Refused
 from core.models import Event
 from registration import actions
-from registration.actions import Profile
-from registration.models import SshKey
+from registration.actions import Defaults, Profile
+from registration.models import SshKey, User
 from registration.tests.factories import PASSWORD, SshKeyFactory, UserFactory
+from registration.tests.test_addresses import link_in
 from registration.tests.test_keys import GOOD
 
 pytestmark = pytest.mark.django_db
 
 
 def profile(**changes) -> Profile:
-    return Profile(
-        **{"given_name": "Alice", "family_name": "Liddell", "email": "alice@example.org"} | changes
-    )
+    return Profile(**{"given_name": "Alice", "family_name": "Liddell"} | changes)
 
 
 def test_a_profile_changes_with_before_and_after(alice, posted):
     with posted() as mails:
-        actions.change_profile(
-            alice, profile(family_name="Hargreaves", x500_dn="CN=Alice"), password=PASSWORD
-        )
+        actions.change_profile(alice, profile(family_name="Hargreaves", x500_dn="CN=Alice"))
     alice.refresh_from_db()
     assert (alice.family_name, alice.x500_dn) == ("Hargreaves", "CN=Alice")
     event = Event.objects.of(alice.uuid).get()
@@ -29,35 +30,161 @@ def test_a_profile_changes_with_before_and_after(alice, posted):
     assert mails == []
 
 
-def test_a_new_address_is_told_to_both(alice, posted):
-    with posted() as mails:
-        actions.change_profile(alice, profile(email="al@new.example"), password=PASSWORD)
-    assert [mail.to for mail in mails] == [["alice@example.org"], ["al@new.example"]]
-
-
 def test_saving_the_same_changes_nothing(alice):
-    actions.change_profile(alice, profile(), password=PASSWORD)
+    actions.change_profile(alice, profile())
+    actions.choose_defaults(alice, Defaults())
     assert not Event.objects.of(alice.uuid).exists()
 
 
 @pytest.mark.parametrize(
-    ("code", "password", "changes"),
+    ("code", "changes"),
     [
-        ("password_wrong", "wrong", {}),
-        ("email_invalid", PASSWORD, {"email": "x"}),
-        ("email_taken", PASSWORD, {"email": "BOB@example.org"}),
-        ("given_name_invalid", PASSWORD, {"given_name": ""}),
-        ("family_name_invalid", PASSWORD, {"family_name": ""}),
-        ("x500_dn_invalid", PASSWORD, {"x500_dn": "Alice"}),
+        ("given_name_invalid", {"given_name": ""}),
+        ("family_name_invalid", {"family_name": ""}),
+        ("x500_dn_invalid", {"x500_dn": "Alice"}),
     ],
 )
-def test_a_profile_change_is_refused_whole(alice, code, password, changes):
-    UserFactory(username="bob")
+def test_a_profile_change_is_refused_whole(alice, code, changes):
     with pytest.raises(Refused) as refused:
-        actions.change_profile(alice, profile(**{"given_name": "New"} | changes), password=password)
+        actions.change_profile(alice, profile(**{"given_name": "New"} | changes))
     assert refused.value.code == code
     alice.refresh_from_db()
     assert alice.given_name == "Alice"
+
+
+def test_what_is_offered_first_is_chosen(alice):
+    SshKeyFactory(owner=alice, is_default=True)
+    key = SshKeyFactory(owner=alice)
+    chosen = Defaults(date_style="fr", context_method="opennebula", key=key.uuid)
+    actions.choose_defaults(alice, chosen)
+    alice.refresh_from_db()
+    assert (alice.date_style, alice.default_context_method) == ("fr", "opennebula")
+    assert SshKey.objects.get(owner=alice, is_default=True) == key
+
+
+@pytest.mark.parametrize(
+    ("code", "chosen"),
+    [
+        ("date_style_unknown", {"date_style": "klingon"}),
+        ("context_method_unknown", {"context_method": "post"}),
+        ("key_unknown", {"key": uuid.uuid4(), "date_style": "fr"}),
+    ],
+)
+def test_what_is_not_offered_is_refused_whole(alice, code, chosen):
+    with pytest.raises(Refused) as refused:
+        actions.choose_defaults(alice, Defaults(**chosen))
+    assert refused.value.code == code
+    alice.refresh_from_db()
+    assert alice.date_style == ""
+
+
+def test_another_persons_key_is_not_offered_first(alice):
+    key = SshKeyFactory()
+    with pytest.raises(Refused):
+        actions.choose_defaults(alice, Defaults(key=key.uuid))
+
+
+def test_the_page_of_the_profile_shows_and_saves(alice, signed_in):
+    client = signed_in(alice)
+    assert 'value="Liddell"' in client.get("/profile/").text
+    form = {"given_name": "Alice", "family_name": "Hargreaves"}
+    refused = client.post("/profile/", form | {"x500_dn": "nonsense"})
+    assert refused.status_code == 422
+    assert 'value="Hargreaves"' in refused.text
+    assert "Hargreaves</h1>" not in refused.text
+    saved = client.post("/profile/", form, follow=True)
+    assert "Your profile is saved." in saved.text
+    assert "Alice Hargreaves</h1>" in saved.text
+
+
+def test_the_page_saves_what_is_offered_first(alice, signed_in):
+    client = signed_in(alice)
+    assert "You have no key here yet" in client.get("/profile/").text
+    key = SshKeyFactory(owner=alice, is_default=True)
+    form = {"date_style": "iso", "context_method": "", "key": str(key.uuid)}
+    assert client.post("/profile/defaults/", form).url == "/profile/"
+    alice.refresh_from_db()
+    assert alice.date_style == "iso"
+    refused = client.post("/profile/defaults/", form | {"date_style": "klingon"})
+    assert refused.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("style", "said"),
+    [
+        ("", "1 March 2026"),
+        ("en-US", "March 1, 2026"),
+        ("iso", "2026-03-01"),
+        ("de", "1. März 2026"),
+        ("fr", "1 mars 2026"),
+    ],
+)
+def test_dates_are_written_as_was_chosen(alice, signed_in, style, said):
+    created_at = datetime(2026, 3, 1, 23, 30, tzinfo=UTC)
+    User.objects.filter(pk=alice.pk).update(date_style=style, created_at=created_at)
+    page = signed_in(alice).get("/profile/").text
+    assert f">{said}</time>" in page
+    assert f'data-date-style="{style or "en-GB"}"' in page
+    assert (f'lang="{style}"' in page) == (style in ("de", "fr"))
+
+
+@pytest.fixture
+def proven(alice):
+    """Alice, who has just typed her password."""
+    client = Client()
+    client.post("/login/", {"login": "alice", "password": PASSWORD})
+    return client
+
+
+def test_another_address_is_asked_for_and_confirmed(alice, proven, posted):
+    with posted() as mails:
+        answer = proven.post("/profile/email/", {"email": "al@new.example"}, follow=True)
+    assert "A mail is on its way to al@new.example" in answer.text
+    assert "is not confirmed yet" in answer.text
+    uid, token = link_in(mails[0])
+    elsewhere = Client()
+    url = f"/profile/email/{uid}/{token}/"
+    assert "This is my address" in elsewhere.get(url).text
+    assert "Your new address counts" in elsewhere.post(url).text
+    alice.refresh_from_db()
+    assert alice.email == "al@new.example"
+    assert elsewhere.post(url).status_code == 404
+
+
+def test_a_change_of_mind_keeps_the_address(alice, proven):
+    proven.post("/profile/email/", {"email": "al@new.example"})
+    answer = proven.post("/profile/email/cancel/", follow=True)
+    assert "Your address stays alice@example.org" in answer.text
+    assert "is not confirmed yet" not in answer.text
+
+
+def test_nobody_learns_by_asking_for_an_address_whether_it_has_an_account(alice, proven, posted):
+    UserFactory(username="bob")
+    said = []
+    for email in ("bob@example.org", "new@example.org"):
+        answer = proven.post("/profile/email/", {"email": email})
+        said.append((answer.status_code, answer.url))
+        page = proven.get("/profile/").text
+        said[-1] += (page.count(email), "is not confirmed yet" in page)
+    assert said[0] == said[1]
+
+
+def test_an_old_session_proves_itself_before_it_changes_the_address(alice, signed_in):
+    client = signed_in(alice)
+    for answer in (client.get("/profile/email/"), client.post("/profile/email/", {"email": "x"})):
+        assert answer.status_code == 302
+        assert answer.url.startswith("/profile/confirm/?next=")
+
+
+def test_changing_the_password_keeps_this_session_and_ends_the_others(alice, signed_in):
+    new = "a quite different staple"
+    here, elsewhere = signed_in(alice), signed_in(alice)
+    form = {"password": PASSWORD, "new_password": new, "again": new}
+    refused = here.post("/profile/password/", form | {"password": "wrong"})
+    assert refused.status_code == 422
+    assert here.post("/profile/password/", form).url == "/profile/"
+    assert here.get("/profile/").status_code == 200
+    assert elsewhere.get("/profile/").status_code == 302
 
 
 def test_the_first_key_is_the_default_and_others_are_not(alice):

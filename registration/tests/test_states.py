@@ -84,3 +84,17 @@ def test_a_quota_is_the_sites_unless_it_is_ones_own(settings):
     settings.PORTAL_QUOTA_MACHINES = 7
     assert User().quota.machines == 7
     assert User(quota_machines=0).quota.machines == 0
+
+
+@pytest.mark.django_db
+def test_an_address_that_nobody_has_confirmed_is_nobodys():
+    UserFactory(email="alice@example.org", applied=True)
+    UserFactory(email="alice@example.org", applied=True)
+    UserFactory(email="alice@example.org")
+
+
+@pytest.mark.parametrize("state", AccountState)
+def test_verbs_of_a_request_lead_where_the_table_goes(state):
+    goes = {"confirm": AccountState.CONFIRMED, "withdraw": AccountState.WITHDRAWN}
+    for verb in User(state=state).request_verbs & set(goes):
+        assert goes[verb] in ACCOUNT_MOVES[state]
