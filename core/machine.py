@@ -28,7 +28,7 @@ from core import live
 from core.bells import NOW
 from core.clouds import clouds
 from core.logs import request_id
-from core.models import record
+from core.models import deny, record
 
 logger = logging.getLogger(__name__)
 
@@ -118,6 +118,13 @@ class Stateful(models.Model):
         """Append an event about this row to the history; ``more`` as ``core.models.record``."""
         record(self.KIND, self.uuid, verb, by=by, owner=self.owner_pk, label=str(self), **more)
 
+    def record_denial(self, verb: str, *, by: Any = None, reason: str = "", **more: Any) -> None:
+        """Append that ``verb`` was refused, unless the same has just been written."""
+        deny(
+            self.KIND, self.uuid, verb, by=by, reason=reason, owner=self.owner_pk,
+            label=str(self), **more,
+        )  # fmt: skip
+
     def audience(self) -> tuple[int, ...] | None:
         """Ids of the users, besides administrators, whom a change of this row may reach.
 
@@ -133,9 +140,12 @@ class Stateful(models.Model):
         by: Any = None,
         alongside: Callable[[], None] | None = None,
         detail: Mapping[str, Any] = MappingProxyType({}),
+        verb: str = "moved",
         **fields: Any,
     ) -> None:
         """Go to another state, if nobody was faster. ``detail`` is kept with the history.
+
+        ``verb`` is what the history calls it: what a person asked for, if one did.
 
         A lease is left alone: a worker that is busy with this row for the state it was in
         finishes first, so two are never at it together.
@@ -158,7 +168,7 @@ class Stateful(models.Model):
         with transaction.atomic():
             if not self._row().filter(state=was).update(**changes):
                 raise StaleState(f"{self._meta.label} {self.pk} left {was}")
-            self.record_event("moved", was=was, now=str(to), reason=reason, by=by, **detail)
+            self.record_event(verb, was=was, now=str(to), reason=reason, by=by, **detail)
             if alongside:
                 alongside()
             self.announce()

@@ -12,6 +12,7 @@ from django.contrib.auth.hashers import UNUSABLE_PASSWORD_PREFIX, make_password
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.utils import timezone
 
+from core import audit
 from core.models import Event
 from marketplace.identifiers import identifier_of
 from marketplace.models import Entry, ImageFile
@@ -70,6 +71,11 @@ def clean() -> int:
 
     An image that a real machine was launched from stays: that machine refers to it.
     """
+    with audit.lifted():  # what these lines tell never happened
+        return _clean()
+
+
+def _clean() -> int:
     made_up = VM.objects.filter(cloud=CLOUD)
     Event.objects.filter(subject__in=made_up.values("uuid")).delete()
     gone = made_up.count()
