@@ -127,9 +127,7 @@ def connect_identity(user: User, identity: Identity) -> bool:
         with transaction.atomic():
             _link(user, identity)
             by = identity.provider
-            user.record_event(
-                "identity_connected", by=user, provider=by, subject=identity.subject
-            )
+            user.record_event("identity_connected", by=user, provider=by, subject=identity.subject)
             emails.identities_changed(
                 user, f"From now on, {identity.provider_name} lets you into {user}."
             )

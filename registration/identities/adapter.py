@@ -20,6 +20,7 @@ from core.errors import Refused
 from registration import actions
 from registration.identities import client, sources
 from registration.identities.said import identity_of
+from registration.models import User
 from registration.reauthentication import resume
 
 logger = logging.getLogger(__name__)
@@ -29,7 +30,7 @@ BAD_GATEWAY = 502
 PROVE = "prove"
 
 
-class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
+class SocialAccountAdapter(DefaultSocialAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest, sociallogin: SocialLogin) -> bool:
         return True  # into the queue, like everybody
 
@@ -81,26 +82,26 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
                 raise ImmediateHttpResponse(said_no(request, str(refused), 403)) from None
 
     def _connect(self, request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
-        if _is_still_there(request, sociallogin):
-            identity = identity_of(sociallogin.account)
-            try:
-                is_new = actions.connect_identity(request.user, identity)
-            except Refused as refused:
-                messages.error(request, str(refused))
-            else:
-                what = "is connected" if is_new else "was connected already"
-                messages.success(request, f"{identity.provider_name} {what}.")
-        else:
+        person = _still_there(request, sociallogin)
+        if person is None:
             messages.error(request, "You were signed out meanwhile. Sign in and connect it again.")
+            return redirect("socialaccount_connections")
+        identity = identity_of(sociallogin.account)
+        try:
+            is_new = actions.connect_identity(person, identity)
+        except Refused as refused:
+            messages.error(request, str(refused))
+        else:
+            what = "is connected" if is_new else "was connected already"
+            messages.success(request, f"{identity.provider_name} {what}.")
         return redirect("socialaccount_connections")
 
     def _prove(self, request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
         there = sociallogin.state.get("next") or reverse("mfa_index")
-        if _is_still_there(request, sociallogin) and sociallogin.user == request.user:
+        person = _still_there(request, sociallogin)
+        if person and sociallogin.user == person:
             record_authentication(request, sociallogin)
-            request.user.record_event(
-                "proved_again", by=request.user, factor=sociallogin.account.provider
-            )
+            person.record_event("proved_again", by=person, factor=sociallogin.account.provider)
             return resume(request, there)
         messages.error(request, "That was another identity than the one of your account.")
         return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': there})}")
@@ -146,12 +147,12 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):  # type: ignore[misc]
         return said_no(request, sentence, 400)
 
 
-def _is_still_there(request: HttpRequest, sociallogin: SocialLogin) -> bool:
-    """Whether the person who went to the provider is the one who comes back."""
-    is_signed_in = request.user.is_authenticated
-    return is_signed_in and sociallogin.state.get("user") == str(request.user.uuid)
+def _still_there(request: HttpRequest, sociallogin: SocialLogin) -> User | None:
+    """The person who went to the provider, if it is they who come back."""
+    user: Any = request.user
+    is_same = user.is_authenticated and sociallogin.state.get("user") == str(user.uuid)
+    return user if is_same else None
 
 
 def said_no(request: HttpRequest, sentence: str, status: int) -> HttpResponse:
     return render(request, "socialaccount/refused.html", {"sentence": sentence}, status=status)
-

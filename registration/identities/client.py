@@ -4,7 +4,7 @@ What allauth leaves out and we ask for: a nonce, signatures of ID tokens, the is
 configured, userinfo about the same person as the token, and answers of the right shape.
 """
 
-from typing import Any, cast
+from typing import Any
 
 import requests
 from allauth.socialaccount.adapter import get_adapter
@@ -27,7 +27,7 @@ LONGEST_CLAIM = 254
 _ENDPOINTS = ("authorization_endpoint", "token_endpoint", "jwks_uri")
 
 
-class Untrusted(ProviderException):  # type: ignore[misc]
+class Untrusted(ProviderException):
     """The provider's answer cannot be believed, or not be understood."""
 
 
@@ -61,7 +61,7 @@ def ask(method: str, url: str, **more: Any) -> dict[str, Any]:
     return answer
 
 
-class Client(OAuth2Client):  # type: ignore[misc]
+class Client(OAuth2Client):
     def get_access_token(
         self, code: str, pkce_code_verifier: str | None = None, extra_data: Any = None
     ) -> dict[str, Any]:
@@ -86,7 +86,7 @@ class Client(OAuth2Client):  # type: ignore[misc]
         return answer
 
 
-class Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
+class Adapter(OpenIDConnectOAuth2Adapter):
     client_class = Client
     #: What this sign-in was begun with; the callback says it.
     nonce = ""
@@ -103,7 +103,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
                 if (name in _ENDPOINTS or name in config) and not is_safe(config.get(name)):
                     raise Untrusted(f"The provider's {name} is missing or not HTTPS")
             self._openid_config = config
-        return cast("dict[str, Any]", self._openid_config)
+        return self._openid_config
 
     @property
     def basic_auth(self) -> bool:
@@ -149,13 +149,13 @@ class Adapter(OpenIDConnectOAuth2Adapter):  # type: ignore[misc]
         return ask("GET", url, headers={"Authorization": f"Bearer {access_token}"})
 
 
-class Provider(OpenIDConnectProvider):  # type: ignore[misc]
+class Provider(OpenIDConnectProvider):
     oauth2_adapter_class = Adapter
 
     @property
     def server_url(self) -> str:
         issuer: str = self.app.settings["server_url"]
-        return self.wk_server_url(issuer.rstrip("/"))  # type: ignore[no-any-return]
+        return self.wk_server_url(issuer.rstrip("/"))
 
     def serialize(self) -> dict[str, Any]:
         return {"id": self.app.provider_id}
@@ -198,7 +198,7 @@ def address_in(*said: dict[str, Any]) -> tuple[str, bool]:
     return _text(email), bool(email) and is_verified
 
 
-class Callback(OAuth2CallbackView):  # type: ignore[misc]
+class Callback(OAuth2CallbackView):
     """Where the provider sends the browser back to, with a code that is good once."""
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:

@@ -20,13 +20,14 @@ WELL_KNOWN = "/.well-known/openid-configuration"
 _ID = re.compile(r"[a-z][a-z0-9-]{1,39}\Z")
 #: ``User.source`` says "ldap" of people from the directory.
 _NOT_AN_ID = frozenset({"ldap", "openid_connect"})
-_KEYS = {
+_KEYS: dict[str, type[Any]] = {
     "id": str, "name": str, "issuer": str, "client_id": str, "client_secret": str,
     "client_secret_file": str, "scopes": list, "pkce": bool, "userinfo": bool,
     "token_auth_method": str,
 }  # fmt: skip
 _NEEDED = ("id", "name", "issuer", "client_id")
 _LONGEST = {"name": 40, "client_id": 191, "client_secret": 191}
+_SCOPES = ("openid", "profile", "email")
 _AUTH_METHODS = ("client_secret_basic", "client_secret_post")
 
 
@@ -39,7 +40,7 @@ class Provider:
     issuer: str
     client_id: str
     secret: str = field(default="", repr=False)
-    scopes: tuple[str, ...] = ("openid", "profile", "email")
+    scopes: tuple[str, ...] = _SCOPES
     pkce: bool = True
     userinfo: bool = True
     token_auth_method: str = ""  # "": what the provider says it takes
@@ -101,7 +102,7 @@ def _provider(entry: Any, number: int) -> Provider:
     pkce = entry.get("pkce", True)
     if not (secret or pkce):
         raise ImproperlyConfigured(f"{of} has neither client_secret nor pkce; it needs one.")
-    scopes = tuple(entry.get("scopes", Provider.scopes))
+    scopes = tuple(entry.get("scopes", _SCOPES))
     if "openid" not in scopes:
         raise ImproperlyConfigured(f'{of}: scopes must name "openid".')
     return Provider(
@@ -128,7 +129,7 @@ def _check_kinds(entry: dict[str, Any], of: str) -> None:
         if not isinstance(value, _KEYS[key]):
             kind = {str: "a text", list: "a list of texts", bool: "true or false"}[_KEYS[key]]
             raise ImproperlyConfigured(f"{of}: {key} must be {kind}.")
-        if key in _LONGEST and len(value) > _LONGEST[key]:
+        if key in _LONGEST and len(str(value)) > _LONGEST[key]:
             raise ImproperlyConfigured(f"{of}: {key} has more than {_LONGEST[key]} characters.")
     if not all(isinstance(scope, str) for scope in entry.get("scopes", ())):
         raise ImproperlyConfigured(f"{of}: scopes must be a list of texts.")

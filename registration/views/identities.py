@@ -27,7 +27,7 @@ from registration.doors import UserRequest, address_of, answers, path_to
 from registration.forms.identities import FinishForm
 from registration.identities import client, sources
 from registration.identities.adapter import PROVE
-from registration.identities.said import Identity, identity_of
+from registration.identities.said import identity_of
 
 HOME = "/"
 
@@ -68,7 +68,7 @@ def prove(request: UserRequest, provider_id: str) -> HttpResponse:
 
 def _provider(request: HttpRequest, provider_id: str) -> client.Provider:
     try:
-        return get_adapter().get_provider(request, provider_id)  # type: ignore[no-any-return]
+        return get_adapter().get_provider(request, provider_id)
     except SocialApp.DoesNotExist:
         raise Http404 from None
 
@@ -88,11 +88,9 @@ def _go(
             request, process, next_url=there, nonce=nonce, auth_params=asked, **state
         )
     except (requests.RequestException, client.Untrusted) as exc:
-        return render_authentication_error(  # type: ignore[no-any-return]
-            request, provider, exception=exc
-        )
+        return render_authentication_error(request, provider, exception=exc)
     if not isinstance(answer, HttpResponseRedirect):
-        return answer  # type: ignore[no-any-return]
+        return answer
     context = {"name": provider.name, "url": answer.url}
     return render(request, "socialaccount/leave.html", context)
 
@@ -102,7 +100,7 @@ def _go(
 def callback(request: HttpRequest, provider_id: str) -> HttpResponse:
     _provider(request, provider_id)
     view = client.Callback.adapter_view(client.Adapter(request, provider_id))
-    return view(request)  # type: ignore[no-any-return]
+    return view(request)
 
 
 @require_safe
@@ -153,9 +151,7 @@ def _welcome(request: HttpRequest, pending: SocialLogin, user: Any) -> HttpRespo
     signup.clear_pending_signup(request)
     pending.user = user
     record_authentication(request, pending)
-    return perform_login(  # type: ignore[no-any-return]
-        request, user, redirect_url=pending.get_redirect_url(request)
-    )
+    return perform_login(request, user, redirect_url=pending.get_redirect_url(request))
 
 
 @never_cache
