@@ -4,6 +4,8 @@ import re
 from functools import cache
 
 import pytest
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -21,6 +23,11 @@ FOR_EVERYBODY = {
     "marketplace:catalogue", "marketplace:entry", "marketplace:endorsement",
     "registration:register", "registration:sent", "registration:reset",
     "registration:reset_sent", "registration:reset_confirm", "registration:reset_cancel",
+    "mfa_authenticate", "mfa_login_webauthn",
+    "registration:confirm_email", "registration:new_email_confirm",
+    # These lead to the sign-in page without a session that opens them alone.
+    "registration:standing", "registration:timeline", "registration:resend",
+    "registration:correct", "registration:withdraw", "registration:apply_again",
 }  # fmt: skip
 FOR_ADMINISTRATORS = {
     "doctor", "audit", "vms:new_type", "vms:type",
@@ -31,11 +38,17 @@ FOR_WHO_IS_SIGNED_IN = {
     "live", "vms:list", "vms:bulk", "vms:launch", "vms:types", "vms:prefer_type",
     "marketplace:copy",
     "registration:profile", "registration:password", "registration:keys", "registration:add_key",
+    "registration:profile_defaults", "registration:new_email", "registration:new_email_cancel",
+    "registration:tokens", "registration:token_create",
+    "account_reauthenticate", "mfa_index", "mfa_activate_totp", "mfa_deactivate_totp",
+    "mfa_view_recovery_codes", "mfa_download_recovery_codes", "mfa_generate_recovery_codes",
+    "mfa_add_webauthn", "usersessions_list",
 }  # fmt: skip
 FOR_THE_OWNER = {
     "vms:detail", "vms:row", "vms:shut_down", "vms:reboot", "vms:start", "vms:kill", "vms:usage",
     "vms:console", "vms:console_grant", "vms:console_log",
     "registration:make_default_key", "registration:remove_key", "registration:rename_key",
+    "registration:token_revoke", "mfa_edit_webauthn", "mfa_remove_webauthn", "usersessions_end",
 }  # fmt: skip
 #: An event stream is not a page: it says 403 to a visitor, and never ends.
 STREAM = "live"
@@ -64,6 +77,11 @@ class World:
         self.vm = VMFactory(owner=self.alice, entry=self.entry, running=True)
         self.key = SshKeyFactory(owner=self.alice)
         self.copy = ImageFileFactory(entry=self.entry)
+        data = {"name": "Phone", "credential": {}}
+        self.passkey = Authenticator.objects.create(user=self.alice, type="webauthn", data=data)
+        self.session = UserSession.objects.create(
+            user=self.alice, session_key="of-another-browser", ip="192.0.2.1", user_agent=""
+        )
 
     def path(self, door: Door) -> str:
         """A path of this door that leads to something of Alice's."""
@@ -71,6 +89,7 @@ class World:
         path = door.path(
             key=str({"marketplace:copy": self.copy.uuid}.get(door.name, self.vm.uuid)),
             uuid=str(owned),
+            pk=str(self.session.pk if door.name == "usersessions_end" else self.passkey.pk),
             name="m1.small",
             verb="approve",
             identifier=self.entry.identifier,
