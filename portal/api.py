@@ -119,15 +119,18 @@ def _index(request: HttpRequest) -> HttpResponse:
     )
 
 
+_LIKE_GET: dict[str | None, str] = {"HEAD": "GET"}
+
+
 def _as_all_doors(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Ninja's view with HEAD, a 405 as every other refusal, and nothing kept by caches."""
 
     @never_cache
     @wraps(view)
     def door(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        if request.method == "HEAD":
-            request.method = "GET"
+        asked, request.method = request.method, _LIKE_GET.get(request.method, request.method)
         answer = view(request, *args, **kwargs)
+        request.method = asked  # the server leaves the body away
         if answer.status_code != 405:
             return answer
         allowed = set(answer["Allow"].split(", "))

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -37,7 +36,7 @@ def _list_context(request: UserRequest) -> dict[str, Any]:
     wants_all = request.user.is_staff and bool(request.GET.get("all"))
     text = names.one_line(request.GET.get("q", ""))[:100]
     own = Group.objects.of(request.user)
-    rows: QuerySet[Group] = Group.objects.with_size() if wants_all else own
+    rows = Group.objects.with_size() if wants_all else own
     query = request.GET.copy()
     query.pop("page", None)
     invitations = Invitation.objects.to(request.user).select_related("group", "invited_by")
