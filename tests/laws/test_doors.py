@@ -4,7 +4,6 @@ import re
 from functools import cache
 
 import pytest
-from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.db import connection
 from django.test import Client
@@ -12,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import SshKeyFactory, UserFactory
+from registration.tests.soft_key import passkey_of
 from tests.doors import Door, doors
 from vms.tests.factories import VMFactory
 
@@ -77,8 +77,7 @@ class World:
         self.vm = VMFactory(owner=self.alice, entry=self.entry, running=True)
         self.key = SshKeyFactory(owner=self.alice)
         self.copy = ImageFileFactory(entry=self.entry)
-        data = {"name": "Phone", "credential": {}}
-        self.passkey = Authenticator.objects.create(user=self.alice, type="webauthn", data=data)
+        self.passkey = passkey_of(self.alice)
         self.session = UserSession.objects.create(
             user=self.alice, session_key="of-another-browser", ip="192.0.2.1", user_agent=""
         )
