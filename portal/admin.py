@@ -18,8 +18,8 @@ from django.views.decorators.http import require_safe
 from core.models import Event
 from marketplace.models import Entry
 from registration.doors import administrators_only
-from registration.models import CacheLine, QuotaWish, SshKey, User
-from vms.models import VM, Sample
+from registration.models import Attempts, CacheLine, Policy, QuotaWish, SshKey, User
+from vms.models import VM, CloudStatus, Readiness, Sample
 
 #: The apps whose tables are shown.
 OURS = ("registration", "marketplace", "vms", "core")
@@ -30,6 +30,14 @@ LEFT_OUT: frozenset[type[models.Model]] = frozenset({CacheLine})
 #: Of a site's own pages, those that make sense where nothing is changed.
 PAGES = frozenset({"index", "app_list", "jsi18n"})
 LONG = ("TextField", "JSONField")
+#: What an "s" does not make many of.
+PLURALS: dict[type[models.Model], str] = {
+    Attempts: "Attempts",
+    CloudStatus: "States of clouds",
+    Policy: "Policies",
+    QuotaWish: "Wishes for quota",
+    Readiness: "Readiness",
+}
 
 
 class Site(admin.AdminSite):
@@ -45,6 +53,13 @@ class Site(admin.AdminSite):
 
     def admin_view(self, view: Any, cacheable: bool = False) -> Any:
         return administrators_only(require_safe(super().admin_view(view, cacheable)))
+
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        found = super().get_app_list(request, app_label)
+        for app in found:
+            for table in app["models"]:
+                table["name"] = PLURALS.get(table["model"], table["name"])
+        return found
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         return [

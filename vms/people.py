@@ -40,6 +40,7 @@ ONLY: Mapping[str, str] = {
     HOLDING: "Shut out, still holding machines",
 }
 CHUNK = 500
+MIB_OF_GIB = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,14 @@ class Row:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "quota", self.person.quota)
+
+    @property
+    def memory_gib(self) -> float:
+        return self.held.memory_mib / MIB_OF_GIB
+
+    @property
+    def memory_limit_gib(self) -> float:
+        return self.quota.memory_mib / MIB_OF_GIB
 
 
 def chosen(everybody: "QuerySet[User]", *, state: str, only: str, text: str) -> "QuerySet[User]":
