@@ -17,7 +17,7 @@ from registration.models import ApprovalRule, ReasonTemplate, User, patterns_of
 LONGEST_NOTE = 200
 LONGEST_TITLE = 60
 
-_DOMAIN = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)+[a-z0-9-]{2,63}\Z")
+_DOMAIN = re.compile(r"(\*\.)?([a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9])?\.)*[a-z0-9-]{2,63}\Z")
 #: Anybody gets an address there within a minute: a rule for them is no rule.
 FOR_ANYBODY = frozenset(
     {
@@ -185,22 +185,16 @@ def _keep_reason(template: ReasonTemplate, *, by: User, title: str, text: str) -
         with transaction.atomic():
             template.save()
             verb = "reason_added" if is_new else "reason_changed"
-            detail: dict[str, Any] = (
-                {"after": after} if is_new else {"before": before, "after": after}
-            )
-            record(
-                "reason_template",
-                template.uuid,
-                verb,
-                by=by,
-                label=template.title,
-                after=after,
-                **detail,
-            )
+            changes = {"after": after} if is_new else {"before": before, "after": after}
+            _record_reason(template, verb, by, **changes)
     except IntegrityError:
         sentence = f"There is a reason called {template.title} already."
         raise Refused("title_known", sentence, field="title") from None
     return template
+
+
+def _record_reason(template: ReasonTemplate, verb: str, by: User, **detail: Any) -> None:
+    record("reason_template", template.uuid, verb, by=by, label=template.title, **detail)
 
 
 def _must_be_reason(title: str, text: str) -> None:
@@ -222,6 +216,5 @@ def remove_reason(template: ReasonTemplate, *, by: User) -> None:
     Raises: Refused: ``not_administrator``.
     """
     rules.must_be_administrator(by)
-    label = template.title
-    record("reason_template", template.uuid, "reason_removed", by=by, label=label)
+    _record_reason(template, "reason_removed", by)
     template.delete()
