@@ -31,12 +31,16 @@ FOR_EVERYBODY = {
 }  # fmt: skip
 FOR_ADMINISTRATORS = {
     "doctor", "audit", "vms:new_type", "vms:type",
-    "registration:queue", "registration:person", "registration:row", "registration:quota",
-    "registration:decide", "registration:mails", "registration:mail",
+    "registration:queue", "registration:row", "registration:waiting", "registration:decide",
+    "registration:decide_many", "registration:rules", "registration:rule",
+    "registration:act_on_rule", "registration:reasons", "registration:reason",
+    "registration:remove_reason", "registration:wishes", "registration:wish_row",
+    "registration:decide_wish", "registration:decide_wishes", "registration:mails", "registration:mail",
 }  # fmt: skip
 FOR_WHO_IS_SIGNED_IN = {
     "live", "vms:list", "vms:bulk", "vms:launch", "vms:types", "vms:prefer_type",
     "marketplace:copy",
+    "registration:wish",
     "registration:profile", "registration:password", "registration:keys", "registration:add_key",
     "registration:profile_defaults", "registration:new_email", "registration:new_email_cancel",
     "registration:tokens", "registration:token_create",
@@ -47,6 +51,7 @@ FOR_WHO_IS_SIGNED_IN = {
 FOR_THE_OWNER = {
     "vms:detail", "vms:row", "vms:shut_down", "vms:reboot", "vms:start", "vms:kill", "vms:usage",
     "vms:console", "vms:console_grant", "vms:console_log",
+    "registration:withdraw_wish",
     "registration:make_default_key", "registration:remove_key", "registration:rename_key",
     "registration:token_revoke", "mfa_edit_webauthn", "mfa_remove_webauthn", "usersessions_end",
 }  # fmt: skip
