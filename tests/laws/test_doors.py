@@ -35,7 +35,8 @@ FOR_ADMINISTRATORS = {
     "registration:decide_many", "registration:rules", "registration:rule",
     "registration:act_on_rule", "registration:reasons", "registration:reason",
     "registration:remove_reason", "registration:wishes", "registration:wish_row",
-    "registration:decide_wish", "registration:decide_wishes", "registration:mails", "registration:mail",
+    "registration:decide_wish", "registration:decide_wishes", "registration:mails",
+    "registration:mail",
 }  # fmt: skip
 FOR_WHO_IS_SIGNED_IN = {
     "live", "vms:list", "vms:bulk", "vms:launch", "vms:types", "vms:prefer_type",
