@@ -56,7 +56,7 @@ def _save(user: User, identity: Identity, public_key: str) -> None:
     user.save()
     _link(user, identity)
     by = identity.provider
-    user.record_event("registered", by=user, now=user.state, provider=by, subject=identity.subject)
+    user.record_event("registered", by=user, now=user.state, provider=by, identity=identity.subject)
     if public_key.strip():
         add_key(owner=user, text=public_key)
     if user.email_confirmed_at:
@@ -98,7 +98,7 @@ def enter_through(user: User, *, provider: str) -> None:
     """
     if user.state not in LET_IN | TOLD:
         user.record_event(
-            "denied",
+            "signed_in",
             outcome=Outcome.DENIED,
             reason=f"Sign-in: {user.state}",
             provider=provider,
@@ -111,7 +111,9 @@ def enter_through(user: User, *, provider: str) -> None:
 def deny_identity(provider: str, reason: str) -> None:
     """Write down that an answer of a provider was not believed, or did not come."""
     reason = f"Sign-in with {provider}: {reason}"
-    record(User.KIND, NOBODY, "denied", outcome=Outcome.DENIED, reason=reason, provider=provider)
+    record(
+        User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason, provider=provider
+    )
 
 
 def connect_identity(user: User, identity: Identity) -> bool:
@@ -127,13 +129,13 @@ def connect_identity(user: User, identity: Identity) -> bool:
         with transaction.atomic():
             _link(user, identity)
             by = identity.provider
-            user.record_event("identity_connected", by=user, provider=by, subject=identity.subject)
+            user.record_event("identity_connected", by=user, provider=by, identity=identity.subject)
             emails.identities_changed(
                 user, f"From now on, {identity.provider_name} lets you into {user}."
             )
     except IntegrityError:
         user.record_event(
-            "denied",
+            "identity_connected",
             by=user,
             outcome=Outcome.DENIED,
             reason="Connect: the identity opens another account",
@@ -159,7 +161,9 @@ def disconnect_identity(user: User, account: SocialAccount) -> None:
             _disconnect(user, account, ways)
     if not ways:
         sentence = "Disconnect: the last way in"
-        user.record_event("denied", by=user, outcome=Outcome.DENIED, reason=sentence)
+        user.record_event(
+            "identity_disconnected", by=user, outcome=Outcome.DENIED, reason=sentence
+        )
         raise Refused(
             "last_way_in",
             f"{sources.name_of(account.provider)} is the only way into your account. Connect "
@@ -174,7 +178,7 @@ def _disconnect(user: User, account: SocialAccount, ways: list[str]) -> None:
         user.source = ways[0]
         user.save(update_fields=["source"])
     by = account.provider
-    user.record_event("identity_disconnected", by=user, provider=by, subject=account.uid)
+    user.record_event("identity_disconnected", by=user, provider=by, identity=account.uid)
     emails.identities_changed(user, f"From now on, {name} does not let you into {user} any more.")
 
 

@@ -25,7 +25,8 @@ from registration.reauthentication import resume
 
 logger = logging.getLogger(__name__)
 
-BAD_GATEWAY = 502
+#: Not a fault of ours, which would be logged with the address: that holds the code.
+FORBIDDEN = 403
 #: What a person goes to a provider for, beside signing in and connecting: to prove it again.
 PROVE = "prove"
 
@@ -79,7 +80,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
             try:
                 actions.enter_through(sociallogin.user, provider=provider)
             except Refused as refused:
-                raise ImmediateHttpResponse(said_no(request, str(refused), 403)) from None
+                raise ImmediateHttpResponse(said_no(request, str(refused), FORBIDDEN)) from None
 
     def _connect(self, request: HttpRequest, sociallogin: SocialLogin) -> HttpResponse:
         person = _still_there(request, sociallogin)
@@ -134,7 +135,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
                 f"What {name} answered could not be believed, so nobody was signed in. "
                 "Try again; if it stays so, tell an administrator the reference below."
             )
-        raise ImmediateHttpResponse(said_no(request, sentence, BAD_GATEWAY))
+        raise ImmediateHttpResponse(said_no(request, sentence, FORBIDDEN))
 
     def _unknown(self, request: HttpRequest, name: str) -> HttpResponse:
         if "error" in request.GET and "state" in request.GET:

@@ -192,7 +192,7 @@ def address_in(*said: dict[str, Any]) -> tuple[str, bool]:
     """
     email = next((one["email"] for one in said if _text(one.get("email"))), "")
     is_verified = any(
-        one.get("email") == email and one.get("email_verified") in (True, "true", "True")
+        one.get("email") == email and str(one.get("email_verified")).lower() == "true"
         for one in said
     )
     return _text(email), bool(email) and is_verified
