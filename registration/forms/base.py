@@ -45,19 +45,40 @@ def password_field(label: str, *, is_new: bool, **kwargs: Any) -> forms.CharFiel
     widget = forms.PasswordInput(attrs={"autocomplete": autocomplete})
     if is_new:
         kwargs.setdefault("help_text", NEW_HELP)
+    missing = f"{'A' if is_new else 'Your current'} password must be provided."
+    kwargs.setdefault("error_messages", {"required": missing})
     return forms.CharField(
         label=label, strip=False, max_length=rules.LONGEST_PASSWORD, widget=widget, **kwargs
     )
 
 
 def text(label: str, autocomplete: str, longest: int, **kwargs: Any) -> forms.CharField:
+    """``missing`` is what is said when it is left out, if more than that it is required."""
     attrs = {"autocomplete": autocomplete, **kwargs.pop("attrs", {})}
+    if missing := kwargs.pop("missing", ""):
+        kwargs["error_messages"] = {"required": missing}
     widget = kwargs.pop("widget", forms.TextInput)(attrs=attrs)
     return forms.CharField(label=label, max_length=longest, widget=widget, **kwargs)
 
 
 def email() -> forms.CharField:
-    return text("E-mail address", "email", names.LONGEST_EMAIL, widget=forms.EmailInput)
+    return text(
+        "E-mail address",
+        "email",
+        names.LONGEST_EMAIL,
+        widget=forms.EmailInput,
+        missing="Your e-mail address must be provided.",
+    )
+
+
+def given_name() -> forms.CharField:
+    missing = "Your given name must be provided."
+    return text("Given name(s)", "given-name", names.LONGEST_NAME, missing=missing)
+
+
+def family_name() -> forms.CharField:
+    missing = "Your family name must be provided."
+    return text("Family name", "family-name", names.LONGEST_NAME, missing=missing)
 
 
 def username() -> forms.CharField:
@@ -67,6 +88,7 @@ def username() -> forms.CharField:
         20,
         help_text="3 to 20 letters without accents, digits or _. Once your account is active "
         "it stays for good.",
+        missing="A user name must be provided.",
         attrs={"autocapitalize": "off", "spellcheck": "false"},
     )
 

@@ -11,6 +11,8 @@ from registration.forms.base import (
     Form,
     TwicePassword,
     email,
+    family_name,
+    given_name,
     message,
     optional,
     password_field,
@@ -41,10 +43,15 @@ class RegisterForm(TwicePassword):
 
     username = username()
     email = email()
-    given_name = text("Given name(s)", "given-name", names.LONGEST_NAME)
-    family_name = text("Family name", "family-name", names.LONGEST_NAME)
+    given_name = given_name()
+    family_name = family_name()
     new_password = password_field("Password", is_new=True)
-    again = password_field("Password, again", is_new=True, help_text="")
+    again = password_field(
+        "Password, again",
+        is_new=True,
+        help_text="",
+        error_messages={"required": "Type the password twice."},
+    )
     public_key = public_key(
         required=False,
         help_text="Optional: paste it now or add it later. It lets you into your machines.",
@@ -89,9 +96,14 @@ class SignInForm(Form):
         "User name or e-mail address",
         "username",
         names.LONGEST_EMAIL,
+        missing="Your user name or e-mail address must be provided.",
         attrs={"autofocus": True, "autocapitalize": "off", "spellcheck": "false"},
     )
-    password = password_field("Password", is_new=False)
+    password = password_field(
+        "Password",
+        is_new=False,
+        error_messages={"required": "Your password must be provided."},
+    )
 
 
 class ResetForm(Form):
@@ -99,6 +111,7 @@ class ResetForm(Form):
         "User name or e-mail address",
         "username",
         names.LONGEST_EMAIL,
+        missing="Your user name or e-mail address must be provided.",
         attrs={"autofocus": True, "autocapitalize": "off", "spellcheck": "false"},
     )
 

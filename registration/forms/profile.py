@@ -11,7 +11,15 @@ from django.utils import timezone
 from core import dates
 from registration import names
 from registration.actions import CONTEXT_METHODS, Defaults, Profile
-from registration.forms.base import Form, TwicePassword, email, password_field, text, x500_dn
+from registration.forms.base import (
+    Form,
+    TwicePassword,
+    email,
+    family_name,
+    given_name,
+    password_field,
+    x500_dn,
+)
 from registration.models import SshKey, User
 
 
@@ -22,8 +30,8 @@ class ProfileForm(Form):
         "x500_dn": names.x500_dn,
     }
 
-    given_name = text("Given name(s)", "given-name", names.LONGEST_NAME)
-    family_name = text("Family name", "family-name", names.LONGEST_NAME)
+    given_name = given_name()
+    family_name = family_name()
     x500_dn = x500_dn()
 
     @classmethod

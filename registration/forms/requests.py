@@ -2,7 +2,7 @@
 
 from registration import names
 from registration.actions import Request
-from registration.forms.base import Form, email, message, text, username, x500_dn
+from registration.forms.base import Form, email, family_name, given_name, message, username, x500_dn
 from registration.models import User
 
 FIELDS = ("given_name", "family_name", "username", "email", "message", "x500_dn")
@@ -18,8 +18,8 @@ class RequestForm(Form):
         "message": names.message,
     }
 
-    given_name = text("Given name(s)", "given-name", names.LONGEST_NAME)
-    family_name = text("Family name", "family-name", names.LONGEST_NAME)
+    given_name = given_name()
+    family_name = family_name()
     username = username()
     email = email()
     message = message()

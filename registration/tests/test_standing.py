@@ -40,7 +40,7 @@ def standing():
         ("applied", "We sent a mail to carla@example.org"),
         ("confirmed", "They have been told, and read your message"),
         ("rejected", "We do not know you."),
-        ("withdrawn", "You can ask again at any time"),
+        ("withdrawn", "You can apply again at any time"),
         ("suspended", "Your machine sends spam."),
     ],
 )
@@ -140,7 +140,7 @@ def test_a_taken_name_is_told_beside_its_field(standing, alice):
 def test_who_withdrew_asks_again(standing):
     user, client = standing(confirmed=True)
     assert "is withdrawn" in client.post(f"{PAGE}withdraw/", follow=True).text
-    assert "You have asked again" in client.post(f"{PAGE}again/", SAID, follow=True).text
+    assert "You have applied again" in client.post(f"{PAGE}again/", SAID, follow=True).text
     user.refresh_from_db()
     assert user.state == AccountState.CONFIRMED
 

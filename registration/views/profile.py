@@ -4,6 +4,7 @@ from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
@@ -13,6 +14,7 @@ from core.http import UNPROCESSABLE
 from registration import actions, sessions
 from registration.doors import UserRequest, answers
 from registration.forms.profile import DefaultsForm, PasswordForm, ProfileForm
+from registration.identities import sources
 from registration.models import User
 
 
@@ -92,4 +94,9 @@ def password(request: UserRequest) -> HttpResponse:
             )
             return redirect("registration:profile")
     status = UNPROCESSABLE if form.is_bound else 200
-    return render(request, "registration/password.html", {"form": form}, status=status)
+    context = {
+        "form": form,
+        "elsewhere": sources.where_password_is(request.user),
+        "crumbs": [{"label": "Profile", "url": reverse("registration:profile")}],
+    }
+    return render(request, "registration/password.html", context, status=status)

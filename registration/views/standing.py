@@ -65,7 +65,7 @@ def withdraw(request: HttpRequest, person: User) -> HttpResponse:
     except Refused as refused:
         messages.error(request, str(refused))
     else:
-        messages.success(request, "Your request is withdrawn. You can ask again at any time.")
+        messages.success(request, "Your request is withdrawn. You can apply again at any time.")
     return redirect("registration:standing")
 
 
@@ -79,7 +79,7 @@ def correct(request: HttpRequest, person: User) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 @of_the_person
 def apply_again(request: HttpRequest, person: User) -> HttpResponse:
-    said = "You have asked again."
+    said = "You have applied again."
     return _say_anew(request, person, "apply_again", actions.apply_again, said)
 
 
