@@ -4,11 +4,11 @@ import uuid
 from datetime import datetime
 from typing import Annotated
 
-from django.shortcuts import get_object_or_404
 from ninja import Field, Router, Schema, Status
 
 from registration import actions, keys
 from registration.bearer import ApiRequest
+from registration.doors import find_or_404
 from registration.models import Group, SshKey
 
 router = Router()
@@ -63,7 +63,7 @@ def add_key(request: ApiRequest, key: KeyIn) -> Status[SshKey]:
 )
 def remove_key(request: ApiRequest, key: uuid.UUID) -> Status[None]:
     own = SshKey.objects.select_related("owner").filter(owner=request.user)
-    actions.remove_key(get_object_or_404(own, uuid=key))
+    actions.remove_key(find_or_404(own, request, "key_removed", uuid=key))
     return Status(204, None)
 
 

@@ -9,8 +9,8 @@ from django.core.paginator import Paginator
 from django.http import Http404
 from ninja import Field, Query, Router, Schema, Status
 
-from core.models import Outcome, record
 from registration.bearer import ApiRequest
+from registration.doors import find_or_404
 from registration.models import ApiToken, User
 from vms import actions
 from vms.models import VM
@@ -150,19 +150,14 @@ def one_machine(request: ApiRequest, vm: uuid.UUID) -> VM:
     return _find(request, vm)
 
 
-def _find(request: ApiRequest, key: uuid.UUID) -> VM:
+def _find(request: ApiRequest, key: uuid.UUID, *, verb: str = "") -> VM:
     """The machine, if this person may see it; else a 404, and a line in the audit."""
-    vm = VM.objects.visible_to(request.user).for_rows().filter(uuid=key).first()
-    if vm is None:
-        if VM.objects.filter(uuid=key).exists():
-            denied = f"{request.method} by API"
-            record(VM.KIND, key, "denied", by=request.user, outcome=Outcome.DENIED, reason=denied)
-        raise Http404
-    return vm
+    visible = VM.objects.visible_to(request.user).for_rows()
+    return find_or_404(visible, request, verb, uuid=key)
 
 
 def _ask(request: ApiRequest, key: uuid.UUID, act: Callable[..., None]) -> Status[VM]:
-    act(_find(request, key), by=request.user)
+    act(_find(request, key, verb=act.__name__), by=request.user)
     return Status(202, _find(request, key))
 
 

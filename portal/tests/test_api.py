@@ -149,7 +149,7 @@ def test_a_token_to_read_changes_nothing(alice):
         assert 'error="insufficient_scope"' in answer.headers["WWW-Authenticate"]
     assert SshKey.objects.get() == key
     assert VM.objects.get().state == VmState.RUNNING
-    assert Event.objects.filter(verb="denied", door="api", owner=alice).count() == 3
+    assert Event.objects.get(outcome="denied").owner == alice
 
 
 def test_who_has_not_agreed_to_new_policies_is_told_so_and_not_led_elsewhere(program):
@@ -270,7 +270,8 @@ def test_a_strangers_machine_does_not_exist_and_the_try_is_recorded(program, ali
     says(program.get(f"/vms/{vm.uuid}"), 404, "not_found")
     for verb in ("shut_down", "reboot", "start", "kill"):
         says(program.post(f"/vms/{vm.uuid}/{verb}"), 404, "not_found")
-    assert Event.objects.of(vm.uuid).filter(verb="denied", by=alice, door="api").count() == 5
+    denials = Event.objects.of(vm.uuid).filter(outcome="denied", by=alice, door="api")
+    assert [event.verb for event in denials] == ["opened", "shut_down", "reboot", "start", "kill"]
     vm.refresh_from_db()
     assert vm.state == VmState.RUNNING
 

@@ -18,7 +18,7 @@ from django.utils import timezone
 
 from core import live
 from core.errors import Refused
-from core.models import Outcome, record
+from core.models import deny, record
 from registration import emails, names, throttle
 from registration.models import Group, Invitation, Membership, Role, User
 
@@ -103,7 +103,7 @@ def _alone(group: Group) -> Iterator[None]:
 def change_group(group: Group, *, by: User, name: str, description: str = "") -> None:
     """Raises: Refused: ``not_owner``, and those of ``create_group`` about its texts."""
     name, description = group_name(name), group_description(description)
-    with _kept(group, by=by, verb="change") as kept:
+    with _kept(group, by=by, verb="group_changed") as kept:
         before = {"name": kept.name, "description": kept.description}
         after = {"name": name, "description": description}
         if before == after:
@@ -123,7 +123,7 @@ def delete_group(group: Group, *, by: User, typed: str) -> None:
     """
     if typed.strip() != group.name:
         raise Refused("name_not_typed", f"Type {group.name} to delete the group.", field="typed")
-    with _kept(group, by=by, verb="delete") as kept:
+    with _kept(group, by=by, verb="group_deleted") as kept:
         people = list(kept.memberships.values_list("user__username", flat=True))
         _note(kept, "group_deleted", by=by, before={"name": kept.name, "people": people})
         _announce(kept)
@@ -140,14 +140,14 @@ def invite(group: Group, *, by: User, whom: str) -> Invitation:
     whom = names.one_line(whom)
     email = names.email(whom) if "@" in whom else ""
     user = None if email else _named(whom)
-    must_keep(group, by=by, verb="invite")
+    must_keep(group, by=by, verb="group_invited")
     if until := throttle.take(MOST_SENT, "invite", str(by.uuid)):
         raise Refused(
             "too_many_attempts",
             f"You sent {MOST_SENT} invitations in a short time. Go on after {until:%H:%M} UTC.",
         )
     token = secrets.token_urlsafe(32) if email else ""
-    with _kept(group, by=by, verb="invite") as kept:
+    with _kept(group, by=by, verb="group_invited") as kept:
         _must_be_new(kept, user, email)
         invitation = Invitation.objects.create(
             group=kept,
@@ -215,7 +215,7 @@ def find_invitation(token: str) -> Invitation | None:
 
 def withdraw_invitation(invitation: Invitation, *, by: User) -> None:
     """Raises: Refused: ``not_owner``."""
-    with _kept(invitation.group, by=by, verb="withdraw") as kept:
+    with _kept(invitation.group, by=by, verb="group_invitation_withdrawn") as kept:
         audience = kept.audience()
         if kept.invitations.filter(pk=invitation.pk).delete()[0]:
             whom = str(invitation.user or invitation.email)
@@ -274,7 +274,7 @@ def set_role(group: Group, user: User, *, role: str, by: User) -> None:
     Raises:
         Refused: ``not_owner``, ``not_member``, ``last_owner``.
     """
-    with _kept(group, by=by, verb="set_role") as kept:
+    with _kept(group, by=by, verb="group_role_changed") as kept:
         membership = _membership(kept, user)
         if membership.role == role:
             return
@@ -289,7 +289,7 @@ def set_role(group: Group, user: User, *, role: str, by: User) -> None:
 
 def remove_member(group: Group, user: User, *, by: User) -> None:
     """Raises: Refused: ``not_owner``, ``not_member``, ``last_owner``."""
-    with _kept(group, by=by, verb="remove_member") as kept:
+    with _kept(group, by=by, verb="group_member_removed") as kept:
         _end(kept, user, "group_member_removed", by=by)
 
 
@@ -339,8 +339,9 @@ def must_keep(group: Group, *, by: User, verb: str) -> None:
     """Outside of a transaction: the denial outlives it. Raises: Refused: ``not_owner``."""
     if keeps(group, by):
         return
-    _note(group, "denied", by=by, outcome=Outcome.DENIED, reason=f"Group: {verb}")
-    raise Refused("not_owner", f"Only an owner of {group} may do this.")
+    refused = Refused("not_owner", f"Only an owner of {group} may do this.")
+    deny(Group.KIND, group.uuid, verb, by=by, reason=str(refused), owner=by.pk, label=group.name)
+    raise refused
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from registration import keys, names
 from registration.models import SshKey, User
 
 MOST_KEYS = 20
-KIND = "ssh_key"
 
 
 @transaction.atomic
@@ -119,7 +118,7 @@ def _of(owner: User) -> models.QuerySet[SshKey]:
 def _note(verb: str, key: SshKey, **detail: Any) -> None:
     owner = key.owner
     record(
-        KIND,
+        SshKey.KIND,
         key.uuid,
         verb,
         by=owner,

@@ -1,7 +1,7 @@
 """API tokens: made once and shown once, kept as a digest, limited in time and reach."""
 
-import uuid
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -10,21 +10,17 @@ from django.utils import timezone
 
 from core.caller import caller
 from core.errors import Refused
-from core.models import Outcome, record
+from core.models import NOTHING, deny, record
 from registration import names, throttle, token_text
 from registration.actions import rules
 from registration.models import ApiToken, Scope, User
 
 MOST_TOKENS = 20
 LONGEST_NAME = 80
-KIND = "api_token"
 #: How often the last use of a token is written down.
 USED_EVERY = timedelta(minutes=1)
 #: In a window (throttle.WINDOW), from one address, before bad tokens are no longer looked up.
 MOST_BAD_TOKENS = 60
-
-#: The subject of events about a token that nobody has.
-NOBODY = uuid.UUID(int=0)
 
 
 class BadToken(Refused):
@@ -138,8 +134,9 @@ def use_token(text: str, *, scope: str, address: str) -> ApiToken:
         raise _bad(token, "not_let_in", sentence, address)
     _note_use(token, address)
     if scope == Scope.WRITE and token.scope != Scope.WRITE:
-        _note("denied", token, by=token.owner, outcome=Outcome.DENIED, reason="Token: scope")
-        raise Refused("scope", "This token may only read. Make one that may write.")
+        sentence = "This token may only read. Make one that may write."
+        _note_denial(token, sentence, by=token.owner)
+        raise Refused("scope", sentence)
     return token
 
 
@@ -153,11 +150,16 @@ def _find(text: str) -> ApiToken | None:
 def _bad(token: ApiToken | None, code: str, sentence: str, address: str) -> Refused:
     if until := throttle.take(MOST_BAD_TOKENS, "token", address):
         return rules.too_many_failures(until)
-    if token is None:
-        record(KIND, NOBODY, "denied", outcome=Outcome.DENIED, reason=f"Token: {code}")
-    else:
-        _note("denied", token, by=None, outcome=Outcome.DENIED, reason=f"Token: {code}")
+    _note_denial(token, sentence, by=None)
     return BadToken(code, sentence)
+
+
+def _note_denial(token: ApiToken | None, sentence: str, *, by: User | None) -> None:
+    about: dict[str, Any] = {}
+    if token is not None:
+        about = {"owner": token.owner_id, "label": token.name, "hint": token.hint}
+    subject = token.uuid if token else NOTHING
+    deny(ApiToken.KIND, subject, "token_used", by=by, reason=sentence, **about)
 
 
 def _note_use(token: ApiToken, address: str) -> None:
@@ -170,14 +172,14 @@ def _note_use(token: ApiToken, address: str) -> None:
         User.objects.filter(pk=token.owner_id).update(last_seen_at=now)
 
 
-def _note(verb: str, token: ApiToken, *, by: User | None, **more: object) -> None:
+def _note(verb: str, token: ApiToken, *, by: User | None, **more: Any) -> None:
     record(
-        KIND,
+        ApiToken.KIND,
         token.uuid,
         verb,
         by=by,
         owner=token.owner_id,
         label=token.name,
         hint=token.hint,
-        **more,  # type: ignore[arg-type]
+        **more,
     )

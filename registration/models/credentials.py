@@ -1,7 +1,7 @@
 """What a person brings or is given to prove who they are: SSH keys and API tokens."""
 
 import uuid
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -12,6 +12,8 @@ from registration.models.people import User
 
 class SshKey(models.Model):
     """A public key that a person's machines let in."""
+
+    KIND: ClassVar[str] = "ssh_key"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     owner = models.ForeignKey(User, models.CASCADE, related_name="ssh_keys")
@@ -59,6 +61,8 @@ class ApiTokenQuerySet(models.QuerySet["ApiToken"]):
 
 class ApiToken(models.Model):
     """A password for programs: shown once, kept as a digest, limited in time and reach."""
+
+    KIND: ClassVar[str] = "api_token"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     owner = models.ForeignKey(User, models.CASCADE, related_name="api_tokens")

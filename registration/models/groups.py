@@ -117,6 +117,8 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
 class Invitation(models.Model):
     """A place in a group that is offered to an account or to an address."""
 
+    KIND: ClassVar[str] = "invitation"
+
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     group = models.ForeignKey(Group, models.CASCADE, related_name="invitations")
     user = models.ForeignKey(User, models.CASCADE, null=True, related_name="invitations")

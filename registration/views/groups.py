@@ -17,7 +17,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
 from registration import actions, names
 from registration.actions import groups
-from registration.doors import UserRequest, answers
+from registration.doors import UserRequest, answers, find_or_404, note_denial
 from registration.forms.groups import GroupForm, InviteForm
 from registration.models import Group, Invitation, Membership, Role
 
@@ -68,7 +68,7 @@ def new(request: UserRequest) -> HttpResponse:
 
 
 def _find(request: UserRequest, key: uuid.UUID) -> Group:
-    return get_object_or_404(Group.objects.visible_to(request.user), uuid=key)
+    return find_or_404(Group.objects.visible_to(request.user), request, uuid=key)
 
 
 @login_required
@@ -100,6 +100,7 @@ def _context(request: UserRequest, group: Group, form: InviteForm) -> dict[str, 
 def change(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
     group = _find(request, uuid)
     if not groups.keeps(group, request.user):
+        note_denial(group, "group_changed", request)
         return _refuse(request, group, Refused("not_owner", "Only an owner may change a group."))
     data = answers(request)
     texts = {"name": group.name, "description": group.description}
@@ -222,7 +223,8 @@ def withdraw(request: UserRequest, uuid: uuid.UUID, invitation: uuid.UUID) -> Ht
 def answer(request: UserRequest, invitation: uuid.UUID, verb: str) -> HttpResponse:
     """Accept or decline an invitation that is shown on one's own page."""
     mine = Invitation.objects.to(request.user).select_related("group")
-    return _answer(request, get_object_or_404(mine, uuid=invitation), verb, has_link=False)
+    found = find_or_404(mine, request, f"invitation_{verb}", uuid=invitation)
+    return _answer(request, found, verb, has_link=False)
 
 
 def _answer(

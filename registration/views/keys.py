@@ -5,7 +5,7 @@ import uuid
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -13,7 +13,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
 from registration.acting import who_acts
-from registration.doors import UserRequest, path_to
+from registration.doors import UserRequest, find_or_404, path_to
 from registration.forms.keys import KeyForm
 from registration.models import SshKey
 
@@ -60,7 +60,8 @@ def _page(request: UserRequest, form: KeyForm) -> HttpResponse:
 
 
 def _own_key(request: UserRequest, key: uuid.UUID) -> SshKey:
-    return get_object_or_404(SshKey.objects.select_related("owner"), owner=request.user, uuid=key)
+    own = SshKey.objects.select_related("owner").filter(owner=request.user)
+    return find_or_404(own, request, uuid=key)
 
 
 @login_required

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_variables
 from django.views.decorators.http import require_http_methods, require_safe
@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
-from registration.doors import UserRequest
+from registration.doors import UserRequest, find_or_404
 from registration.forms.tokens import TokenForm
 from registration.models import ApiToken
 
@@ -79,7 +79,7 @@ def create(request: UserRequest) -> HttpResponse:
 @reauthentication_required(allow_get=True)
 def revoke(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
     own = ApiToken.objects.visible_to(request.user).select_related("owner")
-    token = get_object_or_404(own, uuid=uuid)
+    token = find_or_404(own, request, "token_revoked", uuid=uuid)
     if request.method == "POST":
         actions.revoke_token(token, by=request.user)
         messages.success(request, f"The token {token.name} is revoked: it opens nothing now.")
