@@ -14,6 +14,7 @@ from core.errors import Refused
 from core.machine import StaleState
 from core.models import record
 from marketplace.models import Entry
+from registration.actions import note_use_of_keys
 from registration.models import GIB, User
 from vms import tasks
 from vms.models import VM, CloudStatus, InstanceType, Readiness, Tenure
@@ -136,6 +137,7 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
     vm.save(force_insert=True)
     Readiness.objects.create(vm=vm)
     record(VM.KIND, vm.uuid, "asked", by=owner, now=VmState.PENDING, name=vm.name)
+    note_use_of_keys(owner=owner, lines=order.ssh_keys, machine=vm.name)
     vm.announce()
     tasks.ring_vm(vm)
     return vm
