@@ -115,6 +115,7 @@ def set_up(names: list[str]) -> None:
             install(packages, runner)
         virtual_environment(runner)
         requirements("requirements-dev.txt", runner)
+        requirements("requirements-ldap.txt", runner)
         if set(names) - READERS:
             front_end(runner)
             static_files(runner)
