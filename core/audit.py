@@ -6,7 +6,7 @@ admin pages. Dropping these triggers takes a statement that nobody types by acci
 
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -64,7 +64,7 @@ def release(of: Any = connection) -> None:
     _execute(of, _RELEASE)
 
 
-def _execute(of: Any, statements: dict[str, tuple[str, ...]]) -> None:
+def _execute(of: Any, statements: Mapping[str, tuple[str, ...]]) -> None:
     with of.cursor() as cursor:
         for statement in statements[of.vendor]:
             cursor.execute(statement)

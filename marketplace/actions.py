@@ -56,7 +56,7 @@ def _ask_for(entry: Entry, cloud: str) -> ImageFile:
             defaults={"entry": entry, "next_tick_at": timezone.now()},
         )
         if is_new:
-            record(ImageFile.KIND, image.uuid, "asked", now=ImageState.WANTED, cloud=cloud)
+            image.record_event("asked", now=ImageState.WANTED, cloud=cloud)
             image.announce()
             tasks.ring_image(image)
     return image
@@ -110,7 +110,7 @@ def publish(image: BuiltImage, *, tag: str, min_memory_mib: int = 0) -> tuple[En
             inbound_ports=list(image.inbound_ports),
             **{name: getattr(image, name) for name in COPIED},
         )
-        record("entry", entry.uuid, "endorsed", identifier=identifier, packages=image.packages)
+        _note(entry, "endorsed", identifier=identifier, packages=image.packages)
     return entry, True
 
 
@@ -125,5 +125,9 @@ def deprecate(entry: Entry, *, reason: str) -> None:
     """Withdraw an entry: it stays in the history and cannot be launched any more."""
     with transaction.atomic():
         if Entry.objects.filter(pk=entry.pk, deprecated="").update(deprecated=reason[:500]):
-            record("entry", entry.uuid, "deprecated", reason=reason)
+            _note(entry, "deprecated", reason=reason)
     entry.refresh_from_db(fields=["deprecated"])
+
+
+def _note(entry: Entry, verb: str, *, reason: str = "", **detail: Any) -> None:
+    record("entry", entry.uuid, verb, label=str(entry), reason=reason, **detail)

@@ -7,12 +7,13 @@ from urllib.parse import urlencode
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from marketplace.models import CREATED_FORMAT, Entry, EntryQuerySet, ImageFile
 from marketplace.states import EntryStatus
+from registration.doors import find_or_404
 
 PAGE_SIZE = 24
 LONGEST_SEARCH = 200
@@ -81,7 +82,7 @@ def entry(request: HttpRequest, identifier: str) -> HttpResponse:
 def endorsement(request: HttpRequest, identifier: str, email: str, created: str) -> HttpResponse:
     """One endorsement by its full key, the newest or an older one."""
     said = Entry.objects.visible_to(request.user).filter(identifier=identifier)
-    shown = get_object_or_404(said, endorser_email=email, created_at=_instant(created))
+    shown = find_or_404(said, request, endorser_email=email, created_at=_instant(created))
     return _show(request, shown, said)
 
 
@@ -109,5 +110,5 @@ def _show(request: HttpRequest, shown: Entry, said: EntryQuerySet) -> HttpRespon
 @require_safe
 def copy(request: HttpRequest, key: str) -> HttpResponse:
     """How far the copy of an image in one cloud is; a live page fetches it again and again."""
-    image = get_object_or_404(ImageFile.objects.visible_to(request.user), uuid=key)
+    image = find_or_404(ImageFile.objects.visible_to(request.user), request, uuid=key)
     return render(request, "marketplace/_copy.html", {"image": image})

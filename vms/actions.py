@@ -136,7 +136,7 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
     vm.next_tick_at = vm.state_since
     vm.save(force_insert=True)
     Readiness.objects.create(vm=vm)
-    record(VM.KIND, vm.uuid, "asked", by=owner, now=VmState.PENDING, name=vm.name)
+    vm.record_event("asked", by=owner, now=VmState.PENDING, image=str(order.entry.identifier))
     note_use_of_keys(owner=owner, lines=order.ssh_keys, machine=vm.name)
     vm.announce()
     tasks.ring_vm(vm)
@@ -267,11 +267,11 @@ def ask_many(vms: Iterable[VM], verb: str, *, by: User) -> tuple[int, list[Refus
 
 def _ask(vm: VM, verb: str, to: str, *, by: User, **fields: Any) -> None:
     if not (by.is_staff or vm.owner_id == by.pk):
-        record(VM.KIND, vm.uuid, "denied", by=by, reason=verb)
+        vm.record_denial(verb, by=by)
         raise Refused("not_yours", f"{vm} is somebody else's machine.")
     while verb in vm.verbs:
         try:
-            vm.move(to, by=by, reason=_asked_by(vm, verb, by), **fields)
+            vm.move(to, by=by, verb=verb, reason=_asked_by(vm, verb, by), **fields)
         except StaleState:
             vm.refresh_from_db()  # the wish is about the machine, not the state it was seen in
         else:
@@ -342,19 +342,25 @@ def _give(vm: VM, *, to: User, by: User) -> None:
     vm.announce()
 
 
+#: What the audit tells of a size.
+_SIZE = ("name", "vcpus", "memory_mib", "swap_mib", "is_offered", "is_default")
+
+
 @transaction.atomic
 def save_type(instance_type: InstanceType, *, by: User) -> None:
     """Add or change a size that the site offers; a new default replaces the old one."""
+    known = InstanceType.objects.filter(pk=instance_type.pk).values(*_SIZE).first() or {}
     if instance_type.is_default:
         InstanceType.objects.exclude(pk=instance_type.pk).update(is_default=False)
     instance_type.save()
+    now = {name: getattr(instance_type, name) for name in _SIZE}
+    changed = [name for name in _SIZE if known.get(name) != now[name]]
     record(
         "instance_type",
         uuid.uuid5(uuid.NAMESPACE_OID, f"type-{instance_type.pk}"),
-        "changed",
+        "changed" if known else "added",
         by=by,
-        name=instance_type.name,
-        vcpus=instance_type.vcpus,
-        memory_mib=instance_type.memory_mib,
-        swap_mib=instance_type.swap_mib,
+        label=instance_type.name,
+        before={name: known[name] for name in changed if known},
+        after={name: now[name] for name in changed},
     )

@@ -275,6 +275,10 @@ class Readiness(Stateful):
         return f"{self.vm}: {self.state}"
 
     @property
+    def owner_pk(self) -> int | None:
+        return self.vm.owner_id
+
+    @property
     def cloud(self) -> str:
         return self.vm.cloud
 

@@ -38,7 +38,7 @@ class Milestone:
 def steps(vm: VM, events: Sequence[Event], image: ImageFile | None) -> list[Line]:
     """Each state the machine has been in, oldest first; how long, and why."""
     visits = [(VmState.PENDING.value, vm.created_at, "")]
-    visits += [(event.now, event.at, event.reason) for event in events if event.verb == "moved"]
+    visits += [(event.now, event.at, event.reason) for event in events if event.was]
     ends = [at for _, at, _ in visits[1:]] + [None]
     return [_line(vm, visit, end, image) for visit, end in zip(visits, ends, strict=True)]
 

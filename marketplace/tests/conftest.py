@@ -68,4 +68,6 @@ def bob(db) -> User:
 
 
 def _user(name: str) -> User:
-    return User.objects.create(username=name, email=f"{name}@example.org", state="active")
+    return User.objects.create(
+        username=name, email=f"{name}@example.org", state="active", policy_version=1
+    )

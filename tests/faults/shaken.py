@@ -96,7 +96,7 @@ class Shaken:
 
     def adds_up(self, vm: str) -> None:
         """Each move begins where the one before ended, and the last is the row's state."""
-        sql = "SELECT was, now FROM core_event WHERE subject = ? AND verb IN ('asked', 'moved')"
+        sql = "SELECT was, now FROM core_event WHERE subject = ? AND now <> ''"
         moves = self.portal.rows(f"{sql} ORDER BY id", stored(vm))
         assert moves[0] == ("", "pending")
         for (_, before), (was, _) in pairwise(moves):

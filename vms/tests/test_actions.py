@@ -109,8 +109,8 @@ def test_nobody_else_can_ask_and_the_attempt_is_recorded(verb):
     with pytest.raises(Refused) as refused:
         actions.VERBS[verb](vm, by=mallory)
     assert refused.value.code == "not_yours"
-    event = Event.objects.get(subject=vm.uuid, verb="denied")
-    assert (event.by, event.reason) == (mallory, verb)
+    event = Event.objects.get(subject=vm.uuid, outcome="denied")
+    assert (event.by, event.verb, event.owner) == (mallory, verb, vm.owner)
 
 
 def test_an_administrator_can_and_the_history_says_so():

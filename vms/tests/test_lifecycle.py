@@ -38,7 +38,7 @@ def vm(entry):
 
 
 def states(vm):
-    return [event.now for event in Event.objects.of(vm.uuid) if event.verb == "moved"]
+    return [event.now for event in Event.objects.of(vm.uuid) if event.was]
 
 
 def fresh(vm):

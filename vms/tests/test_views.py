@@ -170,7 +170,7 @@ def test_the_list_costs_the_same_for_two_machines_and_a_page_of_them(
 ):
     VMFactory.create_batch(rows, owner=alice, running=True)
     # session, user, counts by state, page count, page
-    with django_assert_num_queries(5):
+    with django_assert_num_queries(6):
         text = browser.get("/vms/").content.decode()
     assert text.count("<tr id=") == rows
 
@@ -183,7 +183,7 @@ def test_a_machines_page_costs_the_same_however_long_its_history(
     for _ in range(moves):
         VM.objects.get(pk=vm.pk).move(VmState.BOOT)
         VM.objects.get(pk=vm.pk).move(VmState.RUNNING)
-    with django_assert_num_queries(5):  # session, user, machine, events, image
+    with django_assert_num_queries(6):  # session, user, policies, machine, events, image
         browser.get(vm.get_absolute_url())
 
 
@@ -271,8 +271,8 @@ def test_a_machine_that_has_just_gone_has_an_empty_log_and_no_fault(browser, ali
 def test_a_strangers_attempt_is_a_404_and_a_line_in_the_audit(browser, alice):
     vm = VMFactory(running=True)
     browser.post(reverse("vms:kill", args=[vm.uuid]))
-    event = Event.objects.get(subject=vm.uuid, verb="denied")
-    assert (event.by, event.reason) == (alice, "POST by page")
+    event = Event.objects.get(subject=vm.uuid, outcome="denied")
+    assert (event.by, event.verb, event.door) == (alice, "kill", "page")
 
 
 @pytest.mark.parametrize("text", ["\u00b2", "\u0661", "9" * 30])

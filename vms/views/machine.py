@@ -44,7 +44,7 @@ def _detail_context(vm: VM) -> dict[str, Any]:
 @login_required
 @require_POST
 def ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
-    vm = find(request, key)
+    vm = find(request, key, verb=verb)
     refusal = ""
     try:
         actions.VERBS[verb](vm, by=request.user)

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -15,7 +15,13 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from core.models import Event
 from registration import acting, actions, holdings, sessions
-from registration.doors import UserRequest, administrators_only, answers, proof_first
+from registration.doors import (
+    UserRequest,
+    administrators_only,
+    answers,
+    find_or_404,
+    proof_first,
+)
 from registration.forms.accounts import ActForm, CloseForm, SuspendForm
 from registration.forms.base import Form
 from registration.forms.quota import QuotaForm, shown
@@ -29,7 +35,7 @@ ROWS = 20
 
 
 def _find(request: UserRequest, key: uuid.UUID) -> User:
-    found: User = get_object_or_404(User.objects.visible_to(request.user), uuid=key)
+    found: User = find_or_404(User.objects.visible_to(request.user), request, uuid=key)
     return found
 
 
@@ -67,7 +73,6 @@ def _page(request: UserRequest, person: User, **forms: Form) -> HttpResponse:
 
 #: What the history calls an event, where its own word says too little.
 _WORDS = {
-    "denied": "was refused",
     "registered": "asked for an account",
     "password_reset": "set a new password by a link",
     "reset_asked": "asked for a new password, or somebody did",

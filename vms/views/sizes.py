@@ -2,12 +2,13 @@
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.http import UNPROCESSABLE
 from registration import actions as registration
+from registration.doors import administrators_only
 from vms import actions
 from vms.forms import InstanceTypeForm
 from vms.models import InstanceType
@@ -34,11 +35,9 @@ def prefer_type(request: UserRequest, name: str) -> HttpResponse:
     return redirect("vms:types")
 
 
-@login_required
+@administrators_only
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit_type(request: UserRequest, name: str = "") -> HttpResponse:
-    if not request.user.is_staff:
-        raise Http404
     known = get_object_or_404(InstanceType, name=name) if name else InstanceType()
     form = InstanceTypeForm(request.POST or None, instance=known)
     if form.is_valid():
