@@ -111,9 +111,7 @@ def enter_through(user: User, *, provider: str) -> None:
 def deny_identity(provider: str, reason: str) -> None:
     """Write down that an answer of a provider was not believed, or did not come."""
     reason = f"Sign-in with {provider}: {reason}"
-    record(
-        User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason, provider=provider
-    )
+    record(User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason, provider=provider)
 
 
 def connect_identity(user: User, identity: Identity) -> bool:
@@ -161,9 +159,7 @@ def disconnect_identity(user: User, account: SocialAccount) -> None:
             _disconnect(user, account, ways)
     if not ways:
         sentence = "Disconnect: the last way in"
-        user.record_event(
-            "identity_disconnected", by=user, outcome=Outcome.DENIED, reason=sentence
-        )
+        user.record_event("identity_disconnected", by=user, outcome=Outcome.DENIED, reason=sentence)
         raise Refused(
             "last_way_in",
             f"{sources.name_of(account.provider)} is the only way into your account. Connect "

@@ -13,7 +13,9 @@ from django.db import transaction
 from core.errors import Refused
 from core.models import Outcome, record
 from registration import emails, names, sessions, throttle
-from registration.actions import links, rules
+from registration.actions import directory, links, rules
+from registration.identities import sources
+from registration.identities.directory import SOURCE
 from registration.models import User
 from registration.states import GONE, LET_IN, TOLD
 
@@ -35,14 +37,15 @@ def sign_in(*, login: str, password: str, address: str) -> User:
 
     Raises:
         Refused: ``too_many_attempts``, ``credentials``; and with the right password
-            ``account_closed``.
+            ``account_closed``, and those of ``directory.enter``.
     """
     login = names.login(login)
     who = ("sign in", login.lower(), address)
     _must_have_attempts_left(who, address)
-    user: User | None = User.objects.named(login)
-    if not _knows_password(user, password) or user is None:
-        _deny(user, "credentials")
+    named: User | None = User.objects.named(login)
+    user = named if _knows_password(named, password) else _in_directory(named, login, password)
+    if user is None:
+        _deny(named, "credentials")
         raise Refused("credentials", "The user name or the password is not right.")
     throttle.forget(*who)
     throttle.give_back("sign in", address)
@@ -76,12 +79,22 @@ def _knows_password(user: User | None, password: str) -> bool:
     return user.check_password(password)
 
 
+def _in_directory(named: User | None, login: str, password: str) -> User | None:
+    """The person whose password this is in the directory, if the site has one."""
+    is_theirs = named is not None and named.source == SOURCE
+    try:
+        return directory.enter(named.username if named and is_theirs else login, password)
+    except Refused as refused:
+        _deny(named, refused.code)
+        raise
+
+
 def _deny(user: User | None, reason: str) -> None:
     reason = f"Sign-in: {reason}"
     if user:
-        user.record_event("denied", outcome=Outcome.DENIED, reason=reason)
+        user.record_event("signed_in", outcome=Outcome.DENIED, reason=reason)
     else:
-        record(User.KIND, NOBODY, "denied", outcome=Outcome.DENIED, reason=reason)
+        record(User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason)
 
 
 def change_password(
@@ -90,8 +103,11 @@ def change_password(
     """Replace the password. Every session of this person ends but the one with this key.
 
     Raises:
-        Refused: ``too_many_attempts``, ``password_wrong``, ``password_weak``.
+        Refused: ``password_elsewhere``, ``too_many_attempts``, ``password_wrong``,
+            ``password_weak``.
     """
+    if where := sources.where_password_is(user):
+        raise Refused("password_elsewhere", where)
     rules.must_know_password(user, password)
     user.password = make_password(rules.new_password(new_password, of=user))
     with transaction.atomic():
@@ -119,7 +135,10 @@ def request_reset(*, login: str, address: str) -> None:
     person = user if user and is_known else _decoy()
     with transaction.atomic():
         _note_reset(user if is_known else None)
-        emails.reset(person, links.password_links.make_token(person), is_known=is_known)
+        if where := sources.where_password_is(person):
+            emails.password_elsewhere(person, where)
+        else:
+            emails.reset(person, links.password_links.make_token(person), is_known=is_known)
 
 
 def _note_reset(user: User | None) -> None:

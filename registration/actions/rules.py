@@ -66,7 +66,7 @@ def must_know_password(user: User, password: str) -> None:
         raise too_many_failures(until)
     if not is_password_of(user, password):
         wrong = "Current password: wrong"
-        user.record_event("denied", by=user, outcome=Outcome.DENIED, reason=wrong)
+        user.record_event("password_proved", by=user, outcome=Outcome.DENIED, reason=wrong)
         raise Refused("password_wrong", "This is not your current password.", field="password")
     throttle.forget(*what)
 

@@ -75,11 +75,11 @@ def prove_by_passkey(credential: Any) -> Authenticator:
         used = passkeys.proved_alone(credential)
     except Refused:
         reason = "Sign-in: wrong passkey"
-        record(User.KIND, NOBODY, "denied", outcome=Outcome.DENIED, reason=reason)
+        record(User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason)
         raise
     person = used.user
     if not person.is_active:
-        _deny(person, f"Sign-in: {person.state}")
+        _deny(person, f"Sign-in: {person.state}", verb="signed_in")
     return used
 
 
@@ -96,8 +96,8 @@ def _take_try(user: User) -> tuple[str, str]:
     return what
 
 
-def _deny(user: User, reason: str) -> None:
-    user.record_event("denied", outcome=Outcome.DENIED, reason=reason)
+def _deny(user: User, reason: str, *, verb: str = "second_factor_used") -> None:
+    user.record_event(verb, outcome=Outcome.DENIED, reason=reason)
 
 
 def _wrong_code(user: User) -> Refused:
@@ -209,7 +209,7 @@ def remove_second_factor(user: User, authenticator: Authenticator) -> None:
         if not is_needed:
             _remove(user, authenticator, with_codes=not others)
     if is_needed:
-        _deny(user, "Second factor: an administrator needs one")
+        _deny(user, "Second factor: an administrator needs one", verb="second_factor_removed")
         raise Refused(
             "second_factor_needed",
             "Administrators of this site need a second factor, and this is your last one. "

@@ -101,5 +101,5 @@ def test_of_many_guesses_at_once_no_more_than_the_limit_are_checked(monkeypatch)
     outcome = at_once(*[lambda: actions.sign_in(**guess)] * 8)
     assert set(outcome) <= {"credentials", "too_many_attempts"}
     assert outcome.count("credentials") <= 3
-    assert Event.objects.filter(verb="denied").count() == outcome.count("credentials")
+    assert Event.objects.filter(outcome="denied").count() == outcome.count("credentials")
     assert Attempts.objects.get(count=8).since

@@ -70,7 +70,7 @@ def test_denials_are_recorded_without_what_was_typed(alice):
     for login in ("alice", "my secret password"):
         with pytest.raises(Refused):
             sign_in(login, "wrong")
-    denied = Event.objects.filter(verb="denied")
+    denied = Event.objects.filter(outcome="denied")
     assert list(denied.values_list("subject", flat=True)) == [alice.uuid, NOBODY]
     assert "secret" not in str(list(denied.values()))
 
@@ -300,7 +300,7 @@ def test_wrong_current_passwords_are_recorded_and_stopped(alice):
     with pytest.raises(Refused) as refused:
         actions.change_password(alice, password=PASSWORD, new_password=NEW)
     assert refused.value.code == "too_many_attempts"
-    denied = Event.objects.of(alice.uuid).filter(verb="denied", by=alice)
+    denied = Event.objects.of(alice.uuid).filter(outcome="denied", by=alice)
     assert denied.count() == MOST_WRONG_PASSWORDS
     with time_machine.travel(timezone.now() + timedelta(minutes=16)):
         actions.change_password(alice, password=PASSWORD, new_password=NEW)
