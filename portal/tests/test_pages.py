@@ -46,7 +46,7 @@ def test_what_failed_or_halted_needs_attention(client, alice):
 
 def test_administrators_are_told_of_waiting_people_and_silent_clouds(client):
     client.force_login(UserFactory(admin=True))
-    UserFactory(applied=True)
+    UserFactory(confirmed=True)
     CloudStatus.objects.create(cloud="local", trouble="The cloud does not answer.")
     text = page(client)
     assert "1 registration waits for an administrator." in text
@@ -81,7 +81,7 @@ def test_the_audit_costs_the_same_for_one_event_and_for_many(
     client.force_login(admin)
     for number in range(events):
         record("vm", VMFactory().uuid, "asked", by=UserFactory(), reason=f"reason {number}")
-    with django_assert_num_queries(5):  # session, user, waiting, count, page
+    with django_assert_num_queries(7):  # session, user, policies, requests, wishes, kinds, page
         page(client, "/audit/")
 
 
