@@ -181,9 +181,14 @@ def connections(request: UserRequest) -> HttpResponse:
 @never_cache
 @login_required
 @require_POST
-@reauthentication_required
 def disconnect(request: UserRequest, pk: int) -> HttpResponse:
     account = get_object_or_404(SocialAccount, pk=pk, user=request.user)
+    return _disconnect(request, account)
+
+
+@reauthentication_required
+def _disconnect(request: UserRequest, account: SocialAccount) -> HttpResponse:
+    """What is not one's own does not exist, before any proof is asked for."""
     name = sources.name_of(account.provider)
     try:
         actions.disconnect_identity(request.user, account)

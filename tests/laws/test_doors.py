@@ -4,6 +4,7 @@ import re
 from functools import cache
 
 import pytest
+from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from django.db import connection
 from django.test import Client
@@ -24,6 +25,8 @@ FOR_EVERYBODY = {
     "registration:register", "registration:sent", "registration:reset",
     "registration:reset_sent", "registration:reset_confirm", "registration:reset_cancel",
     "mfa_authenticate", "mfa_login_webauthn",
+    "openid_connect_login", "openid_connect_callback", "socialaccount_signup",
+    "socialaccount_login_cancelled",
     "registration:confirm_email", "registration:new_email_confirm",
     # These lead to the sign-in page without a session that opens them alone.
     "registration:standing", "registration:timeline", "registration:resend",
@@ -48,6 +51,7 @@ FOR_WHO_IS_SIGNED_IN = {
     "account_reauthenticate", "mfa_index", "mfa_activate_totp", "mfa_deactivate_totp",
     "mfa_view_recovery_codes", "mfa_download_recovery_codes", "mfa_generate_recovery_codes",
     "mfa_add_webauthn", "usersessions_list",
+    "socialaccount_connections", "socialaccount_connect", "socialaccount_prove",
 }  # fmt: skip
 FOR_THE_OWNER = {
     "vms:detail", "vms:row", "vms:shut_down", "vms:reboot", "vms:start", "vms:kill", "vms:usage",
@@ -55,6 +59,7 @@ FOR_THE_OWNER = {
     "registration:withdraw_wish",
     "registration:make_default_key", "registration:remove_key", "registration:rename_key",
     "registration:token_revoke", "mfa_edit_webauthn", "mfa_remove_webauthn", "usersessions_end",
+    "socialaccount_disconnect",
 }  # fmt: skip
 #: An event stream is not a page: it says 403 to a visitor, and never ends.
 STREAM = "live"
@@ -84,6 +89,13 @@ class World:
         self.key = SshKeyFactory(owner=self.alice)
         self.copy = ImageFileFactory(entry=self.entry)
         self.passkey = passkey_of(self.alice)
+        kept = {
+            "iss": "https://idp.example.org", "name": "", "given_name": "", "family_name": "",
+            "preferred_username": "", "email": "", "email_verified": False,
+        }  # fmt: skip
+        self.identity = SocialAccount.objects.create(
+            user=self.alice, provider="lab", uid="alice", extra_data=kept
+        )
         self.session = UserSession.objects.create(
             user=self.alice, session_key="of-another-browser", ip="192.0.2.1", user_agent=""
         )
@@ -94,7 +106,12 @@ class World:
         path = door.path(
             key=str({"marketplace:copy": self.copy.uuid}.get(door.name, self.vm.uuid)),
             uuid=str(owned),
-            pk=str(self.session.pk if door.name == "usersessions_end" else self.passkey.pk),
+            pk=str(
+                {
+                    "usersessions_end": self.session.pk,
+                    "socialaccount_disconnect": self.identity.pk,
+                }.get(door.name, self.passkey.pk)
+            ),
             name="m1.small",
             verb="approve",
             identifier=self.entry.identifier,
