@@ -21,7 +21,7 @@ _SYSTEMS = (
     ("macOS", r"\bMac OS X\b"),
     ("Linux", r"\bLinux\b|\bX11\b"),
 )
-_PROGRAM = re.compile(r"\s*([A-Za-z][\w.+-]{0,30})(?:/(\d+))?")
+_PROGRAM = re.compile(r"\s*([A-Za-z][\w.+-]{0,30})")
 
 
 def described(agent: str) -> str:
@@ -35,4 +35,4 @@ def described(agent: str) -> str:
     program = _PROGRAM.match(agent)
     if program is None or program[1] == "Mozilla":
         return f"A browser on {system}" if system else "An unknown browser"
-    return f"{program[1]} {program[2] or ''}".strip()
+    return program[1]

@@ -715,7 +715,7 @@ def test_sessions_are_listed_in_words_this_one_first(alice):
     told = [(row.described, row.ip, row.is_here) for row in rows]
     assert told == [
         ("Firefox 143 on Linux", "192.0.2.1", True),
-        ("curl 8", "198.51.100.9", False),
+        ("curl", "198.51.100.9", False),
     ]
 
 
@@ -760,7 +760,7 @@ def test_a_new_password_ends_every_other_session(alice):
     here.post("/profile/password/", {"password": PASSWORD, "new_password": new, "again": new})
     assert there.get("/profile/").status_code == 302
     rows = here.get("/profile/sessions/").context["sessions"]
-    assert [(row.described, row.is_here) for row in rows] == [("here 1", True)]
+    assert [(row.described, row.is_here) for row in rows] == [("here", True)]
 
 
 def test_the_list_costs_the_same_for_many_sessions(alice, django_assert_max_num_queries):
@@ -804,7 +804,7 @@ def test_being_seen_is_written_down_now_and_then(alice):
          "like Gecko) Version/18.5 Mobile/15E148 Safari/604.1", "Safari 18 on iPhone"),
         ("Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) "
          "Chrome/141.0.0.0 Mobile Safari/537.36", "Chrome 141 on Android"),
-        ("python-httpx/0.28.1", "python-httpx 0"),
+        ("python-httpx/0.28.1", "python-httpx"),
         ("Mozilla/5.0 (X11; Linux x86_64) Something", "A browser on Linux"),
         ("", "An unknown browser"),
         ("<script>alert(1)</script>", "An unknown browser"),

@@ -88,6 +88,8 @@ export function startPasskeys() {
     },
     true,
   );
+  // A page for nothing else says at once when it cannot work.
+  for (const form of document.querySelectorAll('[data-passkey="create"]')) say(form, hindrance());
   // Coming back to the page: an answer is good once.
   addEventListener("pageshow", () => {
     for (const field of document.querySelectorAll("[data-passkey] [name=credential]")) field.value = "";

@@ -148,6 +148,7 @@ def test_an_app_is_set_up_and_its_code_lets_in(site: Site):
     give_password(window, person)
     expect(page.get_by_role("heading", name="Second step")).to_be_visible()
     reads_well(window)
+    window.shot("second-step")
     page.get_by_label("Code").fill("123 456")
     window.click(window.button("Confirm with the code"))
     expect(page.get_by_text("This code is not right")).to_be_visible()
@@ -190,6 +191,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(site: Site):
         "instead of a password"
     )
     reads_well(window)
+    window.shot("security-passkeys")
 
     window.click(window.link("Add a passkey"))
     window.click(window.button("Add it"))
@@ -198,6 +200,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(site: Site):
 
     page.goto(f"{by_name(site)}/login/?next=/profile/keys/")
     reads_well(window)
+    window.shot("sign-in-passkey")
     window.click(window.button("Sign in with a passkey"))
     expect(page).to_have_url(f"{by_name(site)}/profile/keys/")
     is_in(window, person)
@@ -232,10 +235,10 @@ def test_a_page_opened_by_its_number_says_that_passkeys_need_a_name(site: Site):
     page = window.page
     give_password(window, person)
     page.goto("/profile/security/passkeys/add/")
-    window.click(window.button("Add it"))
     expect(page.get_by_text("Passkeys belong to the name of a site")).to_be_visible()
     expect(page.get_by_text(f"Open http://localhost:{site.portal.port} instead.")).to_be_visible()
     reads_well(window)
+    window.shot("passkey-by-number")
     person.close()
 
 
@@ -252,6 +255,7 @@ def test_what_was_sent_is_done_after_one_has_confirmed(site: Site):
     window.confirm()
     expect(page.get_by_role("heading", name="Confirm that it is you")).to_be_visible()
     reads_well(window)
+    window.shot("confirm-again")
     page.get_by_label("Code").fill(app.code())
     window.click(window.button("Confirm with the code"))
     expect(page.get_by_text("The authenticator app is removed")).to_be_visible()
