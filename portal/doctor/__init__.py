@@ -3,7 +3,7 @@
 ``run()`` asks everything anew and never fails: a check that cannot be made is a fault.
 """
 
-from portal.doctor import host, services, site
+from portal.doctor import host, identities, services, site
 from portal.doctor.check import Check, Status
 
 __all__ = ["Check", "Status", "run"]
@@ -17,6 +17,8 @@ _CHECKS = (
     services.redis,
     services.workers,
     services.mail,
+    identities.providers,
+    identities.ldap,
     host.web_port,
     host.machine_ports,
     site.static_files,

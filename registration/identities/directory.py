@@ -215,6 +215,16 @@ def _set_options(ldap: Any, connection: Any, known: Directory) -> None:
     connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)  # last: it puts the others into force
 
 
+def look_around(known: Directory, connection: Any) -> None:
+    """Whether the entries that settings name are there.
+
+    Raises: what ``connected`` makes ``Unreachable`` of.
+    """
+    ldap = importlib.import_module("ldap")
+    for dn in filter(None, (known.user_base, known.group)):
+        connection.search_ext_s(dn, ldap.SCOPE_BASE, attrlist=["1.1"], timeout=TIMEOUT_S)
+
+
 def _find(
     known: Directory, connection: Any, login: str
 ) -> tuple[str, dict[str, list[bytes]]] | None:

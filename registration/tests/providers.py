@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import socket
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,10 +13,20 @@ from urllib.parse import parse_qs, urlsplit
 import flask
 import httpx
 import jwt
+import pytest
 
 with warnings.catch_warnings(record=True):  # of the provider's own library
     from oidc_provider_mock import app
     from oidc_provider_mock._server import _threaded_server
+
+SAID = {
+    "email": "jane@example.org",
+    "email_verified": True,
+    "name": "Jane Doe",
+    "given_name": "Jane",
+    "family_name": "Doe",
+    "preferred_username": "jane.doe",
+}
 
 Spoil = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -136,3 +147,40 @@ def _token(provider: Provider, answer: dict[str, Any]) -> dict[str, Any]:
 
 def query_of(url: str) -> dict[str, str]:
     return {name: values[0] for name, values in parse_qs(urlsplit(url).query).items()}
+
+
+# Fixtures --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def authlib_over_http() -> Iterator[None]:
+    """The provider's own library wants HTTPS, on this computer too."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def listening(authlib_over_http) -> Iterator[Provider]:
+    with running() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(listening, settings) -> Provider:
+    """With good manners, known to the portal; it knows Jane."""
+    listening.claims = listening.userinfo = listening.config = listening.key = None
+    listening.algorithm, listening.broken = "RS256", 0
+    listening.asked.clear()
+    listening.challenges.clear()
+    listening.knows("jane", **SAID)
+    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [listening.as_app()]}}
+    return listening
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

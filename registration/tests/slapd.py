@@ -1,23 +1,26 @@
 """A real slapd on a port of its own, with StratusLab's layout of people and groups."""
 
+import dataclasses
 import datetime
 import ipaddress
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import ldap
 import ldap.modlist
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from conftest import wait_for
+from registration.identities.directory import Directory
 
 SUFFIX = "o=cloud"
 USERS, GROUPS = f"ou=users,{SUFFIX}", f"ou=groups,{SUFFIX}"
@@ -207,3 +210,37 @@ def _certificate(subject: x509.Name, issuer: x509.Name, key) -> x509.Certificate
         .not_valid_before(now - day)
         .not_valid_after(now + day)
     )
+
+
+# Fixtures --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session")
+def running_slapd(tmp_path_factory) -> Iterator[Slapd]:
+    with running(tmp_path_factory.mktemp("slapd")) as server:
+        yield server
+
+
+@pytest.fixture
+def server(running_slapd, settings) -> Slapd:
+    """Without people, known to the portal."""
+    running_slapd.clean()
+    settings.PORTAL_LDAP = Directory(
+        url=running_slapd.url,
+        name="the lab's directory",
+        bind_dn=READER,
+        bind_password=READER_PASSWORD,
+        user_base=USERS,
+        ca_file=running_slapd.ca_file,
+    )
+    return running_slapd
+
+
+@pytest.fixture
+def change(settings) -> Callable[..., None]:
+    """Change what the portal is told of the directory."""
+
+    def change(**fields) -> None:
+        settings.PORTAL_LDAP = dataclasses.replace(settings.PORTAL_LDAP, **fields)
+
+    return change

@@ -1,4 +1,3 @@
-import dataclasses
 import re
 
 import pytest
@@ -8,44 +7,15 @@ from core.errors import Refused
 from core.models import Event
 from registration import actions
 from registration.identities import directory
-from registration.identities.directory import Directory
 from registration.models import ApprovalRule, User
 from registration.states import AccountState
 from registration.tests.factories import PASSWORD as LOCAL
 from registration.tests.factories import UserFactory
+from registration.tests.slapd import ACCESS, PASSWORD, USERS, change, running_slapd, server
 
-slapd = pytest.importorskip("registration.tests.slapd", exc_type=ImportError)
-PASSWORD = slapd.PASSWORD
+__all__ = ["change", "running_slapd", "server"]
 
 pytestmark = [pytest.mark.django_db, pytest.mark.slow]
-
-
-@pytest.fixture(scope="session")
-def running(tmp_path_factory):
-    with slapd.running(tmp_path_factory.mktemp("slapd")) as server:
-        yield server
-
-
-@pytest.fixture
-def server(running, settings):
-    running.clean()
-    settings.PORTAL_LDAP = Directory(
-        url=running.url,
-        name="the lab's directory",
-        bind_dn=slapd.READER,
-        bind_password=slapd.READER_PASSWORD,
-        user_base=slapd.USERS,
-        ca_file=running.ca_file,
-    )
-    return running
-
-
-@pytest.fixture
-def change(settings):
-    def change(**fields):
-        settings.PORTAL_LDAP = dataclasses.replace(settings.PORTAL_LDAP, **fields)
-
-    return change
 
 
 def enter(login: str, password: str = PASSWORD) -> User:
@@ -237,7 +207,7 @@ def person(server, admin) -> User:
     return user
 
 
-DN = f"uid=carol,{slapd.USERS}"
+DN = f"uid=carol,{USERS}"
 
 
 def test_what_changes_in_the_directory_changes_here(server, person, posted):
@@ -288,9 +258,9 @@ def test_without_the_directory_its_people_stay_out(server, person, settings):
 
 
 def test_the_group_that_is_asked_for_decides(server, person, change):
-    change(group=slapd.ACCESS)
+    change(group=ACCESS)
     assert refused("carol") == "credentials"
-    server.let_in(f"uid=other,{slapd.USERS}")
+    server.let_in(f"uid=other,{USERS}")
     server.let_in(DN)  # not the first: every member counts
     assert enter("carol") == person
 

@@ -13,9 +13,18 @@ from django.utils import timezone
 from core.models import Event
 from registration.models import ApprovalRule, User
 from registration.states import AccountState
-from registration.tests import providers
 from registration.tests.factories import PASSWORD, UserFactory
-from registration.tests.providers import Provider, query_of
+from registration.tests.providers import (
+    SAID,
+    Provider,
+    authlib_over_http,
+    free_port,
+    listening,
+    provider,
+    query_of,
+)
+
+__all__ = ["authlib_over_http", "free_port", "listening", "provider"]
 
 pytestmark = [
     pytest.mark.django_db,
@@ -24,14 +33,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),
 ]
 
-SAID = {
-    "email": "jane@example.org",
-    "email_verified": True,
-    "name": "Jane Doe",
-    "given_name": "Jane",
-    "family_name": "Doe",
-    "preferred_username": "jane.doe",
-}
 ANSWERS = {
     "username": "jane_doe",
     "email": "jane@example.org",
@@ -40,32 +41,6 @@ ANSWERS = {
     "message": "I work at the lab.",
     "agreement": "on",
 }
-
-
-@pytest.fixture(scope="session")
-def authlib_over_http():
-    """The provider's own library wants HTTPS but on this computer."""
-    patch = pytest.MonkeyPatch()
-    patch.setenv("AUTHLIB_INSECURE_TRANSPORT", "1")
-    yield
-    patch.undo()
-
-
-@pytest.fixture(scope="session")
-def listening(authlib_over_http):
-    with providers.running() as provider:
-        yield provider
-
-
-@pytest.fixture
-def provider(listening, settings) -> Provider:
-    listening.claims = listening.userinfo = listening.config = listening.key = None
-    listening.algorithm, listening.broken = "RS256", 0
-    listening.asked.clear()
-    listening.challenges.clear()
-    listening.knows("jane", **SAID)
-    settings.SOCIALACCOUNT_PROVIDERS = {"openid_connect": {"APPS": [listening.as_app()]}}
-    return listening
 
 
 def begin(client: Client, path: str = "/oidc/lab/login/", **fields: str) -> str:
@@ -465,15 +440,6 @@ def test_a_provider_that_goes_down_meanwhile_is_a_sentence(provider, client):
 def test_a_provider_that_talks_nonsense_is_a_sentence(provider, client, status):
     provider.broken = status
     refused(client.post("/oidc/lab/login/"), 403, "could not be believed", client)
-
-
-@pytest.fixture
-def free_port() -> int:
-    import socket  # noqa: PLC0415
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 # Connecting ------------------------------------------------------------------------------
