@@ -39,7 +39,8 @@ class DateStyle:
         seconds = max(int((timezone.now() - at).total_seconds()), 0)
         size, unit = next(((size, unit) for most, size, unit in STEPS if seconds < most), DAYS)
         if self.locale and not self.code.startswith("en"):
-            return _age_in(self.locale, timedelta(seconds=seconds // size * size), unit)
+            count = max(seconds // size, 1)  # "0 seconds ago" is said as "in 0 seconds"
+            return _age_in(self.locale, timedelta(seconds=count * size), unit)
         return "just now" if seconds < JUST_NOW_S else f"{seconds // size} {WORDS[unit]} ago"
 
 

@@ -13,7 +13,7 @@ export function age(seconds, style = "en-GB") {
   const [, size, unit, word] = STEPS.find(([most]) => seconds < most);
   const count = Math.max(0, Math.floor(seconds / size));
   if (style !== "iso" && !style.startsWith("en"))
-    return new Intl.RelativeTimeFormat(style, { style: "short" }).format(-count, unit);
+    return new Intl.RelativeTimeFormat(style, { style: "short" }).format(-Math.max(count, 1), unit);
   return seconds < JUST_NOW_S ? "just now" : `${count} ${word} ago`;
 }
 
