@@ -43,6 +43,8 @@ class Ways:
         self.code = self._form(CodeForm, bool(kinds - {second_factor.KEY}))
         self.password = self._form(PasswordAgainForm, with_password and actions.has_password(user))
         self.sent = next((form for form in self.forms if form and form.is_bound), None)
+        if first := self.sent or self.password or self.code:
+            next(iter(first.fields.values())).widget.attrs["autofocus"] = True
 
     @property
     def forms(self) -> list[Form | None]:

@@ -63,7 +63,7 @@ def _page(request: UserRequest, person: User, **forms: Form) -> HttpResponse:
         "memberships": person.memberships.select_related("group"),
         "session_count": sessions.of(person).count(),
         "wishes": QuotaWish.objects.filter(owner=person).order_by("-pk")[:ROWS],
-        "can_reset_second_factor": hasattr(actions, "reset_second_factor"),
+        "can_reset_second_factor": actions.has_second_factor(person),
         "history": history(person),
         "crumbs": [{"label": "Users", "url": reverse("vms:people")}],
         **forms,
