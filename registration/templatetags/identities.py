@@ -3,7 +3,7 @@
 from django import template
 from django.http import HttpRequest
 
-from registration.identities import sources
+from registration.identities import directory, sources
 
 register = template.Library()
 
@@ -18,6 +18,15 @@ def identity_providers() -> list[tuple[str, str]]:
 def identity_providers_of(context: dict[str, HttpRequest]) -> list[tuple[str, str]]:
     """Those by which the person who reads can prove who they are."""
     return sources.providers_of(context["request"].user)
+
+
+@register.simple_tag
+def passwords_elsewhere() -> str:
+    """Who keeps passwords for people of this site: names for a sentence, or ""."""
+    names = list(sources.providers().values())
+    if directory.configured():
+        names.insert(0, sources.name_of(directory.SOURCE))
+    return " or ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 @register.filter

@@ -570,11 +570,18 @@ def test_who_has_no_password_gets_no_link_to_one(without_password, alice, client
     assert "/reset/" not in mail.body
 
 
+def test_pages_about_passwords_say_where_they_are(provider, without_password):
+    assert "Lab ID" in without_password.get("/profile/password/").text
+    assert "Lab ID" in without_password.get("/profile/security/").text
+    assert "sign in with Lab ID" in Client().get("/reset/").text
+
+
 def test_who_has_no_password_proves_it_at_the_provider(provider, without_password, alice):
     with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=True):
         answer = without_password.post("/oidc/lab/connect/")
         assert answer.url.startswith("/profile/confirm/")
         there = "/profile/identities/"
+        assert "Confirm with Lab ID" in without_password.get(answer.url).text
         url = begin(without_password, "/oidc/lab/prove/", next=there)
         assert query_of(url)["prompt"] == "login"
         assert come_back(without_password, provider.agree(url, "jane")).url == there

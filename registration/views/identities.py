@@ -174,6 +174,7 @@ def connections(request: UserRequest) -> HttpResponse:
         "rows": rows,
         "others": [(id, name) for id, name in names.items() if id not in connected],
         "where": sources.where_password_is(request.user),
+        "crumbs": [{"label": "Sign-in and security", "url": reverse("mfa_index")}],
     }
     return render(request, "socialaccount/connections.html", context)
 
