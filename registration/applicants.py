@@ -55,17 +55,25 @@ def applicants(people: Sequence[User]) -> list[Applicant]:
 
 def _add_history(rows: Sequence[Applicant]) -> None:
     of = {row.person.uuid: row for row in rows}
-    moves = Event.objects.filter(subject__in=list(of), verb="moved").select_related("by")
-    for event in moves.order_by("pk"):
+    # By what they became and not by the verb: it has an index of all moves there ever were.
+    moves = Event.objects.filter(subject__in=list(of), now__in=AccountState.values)
+    for event in moves.select_related("by").order_by("pk"):
         row = of[event.subject]
-        is_refusal = event.now in NAMELESS
-        if event.by_id != row.person.pk:
-            row.decision = event if event.now == row.person.state else None
-        if is_refusal:
+        if "undone" in event.detail and event.was in NAMELESS:
+            row.refusals = row.refusals[:-1]
+        if event.now == row.person.state and _is_decision(event, row.person):
+            row.decision = event
+        if event.now in NAMELESS:
             row.refusals.append(event)
     for row in rows:
         if row.person.state in NAMELESS:
             row.refusals = row.refusals[:-1]  # the last one is not "before"
+
+
+def _is_decision(event: Event, person: User) -> bool:
+    """Not the person's own act, nor the portal's when an address was confirmed."""
+    is_own = event.by_id == person.pk
+    return not is_own and (event.by_id is not None or event.now == AccountState.ACTIVE)
 
 
 def _add_others(rows: Sequence[Applicant]) -> None:

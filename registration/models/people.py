@@ -179,7 +179,13 @@ class User(AbstractBaseUser, Stateful):
 
     class Meta:
         ordering = ["pk"]
-        indexes = [models.Index(fields=["state", "asked_at"], name="registration_user_queue")]
+        indexes = [
+            models.Index(fields=["state", "asked_at"], name="registration_user_queue"),
+            models.Index(fields=["state", "state_since"], name="registration_user_latest"),
+            # Whoever had a name or an address before, its holder or not.
+            models.Index(Lower("username"), name="registration_user_name"),
+            models.Index(Lower("email"), name="registration_user_address"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=Q(state__in=AccountState.values), name="registration_user_state"

@@ -14,6 +14,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.urls import reverse
 from django.utils.functional import cached_property
 
@@ -110,6 +111,17 @@ def decided(queue: Queue, verb: str, done: list[Any]) -> dict[str, Any]:
         "undo": queue.undo.get(verb, ""),
         "rows": [str(row.uuid) for row in done],
     }
+
+
+def limits_html(fields: list[dict[str, Any]]) -> str:
+    """The fields of a fold for another quota, rendered once for all rows."""
+    return render_to_string("components/_limits.html", {"fields": fields})
+
+
+def reason_html(reasons: Iterable[Any] = (), typed: str = "") -> str:
+    """The fields of a fold for a reason, rendered once for all rows."""
+    context = {"reasons": reasons, "typed": typed}
+    return render_to_string("components/_moderation_reason.html", context)
 
 
 def answer(

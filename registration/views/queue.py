@@ -81,18 +81,18 @@ def _context(request: UserRequest) -> dict[str, Any]:
     }
 
 
-def _around() -> dict[str, Any]:
+def _around(typed: str = "") -> dict[str, Any]:
     """What each row is shown beside."""
     return {
-        "reasons": list(ReasonTemplate.objects.all()),
-        "limit_fields": limit_fields(User().quota),
+        "reason_fields": moderating.reason_html(ReasonTemplate.objects.all(), typed),
+        "limit_fields": moderating.limits_html(limit_fields(User().quota)),
         "current_policy": policies.current().version,
     }
 
 
-def _row_context(request: UserRequest, key: uuid.UUID) -> dict[str, Any]:
+def _row_context(request: UserRequest, key: uuid.UUID, typed: str = "") -> dict[str, Any]:
     person = get_object_or_404(User.objects.visible_to(request.user), uuid=key)
-    return {"row": applicants([person])[0], "queue": QUEUE, **_around()}
+    return {"row": applicants([person])[0], "queue": QUEUE, "typed": typed, **_around(typed)}
 
 
 @administrators_only
@@ -119,9 +119,7 @@ def decide(request: UserRequest, uuid: uuid.UUID, verb: str) -> HttpResponse:
         _act(request, verb, with_limits=True)(person)
     except Refused as refused:
         refusal = str(refused)
-    context = _row_context(request, uuid)
-    if refusal:
-        context["typed"] = request.POST.get("reason", "")
+    context = _row_context(request, uuid, request.POST.get("reason", "") if refusal else "")
     return moderating.answer(request, QUEUE, verb, context, refusal=refusal)
 
 

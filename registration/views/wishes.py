@@ -64,15 +64,15 @@ class Row:
         return self.wish.verbs
 
     @property
-    def limit_fields(self) -> list[dict[str, Any]]:
-        return limit_fields(self.wish.owner.quota, self.wish.limits)
+    def limit_fields(self) -> str:
+        return moderating.limits_html(limit_fields(self.wish.owner.quota, self.wish.limits))
 
     @property
     def changes(self) -> list[tuple[str, str]]:
         """What is wished for, and what of it the person may hold now."""
         quota = self.wish.owner.quota
         return [
-            (limits_in_words({name: wanted}), f"{limits_in_words({name: getattr(quota, name)})}")
+            (limits_in_words({name: wanted}), limits_in_words({name: getattr(quota, name)}))
             for name, wanted in self.wish.limits.items()
         ]
 
@@ -104,6 +104,7 @@ def _context(request: UserRequest) -> dict[str, Any]:
         "wanted": wanted if wanted in WishState.values else EVERY_STATE,
         "states": [(state.value, state.label, counts.get(state.value, 0)) for state in WishState],
         "total": sum(counts.values()),
+        "reason_fields": moderating.reason_html(),
     }
 
 
@@ -112,10 +113,19 @@ def _find(request: UserRequest, key: uuid.UUID) -> QuotaWish:
     return get_object_or_404(wishes, uuid=key)
 
 
+def _row_context(request: UserRequest, key: uuid.UUID, typed: str = "") -> dict[str, Any]:
+    return {
+        "row": Row(wish=_find(request, key)),
+        "queue": QUEUE,
+        "typed": typed,
+        "reason_fields": moderating.reason_html(typed=typed),
+    }
+
+
 @administrators_only
 @require_safe
 def row(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
-    context = {"row": Row(wish=_find(request, uuid)), "queue": QUEUE, "back": path_to(request, "")}
+    context = _row_context(request, uuid) | {"back": path_to(request, "")}
     return render(request, "registration/_wish_row.html", context)
 
 
@@ -129,9 +139,8 @@ def decide(request: UserRequest, uuid: uuid.UUID, verb: str) -> HttpResponse:
         _act(request, verb)(wish)
     except Refused as refused:
         refusal = str(refused)
-    context: dict[str, Any] = {"row": Row(wish=_find(request, uuid))}
-    if refusal:
-        context["typed"] = request.POST.get("reason", "")
+    typed = request.POST.get("reason", "") if refusal else ""
+    context = _row_context(request, uuid, typed)
     return moderating.answer(request, QUEUE, verb, context, refusal=refusal)
 
 

@@ -116,6 +116,8 @@ function sent(event) {
 
 /** After a swap the pressed button is gone: the focus goes on, or stays on its row. */
 function swapped() {
+  const told = [...document.querySelectorAll("[data-decided]")];
+  for (const old of told.slice(0, -1)) old.remove(); // of hundreds, the last is enough
   const row = byId(acting);
   if (row?.querySelector("[data-act=yes]") && row.querySelector(".refusal")) {
     goOn = acting = "";
@@ -145,7 +147,7 @@ function startKeys(button) {
 
 /** A text that is given often takes the place of another such text, never of one's own words. */
 function fill(select) {
-  const field = document.getElementById(select.dataset.fills);
+  const field = select.form.elements[select.dataset.fills];
   const texts = [...select.options].map((option) => option.dataset.text).filter(Boolean);
   const text = select.selectedOptions[0]?.dataset.text;
   if (!text || !field) return;
