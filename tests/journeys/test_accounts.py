@@ -83,6 +83,8 @@ def test_who_is_rejected_reads_why_and_applies_again(site: Site):
     expect(page).to_have_url(re.compile("/register/standing/"))
     expect(page.locator("#content")).to_contain_text(REASON)
     newcomer.shot("standing-rejected")
+    page.get_by_role("link", name="Apply again").click()
+    newcomer.shot("apply-again")
     newcomer.button("Apply again").click()
     expect(page.locator("#content")).to_contain_text("Waiting")
     newcomer.shot("standing-again")
