@@ -20,7 +20,7 @@ class KeyForm(Form):
         "what PuTTYgen saves as a public key will do too.",
     )
     file = forms.FileField(
-        label="or its file",
+        label="Or its file",
         required=False,
         allow_empty_file=True,
         help_text=f"The one whose name ends in .pub, of at most {keys.LONGEST_TEXT // 1024} KiB. "
