@@ -10,11 +10,16 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from django.core.files.uploadedfile import SimpleUploadedFile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.caller import Caller, called
 from core.errors import Refused
-from registration import keys
+from core.models import Event
+from registration import actions, keys
+from registration.models import SshKey
+from registration.tests.factories import SshKeyFactory
 
 
 def line(private) -> str:
@@ -151,3 +156,124 @@ def test_whatever_is_pasted_is_read_or_refused(text):
     for attempt in (text, f"ssh-ed25519 {text}", f"---- BEGIN SSH2 PUBLIC KEY ----\n{text}"):
         with suppress(Refused):
             assert "\n" not in keys.read(attempt).line
+
+
+# From a file, and on the page ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be"])
+def test_a_file_is_read_whoever_wrote_it(encoding):
+    content = f"{GOOD[0]}\r\n".encode(encoding)
+    mark = b"\xfe\xff" if encoding == "utf-16-be" else b""
+    assert keys.read(keys.read_file(mark + content)).line == GOOD[0]
+
+
+@pytest.mark.parametrize(
+    ("content", "code"), [(b"\xff\x00\xfe", "key_broken"), (b"x" * 40_000, "key_too_long")]
+)
+def test_a_file_that_is_no_text_or_too_large_is_refused(content, code):
+    with pytest.raises(Refused) as refused:
+        keys.read_file(content)
+    assert refused.value.code == code
+
+
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        *zip(
+            GOOD,
+            ["Ed25519", "RSA, 2048 bits", "ECDSA, 256 bits", "ECDSA, 384 bits", "ECDSA, 521 bits"],
+            strict=True,
+        ),
+        (security_key(), "Ed25519 security key"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_a_key_is_described_as_ssh_keygen_does(text, kind):
+    assert keys.describe(text) == kind
+
+
+def test_a_weak_key_is_refused_with_its_numbers():
+    weak = line(rsa.generate_private_key(65537, 1024))  # noqa: S505
+    with pytest.raises(Refused, match=r"has 1024 bits; 2048 to 16384 are accepted"):
+        keys.read(weak)
+
+
+@pytest.fixture
+def page(alice, signed_in):
+    return signed_in(alice)
+
+
+def upload(client, content: bytes, **fields):
+    file = SimpleUploadedFile("id.pub", content)
+    return client.post("/profile/keys/add/", {"public_key": "", "file": file, **fields})
+
+
+@pytest.mark.django_db
+def test_a_key_is_added_by_its_file(page, alice):
+    assert upload(page, GOOD[0].encode(), name="laptop").status_code == 302
+    key = SshKey.objects.get(owner=alice)
+    assert (key.name, key.public_key, key.added_from) == ("laptop", GOOD[0], "127.0.0.1")
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (private_pem().encode(), "This is a private key"),
+        (b"x" * 100_000, "at most 16384"),
+        (b"\0\0\0", "not a whole public key"),
+        (b"", "Paste the text of a public key"),
+    ],
+)
+def test_a_file_that_is_no_key_is_refused_and_not_shown_again(page, content, sentence):
+    answer = upload(page, content)
+    assert answer.status_code == 422
+    assert sentence in answer.text
+    assert "OPENSSH PRIVATE KEY" not in answer.text
+    assert not SshKey.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_private_key_that_was_pasted_is_not_shown_again(page):
+    answer = page.post("/profile/keys/add/", {"public_key": private_pem()})
+    assert answer.status_code == 422
+    assert "It was not kept here" in answer.text
+    assert "OPENSSH PRIVATE KEY" not in answer.text
+
+
+@pytest.mark.django_db
+def test_a_key_is_renamed_and_the_change_is_told(page, alice):
+    key = actions.add_key(owner=alice, text=GOOD[0], name="laptop")
+    path = f"/profile/keys/{key.uuid}/rename/"
+    assert "keeps its name" in page.post(path, {"name": " \n "}, follow=True).text
+    page.post(path, {"name": "  old \n laptop "})
+    key.refresh_from_db()
+    assert (key.name, key.public_key) == ("old laptop", GOOD[0])
+    change = Event.objects.get(verb="key_renamed").detail
+    assert (change["before"], change["after"]) == ({"name": "laptop"}, {"name": "old laptop"})
+
+
+@pytest.mark.django_db
+def test_another_persons_key_cannot_be_renamed(page):
+    key = SshKeyFactory(name="theirs")
+    assert page.post(f"/profile/keys/{key.uuid}/rename/", {"name": "mine"}).status_code == 404
+    assert SshKey.objects.get().name == "theirs"
+
+
+@pytest.mark.django_db
+def test_the_page_tells_which_machine_was_given_a_key_last(page, alice):
+    key = actions.add_key(owner=alice, text=GOOD[0])
+    actions.add_key(owner=alice, text=GOOD[1])
+    actions.note_use_of_keys(owner=alice, lines=[key.public_key], machine="galaxy fit")
+    text = page.get("/profile/keys/").text
+    assert "Given to galaxy fit" in text
+    assert "No machine was given it" in text
+
+
+@pytest.mark.django_db
+def test_an_administrator_who_acts_for_somebody_adds_no_key(alice, admin):
+    acting = Caller(door="page", administrator=admin.pk, acts_as=alice.pk)
+    with called(acting), pytest.raises(Refused) as refused:
+        actions.add_key(owner=alice, text=GOOD[0])
+    assert refused.value.code == "acting"
