@@ -18,7 +18,7 @@ from core.errors import Refused
 from core.models import Outcome, record
 from registration import emails, names, passkeys, sealing, sessions, throttle
 from registration.actions import rules
-from registration.actions.passwords import NOBODY
+from registration.actions.passwords import MOST_FAILURES_OF_ADDRESS, NOBODY
 from registration.models import User
 
 APP, KEY, CODES = "totp", "webauthn", "recovery_codes"
@@ -66,17 +66,23 @@ def use_passkey(user: User, credential: Any) -> Authenticator:
     return used
 
 
-def prove_by_passkey(credential: Any) -> Authenticator:
+def prove_by_passkey(credential: Any, *, address: str) -> Authenticator:
     """Check what a passkey signed that is to say who it is, too; its ``user`` may be anybody.
 
-    Raises: Refused: ``passkey_wrong``.
+    ``address`` is where the request comes from; what fails counts as a failed sign-in from there.
+
+    Raises:
+        Refused: ``too_many_attempts``, ``passkey_wrong``.
     """
+    if until := throttle.take(MOST_FAILURES_OF_ADDRESS, "sign in", address):
+        raise rules.too_many_failures(until)
     try:
         used = passkeys.proved_alone(credential)
     except Refused:
         reason = "Sign-in: wrong passkey"
         record(User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason)
         raise
+    throttle.give_back("sign in", address)
     person = used.user
     if not person.is_active:
         _deny(person, f"Sign-in: {person.state}", verb="signed_in")

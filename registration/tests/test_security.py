@@ -32,6 +32,7 @@ pytestmark = pytest.mark.django_db
 
 SECRET = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
 FETCH = {"X-Requested-With": "fetch"}
+ASKED = json.dumps({"rpId": HOST, "challenge": "AA"})
 
 
 def code_of(secret: str = SECRET, *, steps: int = 0) -> str:
@@ -366,7 +367,26 @@ def test_who_only_asks_for_a_challenge_leaves_no_session_behind():
         assert client.get(reverse("mfa_login_webauthn"), headers=FETCH).json()["challenge"]
         client.post(reverse("mfa_login_webauthn"), {"credential": "{}"})
         client.get("/login/")
-    assert Session.objects.count() <= 1  # of the message that it did not work
+        client.get(reverse("mfa_login_webauthn"), headers=FETCH)
+        client.post(reverse("mfa_login_webauthn"), {"credential": SoftKey().sign(ASKED)})
+    assert not Session.objects.exists()
+
+
+def test_passkeys_that_are_refused_count_for_the_address(alice, monkeypatch):
+    monkeypatch.setattr("registration.actions.second_factor.MOST_FAILURES_OF_ADDRESS", 2)
+    key = SoftKey()
+    add_passkey(alice, key)
+    client = browser()
+    for _ in range(3):
+        sign_in_with_passkey(client, SoftKey())
+    answer = sign_in_with_passkey(client, key)
+    assert "Too many attempts failed" in client.get(answer.url).text
+    assert not is_signed_in(client)
+    elsewhere = browser(REMOTE_ADDR="198.51.100.7")
+    for _ in range(5):
+        elsewhere.logout()
+        sign_in_with_passkey(elsewhere, key)
+        assert is_signed_in(elsewhere)
 
 
 def test_a_passkey_for_another_site_is_worth_nothing(alice):

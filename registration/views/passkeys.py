@@ -12,7 +12,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.signing import BadSignature
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.views.decorators.cache import never_cache
@@ -22,7 +22,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
 from registration import actions, passkeys, throttle
 from registration.actions import second_factor
-from registration.doors import UserRequest, answers, path_to
+from registration.doors import UserRequest, address_of, answers, find_or_404, path_to
 from registration.forms.security import CredentialForm, NameForm, PasskeyForm
 from registration.views import security
 
@@ -56,7 +56,8 @@ def add(request: UserRequest) -> HttpResponse:
 
 
 def _own(request: UserRequest, pk: int) -> Authenticator:
-    return get_object_or_404(Authenticator, user=request.user, type=second_factor.KEY, pk=pk)
+    own = Authenticator.objects.filter(user=request.user)
+    return find_or_404(own, request, type=second_factor.KEY, pk=pk)
 
 
 @login_required
@@ -124,8 +125,9 @@ def _cookie() -> str:
 
 def _signed_in(request: HttpRequest, there: str) -> HttpResponse:
     try:
-        authenticator = actions.prove_by_passkey(_answer(request))
+        authenticator = actions.prove_by_passkey(_answer(request), address=address_of(request))
     except Refused as refused:
+        request.session.pop(passkeys.STATE, None)  # who is not in leaves no session behind
         messages.error(request, str(refused))
         return redirect(f"{reverse('login')}?{urlencode({'next': there})}")
     login = Login(user=authenticator.user, redirect_url=there)
