@@ -4,6 +4,7 @@ from registration.models.attempts import Attempts
 from registration.models.cache import CacheLine
 from registration.models.credentials import ApiToken, Scope, SshKey
 from registration.models.groups import Group, Invitation, Membership, Role
+from registration.models.mails import Digest, OutgoingMail
 from registration.models.people import (
     GIB,
     QUOTA_FIELDS,
@@ -26,10 +27,12 @@ __all__ = [
     "ApprovalRule",
     "Attempts",
     "CacheLine",
+    "Digest",
     "Group",
     "Invitation",
     "MailText",
     "Membership",
+    "OutgoingMail",
     "Policy",
     "Quota",
     "QuotaWish",
