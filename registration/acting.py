@@ -29,16 +29,25 @@ class Somebody(NamedTuple):
     administrator: User | None
 
 
-def start(request: HttpRequest, person: User) -> datetime:
-    """Put ``person`` in the administrator's place, from the next request on; until when."""
+def start(request: HttpRequest, person: User) -> None:
+    """Put ``person`` in the administrator's place, from the next request on."""
     until = timezone.now() + LIMIT
     request.session[KEY] = [str(person.uuid), until.isoformat()]
-    return until
+    _tell(request, request.user, person)
 
 
 def stop(request: HttpRequest) -> None:
+    person: User = request.acts_for  # type: ignore[attr-defined]
     request.session.pop(KEY, None)
     request.administrator = None  # type: ignore[attr-defined]
+    _tell(request, person)
+
+
+def _tell(request: HttpRequest, *people: Any) -> None:
+    """Make streams that are open look the session up again; they read what is saved."""
+    request.session.save()
+    for person in people:
+        person.announce()
 
 
 def take_place(request: HttpRequest) -> User | None:
@@ -67,6 +76,7 @@ def over(request: HttpRequest) -> User | None:
         return None
     key, _ = request.session.pop(KEY)
     person: User | None = User.objects.filter(uuid=key).first()
+    _tell(request, *([person] if person else []))
     return person
 
 

@@ -37,6 +37,7 @@ class CallerMiddleware(MiddlewareMixin):
         if administrator and acting.KEY not in request.session:  # signed out meanwhile
             person = request.acts_for  # type: ignore[attr-defined]
             actions.stop_acting(person, by=administrator, reason="Signed out.")
+            person.announce()
         caller.set(Caller())
         return response
 

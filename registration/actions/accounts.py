@@ -169,17 +169,12 @@ def act_as(user: User, *, by: User, reason: str) -> None:
     rules.must_be_administrator(by)
     reason = reason_for_them(reason)
     _must_be_actable(user, by)
-    with transaction.atomic():
-        user.record_event("acting_started", by=by, reason=reason)
-        user.announce()
-        by.announce()  # pages that are open as the administrator
+    user.record_event("acting_started", by=by, reason=reason)
 
 
 def stop_acting(user: User, *, by: User, reason: str = "") -> None:
     """Note that the administrator is themselves again."""
-    with transaction.atomic():
-        user.record_event("acting_stopped", by=by, reason=reason)
-        user.announce()
+    user.record_event("acting_stopped", by=by, reason=reason)
 
 
 def _must_be_actable(user: User, by: User) -> None:

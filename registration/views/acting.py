@@ -16,7 +16,7 @@ def stop(request: HttpRequest) -> HttpResponse:
     if administrator is None:  # it was over already
         return redirect("home")
     person = request.acts_for  # type: ignore[attr-defined]
-    actions.stop_acting(person, by=administrator)
     acting.stop(request)
+    actions.stop_acting(person, by=administrator)
     messages.success(request, f"You are yourself again, and no longer {person}.")
     return redirect("vms:person", person.uuid)

@@ -55,8 +55,8 @@ def ask(client, vm, kind="screen"):
     return client.post(reverse("vms:console_grant", args=[vm.uuid]), {"kind": kind})
 
 
-def websocket(client, token, **changes):
-    cookie = client.cookies[settings.SESSION_COOKIE_NAME].value if client else ""
+def websocket(browser, token, **changes):
+    cookie = browser.cookies[settings.SESSION_COOKIE_NAME].value if browser else ""
     headers = {
         "host": "localhost:8000",
         "origin": "http://localhost:8000",
