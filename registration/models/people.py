@@ -19,7 +19,6 @@ from registration.states import (
     ACCOUNT_MOVES,
     ACCOUNT_VERBS,
     ADDRESSLESS,
-    GONE,
     LET_IN,
     NAMELESS,
     REQUEST_VERBS,
@@ -109,16 +108,16 @@ class UserQuerySet(models.QuerySet["User"]):
     def named(self, login: str) -> "User | None":
         """The account that this user name or e-mail address means at the sign-in page.
 
-        The holder of the name; if there is none, the last to ask for it; or to lose it.
+        The holder of it; if there is none, the last one to have lost it. An address means
+        nobody who only wrote it: whether that works would tell if it has an account.
         """
-        loses = ADDRESSLESS if "@" in login else NAMELESS
-        lost = Case(
-            When(state__in=GONE & loses, then=Value(2)),
-            When(state__in=loses, then=Value(1)),
-            default=Value(0),
-        )
-        column = "email__iexact" if "@" in login else "username__iexact"
-        return self.filter(**{column: login}).order_by(lost, "-pk").first()
+        if "@" in login:
+            rows, loses = self.filter(email__iexact=login), ADDRESSLESS
+            rows = rows.exclude(state__in=loses, email_confirmed_at=None)
+        else:
+            rows, loses = self.filter(username__iexact=login), NAMELESS
+        lost = Case(When(state__in=loses, then=Value(1)), default=Value(0))
+        return rows.order_by(lost, "-pk").first()
 
 
 class UserManager(BaseUserManager["User"].from_queryset(UserQuerySet)):  # type: ignore[misc]

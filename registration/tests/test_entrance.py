@@ -56,16 +56,22 @@ def answers_to(client: Client, url: str, form: dict[str, str]) -> list[tuple[int
     ]
 
 
-def test_nobody_learns_by_registering_whether_an_address_has_an_account(client, alice, posted):
+def test_nobody_learns_by_registering_whether_an_address_has_an_account(alice, posted):
     """The answers, what signing in says afterwards, and sending again: all the same."""
+    word = "something of the stranger's own"
     said = []
     for username, email in (("known", alice.email), ("fresh", "fresh@example.org")):
         me = Client()
+        form = FORM | {"username": username, "email": email, "new_password": word, "again": word}
+        by_email = {"login": email, "password": word}
         with posted() as mails:
-            answers = answers_to(me, "/register/", FORM | {"username": username, "email": email})
-            answers += answers_to(me, "/login/", {"login": username, "password": PASSWORD})
+            answers = answers_to(me, "/register/", form)
+            answers += answers_to(me, "/login/", by_email)
+            answers += answers_to(me, "/login/", {"login": username, "password": word})
             answers += answers_to(me, "/register/standing/resend/", {})
-            answers += answers_to(me, "/register/", FORM | {"username": username, "email": email})
+            answers += answers_to(me, "/register/", form)
+            answers += answers_to(me, "/register/standing/withdraw/", {})
+            answers += answers_to(Client(), "/login/", by_email)
         assert [mail.to for mail in mails] == [[email]] * 2
         said.append(str(answers).replace(email, "ADDRESS").replace(username, "NAME"))
     first, second = (re.sub(MADE_ANEW, "", one) for one in said)

@@ -101,6 +101,14 @@ def test_an_address_means_who_holds_it_not_who_only_wrote_it():
     assert sign_in(holder.email) == holder
 
 
+@pytest.mark.parametrize("trait", ["applied", "withdrawn", "rejected"])
+def test_an_address_that_was_never_confirmed_is_no_way_in(trait):
+    user = UserFactory(username="carla", **{trait: True}, email_confirmed_at=None)
+    with pytest.raises(Refused, match="not right"):
+        sign_in(user.email)
+    assert sign_in("carla") == user
+
+
 def test_a_name_means_who_holds_it_not_who_lost_it():
     UserFactory(username="alice", rejected=True)
     holder = UserFactory(username="alice", email="new@example.org")
