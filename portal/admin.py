@@ -87,6 +87,7 @@ class ReadOnly(_Admin):
 
     list_per_page = 50
     show_full_result_count = False
+    view_on_site = False
     actions = None
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
