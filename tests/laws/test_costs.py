@@ -6,7 +6,14 @@ from django.test.utils import CaptureQueriesContext
 
 from core.models import record
 from marketplace.tests.factories import EntryFactory
-from registration.tests.factories import SshKeyFactory, UserFactory
+from registration.actions import ask_for_more, reject
+from registration.models import ApprovalRule
+from registration.tests.factories import (
+    ApiTokenFactory,
+    MembershipFactory,
+    SshKeyFactory,
+    UserFactory,
+)
 from vms.tests.factories import VMFactory
 
 pytestmark = pytest.mark.django_db
@@ -34,6 +41,25 @@ def applicants(admin, number):
         record("account", user.uuid, "registered", by=user)
 
 
+def waiting(admin, number):
+    ApprovalRule.objects.get_or_create(pattern="example.org", created_by=admin, is_enabled=False)
+    for _ in range(number):
+        user = UserFactory(confirmed=True)
+        reject(user, by=admin, reason="No.")
+        UserFactory(confirmed=True, email=user.email)
+
+
+def rules(admin, number):
+    for _ in range(number):
+        user = UserFactory(confirmed=True)
+        ApprovalRule.objects.create(pattern=f"{user.username}.example.org", created_by=admin)
+
+
+def wishes(admin, number):
+    for _ in range(number):
+        ask_for_more(UserFactory(), limits={"machines": 500}, message="A course.")
+
+
 def events(admin, number):
     for _ in range(number):
         record("vm", VMFactory().uuid, "asked", by=UserFactory())
@@ -47,6 +73,15 @@ def keys(admin, number):
     SshKeyFactory.create_batch(number, owner=admin)
 
 
+def tokens(admin, number):
+    ApiTokenFactory.create_batch(number, owner=admin)
+    ApiTokenFactory.create_batch(number, owner=admin, is_expired=True)
+
+
+def groups(admin, number):
+    MembershipFactory.create_batch(number, user=admin)
+
+
 @pytest.mark.parametrize(
     ("path", "fill"),
     [
@@ -54,9 +89,15 @@ def keys(admin, number):
         ("/vms/", machines),
         ("/vms/?state=all&sort=name&q=machine", machines),
         ("/marketplace/", images),
-        ("/registrations/", applicants),
+        ("/registrations/?state=all", applicants),
+        ("/registrations/", waiting),
+        ("/registrations/rules/", rules),
+        ("/registrations/wishes/", wishes),
         ("/audit/", events),
         ("/profile/keys/", keys),
+        ("/profile/tokens/", tokens),
+        ("/groups/", groups),
+        ("/groups/?all=1", groups),
     ],
 )
 def test_a_list_costs_the_same_for_two_rows_and_for_thirty(client, admin, path, fill):
