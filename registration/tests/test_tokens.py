@@ -321,3 +321,17 @@ def test_long_after_the_sign_in_the_person_proves_anew_who_they_are(client, alic
         assert re.search(r"slp_[0-9A-Za-z]{49}", proven.text)
     else:
         assert not good.exists()
+
+
+def test_a_change_of_the_password_leaves_tokens_and_says_so(client, alice, posted):
+    form = {
+        "password": PASSWORD,
+        "new_password": "quiet-lake-44-under",
+        "again": "quiet-lake-44-under",
+    }
+    _, text = create(alice)
+    with posted() as mails:
+        answer = client.post("/profile/password/", form, follow=True)
+    assert "Your API tokens still work" in answer.text
+    assert "Your API tokens still work" in mails[0].body
+    assert use(text).owner == alice

@@ -92,6 +92,8 @@ def password(request: UserRequest) -> HttpResponse:
                 request,
                 "Your password is changed. Wherever else you were signed in, you are not now.",
             )
+            if request.user.api_tokens.good().exists():
+                messages.info(request, "Your API tokens still work: revoke any that is not safe.")
             return redirect("registration:profile")
     status = UNPROCESSABLE if form.is_bound else 200
     context = {
