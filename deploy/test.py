@@ -26,6 +26,8 @@ LISTS = [Path(__file__).with_name(f"debian-packages{kind}.txt") for kind in ("",
 #: Tests that need neither a machine, nor a browser, nor a portal, nor patience.
 FAST = "not qemu and not journeys and not faults and not slow"
 SLOW = "slow and not qemu and not journeys and not faults"
+#: What only a database with real locks can tell.
+LOCKS = f"({FAST}) or at_once"
 QEMU = "qemu and not journeys and not faults"
 
 
@@ -97,7 +99,7 @@ SUITES: dict[str, Suite] = {
     "scripts": checks(["npm", "test", "--silent"]),
     "fast": pytests(FAST, "-n", "2", timeout_s=60),
     "slow": pytests(SLOW, timeout_s=180),
-    "postgres": pytests(FAST, "-n", "2", timeout_s=60, on_postgres=True),
+    "postgres": pytests(LOCKS, "-n", "2", timeout_s=60, on_postgres=True),
     "qemu": pytests(QEMU, timeout_s=300),
     "faults": pytests("faults", timeout_s=900),
     "journeys": pytests("journeys", timeout_s=600),

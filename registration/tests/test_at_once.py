@@ -16,7 +16,7 @@ from registration.tests.factories import UserFactory
 from registration.tests.test_applications import carla
 from registration.tests.test_keys import GOOD
 
-pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.at_once]
 
 
 def at_once(*acts: Callable[[], object]) -> list[str]:

@@ -1,11 +1,9 @@
 """What may be asked of machines, and what is refused with which words."""
 
-import threading
 from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from core.errors import Refused
@@ -144,30 +142,6 @@ def test_asking_many_says_what_was_done_and_why_the_rest_was_not():
     done, refusals = actions.ask_many(vms, "kill", by=alice)
     assert done == 1
     assert [refused.code for refused in refusals] == ["vm_state"]
-
-
-@pytest.mark.slow
-@pytest.mark.django_db(transaction=True)
-def test_eight_launches_at_once_against_a_quota_of_one_make_one(alice):
-    alice.quota_machines = 1
-    alice.save()
-    entry, codes = EntryFactory(), []
-
-    def work():
-        try:
-            actions.launch(owner=type(alice).objects.get(pk=alice.pk), order=order(entry=entry))
-        except Refused as refused:
-            codes.append(refused.code)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert VM.objects.count() == 1
-    assert codes == ["quota_machines"] * 7
 
 
 def test_a_new_default_size_replaces_the_old_one():

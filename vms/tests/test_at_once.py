@@ -1,0 +1,97 @@
+"""Several launches, closings and gifts in the same moment, with real threads and commits."""
+
+import pytest
+
+from marketplace.tests.factories import EntryFactory
+from registration import actions as accounts
+from registration.models import User
+from registration.tests.factories import UserFactory
+from registration.tests.test_at_once import at_once
+from vms import actions
+from vms.models import VM
+from vms.states import VmState
+from vms.tests.factories import VMFactory
+from vms.tests.test_actions import order
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.at_once]
+
+WHY = "The project has ended."
+
+
+def copies(person, number):
+    """The same account, as each of so many requests would load it."""
+    return [User.objects.get(pk=person.pk) for _ in range(number)]
+
+
+def test_eight_launches_against_a_quota_of_one_make_one():
+    alice, entry = UserFactory(quota_machines=1), EntryFactory()
+    outcome = at_once(
+        *(
+            lambda owner=owner: actions.launch(owner=owner, order=order(entry=entry))
+            for owner in copies(alice, 8)
+        )
+    )
+    assert outcome == ["done", *["quota_machines"] * 7]
+    assert VM.objects.count() == 1
+
+
+def test_launches_fill_the_quota_of_memory_and_no_more():
+    alice, entry = UserFactory(quota_memory_mib=1100), EntryFactory()
+    outcome = at_once(
+        *(
+            lambda owner=owner: actions.launch(owner=owner, order=order(entry=entry))
+            for owner in copies(alice, 6)
+        )
+    )
+    assert outcome == ["done"] * 2 + ["quota_memory"] * 4
+
+
+def test_an_account_that_closes_while_it_launches_leaves_no_machine():
+    alice, admin, entry = UserFactory(), UserFactory(admin=True), EntryFactory()
+    closing, *launching = copies(alice, 4)
+    outcome = at_once(
+        lambda: accounts.close(closing, by=admin, reason=WHY),
+        *(
+            lambda owner=owner: actions.launch(owner=owner, order=order(entry=entry))
+            for owner in launching
+        ),
+    )
+    assert set(outcome) <= {"done", "not_active"}
+    alive = VM.objects.filter(owner=alice).exclude(state__in=(VmState.EPILOG, VmState.DONE))
+    assert not alive.exists()
+
+
+def test_two_gifts_to_one_heir_do_not_exceed_their_quota():
+    admin, heir = UserFactory(admin=True), UserFactory(quota_machines=1)
+    givers = [VMFactory().owner for _ in range(2)]
+    outcome = at_once(
+        *(
+            lambda giver=giver: accounts.close(giver, by=admin, reason=WHY, heir=heir)
+            for giver in givers
+        )
+    )
+    assert outcome == ["done", "quota_machines"]
+    assert VM.objects.filter(owner=heir).count() == 1
+
+
+def test_two_accounts_that_inherit_from_each_other_do_not_wait_for_ever():
+    admin, one, other = UserFactory(admin=True), UserFactory(), UserFactory()
+    VMFactory(owner=one)
+    VMFactory(owner=other)
+    outcome = at_once(
+        lambda: accounts.close(one, by=admin, reason=WHY, heir=User.objects.get(pk=other.pk)),
+        lambda: accounts.close(other, by=admin, reason=WHY, heir=User.objects.get(pk=one.pk)),
+    )
+    assert outcome == ["done", "heir_state"]
+
+
+def test_administrators_who_unmake_each_other_leave_one():
+    admins = [UserFactory(admin=True) for _ in range(3)]
+    acts = [
+        lambda by=by, whom=whom: accounts.revoke_administrator(
+            User.objects.get(pk=whom.pk), by=User.objects.get(pk=by.pk)
+        )
+        for by, whom in zip(admins, [*admins[1:], admins[0]], strict=True)
+    ]
+    at_once(*acts)
+    assert User.objects.administrators().count() >= 1
