@@ -101,8 +101,21 @@ def test_pages_of_somebody_who_has_nothing(site: Site):
             "/profile/": "",
             "/profile/keys/": "",
             "/profile/password/": "",
+            "/profile/email/": "new-address",
         },
     )
+
+
+def test_pages_of_somebody_who_is_not_let_in(site: Site):
+    person = site.portal.person("wanja")
+    person.register()
+    person.sign_in()
+    window = anybody(site, person)
+    waiting = {"/register/standing/": "standing-waits", "/register/standing/correct/": "correct"}
+    look_at_all(window, waiting)
+    person.post("/register/standing/withdraw/")
+    withdrawn = {"/register/standing/": "standing-withdrawn", "/register/standing/again/": ""}
+    look_at_all(window, withdrawn)
 
 
 def test_pages_of_somebody_with_machines(site: Site):
