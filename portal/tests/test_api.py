@@ -334,6 +334,7 @@ def test_a_fault_of_the_portal_is_told_in_json(program, alice, monkeypatch):
 def test_the_description_names_every_operation_and_the_guide_shows_them(client):
     schema = client.get(f"{V1}/openapi.json").json()
     assert schema["components"]["securitySchemes"]["Bearer"]["scheme"] == "bearer"
+    assert schema["paths"]["/api/v1/vms"]["get"]["operationId"] == "list_machines"
     guide = client.get("/help/api/")
     assert guide.status_code == 200
     assert len(operations()) == 11
