@@ -32,17 +32,12 @@ from registration.actions.approval import (
     waiting_for,
 )
 from registration.actions.groups import (
-    accept_invitation,
     change_group,
     create_group,
-    decline_invitation,
     delete_group,
-    find_invitation,
-    invite,
     leave_group,
     remove_member,
     set_role,
-    withdraw_invitation,
 )
 from registration.actions.identities import (
     connect_identity,
@@ -52,6 +47,13 @@ from registration.actions.identities import (
     holder_of_address,
     register_through,
     ways_in,
+)
+from registration.actions.invitations import (
+    accept_invitation,
+    decline_invitation,
+    find_invitation,
+    invite,
+    withdraw_invitation,
 )
 from registration.actions.keys import (
     MOST_KEYS,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from core.errors import Refused
 from core.models import Event
 from registration import actions
-from registration.actions import groups
+from registration.actions import invitations
 from registration.apps import _may_see_group
 from registration.models import Group, Invitation, Membership, Role
 from registration.states import AccountState
@@ -184,14 +184,14 @@ def test_nobody_is_invited_twice_until_the_first_is_over(alice, bob, group):
         assert refusal(actions.invite, group, by=alice, whom=whom.upper()).code == (
             "already_invited"
         )
-    with time_machine.travel(timezone.now() + groups.INVITED_FOR + timedelta(hours=1)):
+    with time_machine.travel(timezone.now() + invitations.INVITED_FOR + timedelta(hours=1)):
         assert not Invitation.objects.to(bob).exists()
         actions.invite(group, by=alice, whom="bob")
         assert Invitation.objects.to(bob).count() == 1
 
 
 def test_invitations_are_braked_as_mails_to_strangers_are(alice, group):
-    for number in range(groups.MOST_SENT):
+    for number in range(invitations.MOST_SENT):
         actions.invite(group, by=alice, whom=f"u{number}@example.org")
     refused = refusal(actions.invite, group, by=alice, whom="more@example.org")
     assert refused.code == "too_many_attempts"
