@@ -1,18 +1,22 @@
 """Rules that several actions share."""
 
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from django.contrib.auth import password_validation
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
+from django.db.models import Q
+from django.utils import timezone
 
 from core.errors import Refused
+from core.machine import StaleState
 from core.models import Outcome
 from registration import throttle
 from registration.identities import directory, sources
 from registration.models import User
+from registration.states import AccountState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +24,9 @@ if TYPE_CHECKING:
 LONGEST_PASSWORD = 200
 #: In a window (throttle.WINDOW), before the current password is asked for no more.
 MOST_WRONG_PASSWORDS = 10
+
+#: After this time a request without a confirmed address gives way to who wants its name.
+CONFIRM_WITHIN = timedelta(days=7)
 
 #: Django's own looks at the names that Django's own user model has.
 _unlike_names = password_validation.UserAttributeSimilarityValidator(
@@ -120,7 +127,7 @@ def new_password(password: str, *, of: User) -> str:
 def must_be_free(*, username: str = "", email: str = "", besides: User | None = None) -> None:
     """Raises: Refused: ``username_taken``, ``email_taken``."""
     others = User.objects.exclude(pk=besides.pk if besides else None)
-    if username and others.holding(username=username).exists():
+    if username and others.exclude(_lapsed()).holding(username=username).exists():
         raise Refused(
             "username_taken",
             f"The user name {username} is taken. Choose another one.",
@@ -144,7 +151,24 @@ def alone(*, username: str = "", email: str = "", besides: User | None = None) -
     must_be_free(username=username, email=email, besides=besides)
     try:
         with transaction.atomic():
+            if username:
+                _free(username, besides)
             yield
     except IntegrityError:  # somebody was faster by a moment
         must_be_free(username=username, email=email, besides=besides)
         raise
+
+
+def _lapsed() -> Q:
+    """Requests that keep their name only as long as nobody else wants it."""
+    return Q(state=AccountState.APPLIED, state_since__lt=timezone.now() - CONFIRM_WITHIN)
+
+
+def _free(username: str, besides: User | None) -> None:
+    holders = User.objects.holding(username=username).exclude(pk=besides.pk if besides else None)
+    for user in holders.filter(_lapsed()):
+        with suppress(StaleState):  # confirmed in this moment: the name is taken after all
+            user.move(
+                AccountState.WITHDRAWN,
+                reason=f"The e-mail address was not confirmed within {CONFIRM_WITHIN.days} days.",
+            )

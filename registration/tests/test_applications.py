@@ -1,9 +1,12 @@
 import dataclasses
 from contextlib import suppress
+from datetime import timedelta
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
@@ -81,6 +84,19 @@ def test_an_address_that_nobody_has_confirmed_keeps_nobody_away(posted):
     with posted() as mails:
         actions.register(CARLA)
     assert "/register/confirm/" in mails[0].body
+
+
+def test_a_request_that_is_never_confirmed_gives_way_after_a_week(posted):
+    old = actions.register(CARLA)
+    with time_machine.travel(timezone.now() + timedelta(days=6, hours=23)):
+        with pytest.raises(Refused) as refused:
+            actions.register(carla(email="other@lab.example"))
+        assert refused.value.code == "username_taken"
+    with time_machine.travel(timezone.now() + timedelta(days=7, hours=1)):
+        new = actions.register(carla(email="other@lab.example"))
+    old.refresh_from_db()
+    assert (old.state, new.state) == (AccountState.WITHDRAWN, AccountState.APPLIED)
+    assert "not confirmed within 7 days" in old.reason
 
 
 def test_one_address_does_not_get_mail_after_mail():
