@@ -1,3 +1,4 @@
+from importlib import import_module
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -35,3 +36,4 @@ class RegistrationConfig(AppConfig):
         live.register("quota_wish", _may_see_wish)
         live.register("group", _may_see_group)
         live.recognise_by(_whose)
+        import_module("registration.holdings").register("registration.actions.legacies.GROUPS")

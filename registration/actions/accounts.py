@@ -13,6 +13,7 @@ from core.errors import Refused
 from core.models import Outcome
 from registration import emails, holdings
 from registration.actions import rules
+from registration.actions.legacies import leave_all
 from registration.actions.moderation import reason_for_them
 from registration.models import QuotaWish, User
 from registration.states import AccountState, WishState
@@ -101,6 +102,7 @@ def _give_up(user: User, *, by: User) -> None:
     """What a closed account has no use for."""
     user.api_tokens.filter(revoked_at=None).update(revoked_at=timezone.now())
     user.invitations.all().delete()
+    leave_all(user, by=by)
     wishes = QuotaWish.objects.select_for_update().filter(owner=user, state=WishState.WAITING)
     for wish in wishes:
         wish.move(WishState.WITHDRAWN, by=by, reason="The account was closed.")

@@ -41,7 +41,11 @@ class CloseForm(Form):
     what = forms.ChoiceField(
         label="What they still hold",
         choices=[
-            ("remove", "Remove it: machines are killed, whatever is not saved is lost"),
+            (
+                "remove",
+                "Remove it: machines are killed, whatever is not saved is lost; a group goes to "
+                "who has been in it longest",
+            ),
             ("hand_over", "Hand it over to somebody else"),
         ],
         widget=forms.RadioSelect,

@@ -8,8 +8,8 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
-from registration import actions
-from registration.models import ApiToken, Group, Invitation, QuotaWish, User
+from registration import actions, holdings
+from registration.models import ApiToken, Group, Invitation, Membership, QuotaWish, Role, User
 from registration.states import AccountState, WishState
 from registration.tests.factories import UserFactory
 
@@ -123,6 +123,40 @@ def test_a_closed_account_gives_up_tokens_wishes_and_invitations(admin, alice):
     assert not token.is_good
     assert wish.state == WishState.WITHDRAWN
     assert not Invitation.objects.exists()
+
+
+def group_of(*owners, members=()) -> Group:
+    group = Group.objects.create(name=f"group {uuid.uuid4().hex[:8]}")
+    for people, role in ((owners, Role.OWNER), (members, Role.MEMBER)):
+        for person in people:
+            Membership.objects.create(group=group, user=person, role=role)
+    return group
+
+
+def owners_of(group: Group) -> list[User]:
+    return [one.user for one in group.memberships.filter(role=Role.OWNER)]
+
+
+def test_no_group_is_left_without_an_owner(admin, alice):
+    bob, carla, gone = UserFactory(), UserFactory(), UserFactory(closed=True)
+    shared, kept, empty = (
+        group_of(alice, bob),
+        group_of(alice, members=[gone, carla]),
+        group_of(alice),
+    )
+    assert "2 groups that nobody else owns" in holdings.of(alice)[0]
+    actions.close(alice, by=admin, reason=WHY)
+    assert owners_of(shared) == [bob]
+    assert owners_of(kept) == [carla]
+    assert not Group.objects.filter(pk=empty.pk).exists()
+    assert not alice.memberships.exists()
+
+
+def test_an_heir_owns_the_groups_that_nobody_else_does(admin, alice):
+    bob, carla = UserFactory(), UserFactory()
+    kept, empty = group_of(alice, members=[carla]), group_of(alice)
+    actions.close(alice, by=admin, reason=WHY, heir=bob)
+    assert owners_of(kept) == owners_of(empty) == [bob]
 
 
 def test_an_heir_must_be_somebody_else_who_is_active(admin, alice):
