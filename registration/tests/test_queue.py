@@ -363,3 +363,16 @@ def test_reasons_are_kept_on_their_pages(admin, signed_in):
 def test_these_pages_do_not_exist_for_others(page, client, alice, signed_in):
     assert client.get(f"{QUEUE}{page}").status_code == 302
     assert signed_in(alice).get(f"{QUEUE}{page}").status_code == 404
+
+
+def test_the_numbers_of_the_states_come_alone_and_keep_the_search(
+    admin, signed_in, django_assert_max_num_queries
+):
+    UserFactory(confirmed=True, given_name="Zoe")
+    client = signed_in(admin)
+    with django_assert_max_num_queries(8) as queries:
+        answer = client.get(f"{QUEUE}?state=all&q=zoe&part=states", headers=FETCH)
+    assert answer.text.count("<tr") == 0
+    assert 'aria-current="true">All <span class="count">1</span>' in answer.text
+    assert '"?state=rejected&amp;q=zoe"' in answer.text
+    assert len([query for query in queries if "GROUP BY" in query["sql"]]) == 1

@@ -23,6 +23,7 @@ from core.http import UNPROCESSABLE, is_fragment
 from registration.doors import UserRequest, path_to
 
 ROWS = 25
+EVERY_STATE = "all"
 #: Of one press: a page of rows, and room for a second.
 MOST_AT_ONCE = 100
 #: The session's key of what was decided just now, until a page has told it.
@@ -66,6 +67,26 @@ class KnownPaginator(Paginator):  # type: ignore[type-arg]
     @cached_property
     def count(self) -> int:
         return self._known
+
+
+def states_context(
+    queue: Queue, states: Iterable[Any], counts: Mapping[str, int], wanted: str
+) -> dict[str, Any]:
+    """How many are in each state, in this order, and how many in the one that is wanted."""
+    shown = {state.value: (state.value, state.label, counts.get(state, 0)) for state in states}
+    total = sum(counts.values())
+    return {
+        "queue": queue,
+        "states": list(shown.values()),
+        "total": total,
+        "wanted": wanted if wanted in shown else EVERY_STATE,
+        "count": counts.get(wanted, 0) if wanted in shown else total,
+    }
+
+
+def is_about_states(request: UserRequest) -> bool:
+    """Whether the page's script asks for the numbers alone, which cost one query."""
+    return is_fragment(request) and request.GET.get("part") == "states"
 
 
 def list_context(

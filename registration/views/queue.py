@@ -7,17 +7,17 @@ from typing import Any
 from urllib.parse import urlencode
 
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import Refused
 from core.http import is_fragment
 from registration import actions, names, policies
 from registration.applicants import Applicant, applicants, waiting_domains
-from registration.doors import UserRequest, administrators_only, path_to
+from registration.doors import UserRequest, administrators_only, find_or_404, path_to
 from registration.forms.moderation import reason_of
 from registration.forms.quota import limit_fields, limits_of
-from registration.models import ReasonTemplate, User, Waiting
+from registration.models import ReasonTemplate, User, UserQuerySet, Waiting
 from registration.states import AccountState
 from registration.views import moderating
 
@@ -41,44 +41,44 @@ QUEUE = moderating.Queue(
         "take_back": "waits again",
     },
 )
-EVERY_STATE = "all"
 
 
 @administrators_only
 @require_safe
 def index(request: UserRequest) -> HttpResponse:
+    people, states = _states(request)
+    if moderating.is_about_states(request):
+        return render(request, "components/_moderation_states.html", states)
     template = "registration/_queue.html" if is_fragment(request) else "registration/queue.html"
-    return render(request, template, _context(request))
+    return render(request, template, states | _list(request, people, states))
 
 
-def _context(request: UserRequest) -> dict[str, Any]:
-    wanted = request.GET.get("state", AccountState.CONFIRMED)
+def _states(request: UserRequest) -> tuple[UserQuerySet, dict[str, Any]]:
+    """Whom the search and the domain leave, and how many of them are in each state."""
     text = names.one_line(request.GET.get("q", ""))[:100]
     domain = names.one_line(request.GET.get("domain", ""))[:253].strip("@ ").lower()
-    everybody = User.objects.visible_to(request.user).search(text)
+    people = User.objects.visible_to(request.user).search(text)
     if domain:
-        everybody = everybody.filter(email__iendswith=f"@{domain}")
-    counts = everybody.count_by_state()
-    rows = everybody.waiting_first()
-    count = sum(counts.values())
-    if wanted in AccountState.values:
-        count = counts.get(wanted, 0)
+        people = people.filter(email__iendswith=f"@{domain}")
+    wanted = request.GET.get("state", AccountState.CONFIRMED)
+    states = moderating.states_context(
+        QUEUE, [AccountState.CONFIRMED, *AccountState], people.count_by_state(), wanted
+    )
+    chosen = {"q": text, "domain": domain}
+    chips = urlencode({key: value for key, value in chosen.items() if value})
+    return people, states | chosen | {"chips": chips, "is_filtered": bool(chips)}
+
+
+def _list(request: UserRequest, people: UserQuerySet, states: dict[str, Any]) -> dict[str, Any]:
+    wanted = states["wanted"]
+    rows = people.waiting_first()
+    if wanted != moderating.EVERY_STATE:
         order = ("asked_at", "pk") if wanted == AccountState.CONFIRMED else ("-state_since", "-pk")
-        rows = everybody.filter(state=wanted).order_by(*order)
+        rows = people.filter(state=wanted).order_by(*order)
+    count = states["count"]
     context = moderating.list_context(request, QUEUE, rows, count=count, read=applicants)
-    states = [(state.value, state.label, counts.get(state.value, 0)) for state in AccountState]
-    first = states.pop(list(AccountState).index(AccountState.CONFIRMED))
-    return context | {
-        "q": text,
-        "domain": domain,
-        "domains": [] if is_fragment(request) else waiting_domains(),
-        "wanted": wanted if wanted in AccountState.values else EVERY_STATE,
-        "states": [first, *states],
-        "total": sum(counts.values()),
-        "is_filtered": bool(text or domain),
-        "chips": urlencode({"q": text, "domain": domain}) if text or domain else "",
-        **_around(),
-    }
+    domains = [] if is_fragment(request) else waiting_domains()
+    return context | {"domains": domains, **_around()}
 
 
 def _around(typed: str = "") -> dict[str, Any]:
@@ -91,7 +91,7 @@ def _around(typed: str = "") -> dict[str, Any]:
 
 
 def _row_context(request: UserRequest, key: uuid.UUID, typed: str = "") -> dict[str, Any]:
-    person = get_object_or_404(User.objects.visible_to(request.user), uuid=key)
+    person = find_or_404(User.objects.visible_to(request.user), request, uuid=key)
     return {"row": applicants([person])[0], "queue": QUEUE, "typed": typed, **_around(typed)}
 
 
@@ -113,7 +113,7 @@ def waiting(request: UserRequest) -> HttpResponse:
 @require_POST
 def decide(request: UserRequest, uuid: uuid.UUID, verb: str) -> HttpResponse:
     """Approve, reject, vouch for or undo: one request."""
-    person = get_object_or_404(User.objects.visible_to(request.user), uuid=uuid)
+    person = find_or_404(User.objects.visible_to(request.user), request, uuid=uuid)
     refusal = ""
     try:
         _act(request, verb, with_limits=True)(person)

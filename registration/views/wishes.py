@@ -9,13 +9,13 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
 from registration import actions
-from registration.doors import UserRequest, administrators_only, answers, path_to
+from registration.doors import UserRequest, administrators_only, answers, find_or_404, path_to
 from registration.forms.quota import WishForm, limit_fields, limits_of
 from registration.models import QuotaWish, limits_in_words
 from registration.states import WishState
@@ -23,7 +23,6 @@ from registration.views import moderating
 
 #: Of one's own wishes, so many are shown.
 MOST_SHOWN = 20
-EVERY_STATE = "all"
 
 QUEUE = moderating.Queue(
     kind="quota_wish",
@@ -84,33 +83,25 @@ def _rows(wishes: list[QuotaWish]) -> list[Row]:
 @administrators_only
 @require_safe
 def index(request: UserRequest) -> HttpResponse:
-    template = "registration/_wishes.html" if is_fragment(request) else "registration/wishes.html"
-    return render(request, template, _context(request))
-
-
-def _context(request: UserRequest) -> dict[str, Any]:
+    wishes = QuotaWish.objects.visible_to(request.user).select_related("owner")
     wanted = request.GET.get("state", WishState.WAITING)
-    everything = QuotaWish.objects.visible_to(request.user).select_related("owner")
-    counts = everything.count_by_state()
-    count = sum(counts.values())
-    rows = everything.order_by("-state_since", "-pk")
-    if wanted in WishState.values:
+    states = moderating.states_context(QUEUE, list(WishState), wishes.count_by_state(), wanted)
+    if moderating.is_about_states(request):
+        return render(request, "components/_moderation_states.html", states)
+    rows = wishes.order_by("-state_since", "-pk")
+    if states["wanted"] != moderating.EVERY_STATE:
         rows = rows.filter(state=wanted)
-        count = counts.get(wanted, 0)
     if wanted == WishState.WAITING:
         rows = rows.order_by("created_at", "pk")
-    context = moderating.list_context(request, QUEUE, rows, count=count, read=_rows)
-    return context | {
-        "wanted": wanted if wanted in WishState.values else EVERY_STATE,
-        "states": [(state.value, state.label, counts.get(state.value, 0)) for state in WishState],
-        "total": sum(counts.values()),
-        "reason_fields": moderating.reason_html(),
-    }
+    context = moderating.list_context(request, QUEUE, rows, count=states["count"], read=_rows)
+    context |= states | {"reason_fields": moderating.reason_html()}
+    template = "registration/_wishes.html" if is_fragment(request) else "registration/wishes.html"
+    return render(request, template, context)
 
 
 def _find(request: UserRequest, key: uuid.UUID) -> QuotaWish:
     wishes = QuotaWish.objects.visible_to(request.user).select_related("owner")
-    return get_object_or_404(wishes, uuid=key)
+    return find_or_404(wishes, request, uuid=key)
 
 
 def _row_context(request: UserRequest, key: uuid.UUID, typed: str = "") -> dict[str, Any]:
@@ -201,7 +192,8 @@ def ask(request: UserRequest) -> HttpResponse:
 @login_required
 @require_POST
 def withdraw(request: UserRequest, uuid: uuid.UUID) -> HttpResponse:
-    wish = get_object_or_404(QuotaWish, uuid=uuid, owner=request.user)
+    own = QuotaWish.objects.filter(owner=request.user)
+    wish = find_or_404(own, request, "wish_withdrawn", uuid=uuid)
     try:
         actions.withdraw_wish(wish, by=request.user)
     except Refused as refused:
