@@ -49,6 +49,21 @@ app.conf.update(
         },
         "vms.reconcile": {"task": "vms.reconcile", "schedule": 15.0, "options": {"expires": 15}},
         "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
+        "registration.deliver": {
+            "task": "registration.deliver",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
+        "registration.digest": {
+            "task": "registration.digest",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
+        "registration.tidy": {
+            "task": "registration.tidy",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
+        },
         "portal.tidy": {"task": "portal.tidy", "schedule": 3600.0, "options": {"expires": 3600}},
     },
 )

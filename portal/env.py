@@ -32,6 +32,14 @@ def flag(name: str, *, default: bool = False) -> bool:
     raise ImproperlyConfigured(f"{name} is {value!r}; write 1 or 0.")
 
 
+def choice(name: str, *known: str) -> str:
+    """One of ``known``; the first by default."""
+    value = text(name, known[0])
+    if value not in known:
+        raise ImproperlyConfigured(f"{name} is {value!r}; write {' or '.join(known)}.")
+    return value
+
+
 def words(name: str) -> list[str]:
     """A comma list; empty by default."""
     return [word.strip() for word in text(name).split(",") if word.strip()]

@@ -218,8 +218,8 @@ MFA_TOTP_TOLERANCE = 1  # clocks of telephones go wrong; of 30 s, before and aft
 PORTAL_ADMIN_SECOND_FACTOR = env.flag("PORTAL_ADMIN_SECOND_FACTOR")
 # How long an API token may last, in days; shorten it where leaked tokens would do much harm.
 PORTAL_TOKEN_DAYS = env.number("PORTAL_TOKEN_DAYS", 365)
-# A mail to the administrators for "each" request for an account, or one "daily".
-PORTAL_REGISTRATION_MAILS = env.text("PORTAL_REGISTRATION_MAILS", "each")
+# A mail to the administrators for "each" request (for an account, for quota), or one "daily".
+PORTAL_REGISTRATION_MAILS = env.choice("PORTAL_REGISTRATION_MAILS", "each", "daily")
 
 # Who else vouches for people. OpenID Connect providers as JSON, best in a file
 # (PORTAL_OIDC_PROVIDERS_FILE): docs/administrators/people.md shows ORCID, EGI and Keycloak.

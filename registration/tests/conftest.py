@@ -5,7 +5,7 @@ from django.core import mail
 from django.test import Client
 
 from registration import emails
-from registration.models import User
+from registration.models import OutgoingMail, User
 from registration.tests.factories import UserFactory
 
 
@@ -31,10 +31,14 @@ def signed_in() -> Callable[[User], Client]:
 
 @pytest.fixture
 def posted(django_capture_on_commit_callbacks) -> Iterator[Callable]:
-    """``with posted() as mails:`` runs what waits for the commit, and gives the mails sent."""
+    """``with posted() as mails:`` runs what waits for the commit, and gives the mails sent.
+
+    What was written before it is forgotten.
+    """
 
     class Posted:
         def __enter__(self):
+            OutgoingMail.objects.all().delete()
             self.before = len(mail.outbox)
             self.capture = django_capture_on_commit_callbacks(execute=True)
             self.capture.__enter__()

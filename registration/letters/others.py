@@ -1,0 +1,90 @@
+"""Letters about quotas and groups."""
+
+from registration.letters.kind import LINK, REASON, THE_REASON, Kind
+from registration.letters.placeholders import PERSON, Placeholder, link, quote
+
+LIMITS = Placeholder("limits", "what was asked for", "20 machines, 65,536 MiB of memory")
+
+
+OTHERS: tuple[Kind, ...] = (
+    Kind(
+        "wish_asked",
+        "Somebody asks for more quota",
+        "To every administrator, for each wish; with PORTAL_REGISTRATION_MAILS=daily the mail of "
+        "each morning tells it.",
+        (*PERSON, LIMITS,
+         quote("message", "why they ask", "We fit ten galaxies at the same time now."),
+         link("where one answers", "/registrations/wishes/", "Grant or decline")),
+        "{name} ({username}) asks for more quota",
+        """\
+{name} ({username}) asks for more quota:
+
+{limits}
+
+Why:
+
+{message}
+
+Answer here, after signing in:
+
+{link}""",
+        LINK,
+    ),
+    Kind(
+        "wish_granted",
+        "More quota granted",
+        "To the person.",
+        (*PERSON, LIMITS, Placeholder("answer", "whether all of it was granted",
+                                       "It was granted; you may use it at once.")),
+        "Your quota is larger",
+        """\
+Dear {name},
+
+you asked for more quota: {limits}. {answer}""",
+        frozenset({"answer"}),
+    ),
+    Kind(
+        "wish_declined",
+        "More quota declined",
+        "To the person, with the reason.",
+        (*PERSON, LIMITS, THE_REASON),
+        "Your quota stays as it is",
+        """\
+Dear {name},
+
+you asked for more quota: {limits}. It was not granted. The administrator wrote:
+
+{reason}""",
+        REASON,
+    ),
+    Kind(
+        "invited",
+        "Invitation to a group",
+        "To a person or an address that a member invites. To an address, nothing tells whether "
+        "it has an account.",
+        (Placeholder("greeting", "Dear and the name, or Hello", "Dear Jane Doe,"),
+         Placeholder("inviter", "who invites", "Ali Ben (ali)"),
+         Placeholder("group", "the name of the group", "galaxies"),
+         Placeholder("about", "what the group is about; may be empty", "It is about: galaxies"),
+         Placeholder("until", "when the invitation ends", "4 December 2026"),
+         Placeholder("newcomer", "what to do without an account; empty for who has one",
+                     "If you have no account yet, ask for one first: the invitation waits."),
+         link("where one accepts or declines", "/groups/join/…/", "Answer the invitation")),
+        "An invitation to the group {group}",
+        """\
+{greeting}
+
+{inviter} invites you to the group {group} on {site}.
+{about}
+
+Answer here, until {until}:
+
+{link}
+
+Opening the page changes nothing; you accept or decline there. If you know nothing of this, do \
+nothing.
+
+{newcomer}""",
+        LINK,
+    ),
+)  # fmt: skip
