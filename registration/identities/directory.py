@@ -8,6 +8,8 @@ import importlib
 import importlib.util
 import logging
 import secrets
+import socket
+import ssl
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -88,7 +90,7 @@ def read(*, url: str, user_base: str, attributes: Sequence[str], **more: Any) ->
         return None
     _must_have_python_ldap()
     scheme = urlsplit(url).scheme
-    if scheme not in ("ldap", "ldaps", "ldapi"):
+    if scheme not in ("ldap", "ldaps", "ldapi") or " " in url:
         raise ImproperlyConfigured(
             f"PORTAL_LDAP_URL is {url!r}; write ldaps://host, ldap://host or ldapi://%2Fsocket."
         )
@@ -174,6 +176,7 @@ def connected(known: Directory) -> Iterator[Any]:
     """
     ldap = importlib.import_module("ldap")
     connection = None
+    _must_shake_hands(known)
     try:
         connection = ldap.initialize(known.url)
         _set_options(ldap, connection, known)
@@ -187,6 +190,32 @@ def connected(known: Directory) -> Iterator[Any]:
     finally:
         if connection is not None:
             _hang_up(ldap, connection)
+
+
+def _must_shake_hands(known: Directory) -> None:
+    """Whether an ``ldaps://`` server gets as far as TLS, in time.
+
+    Asked first and apart: libldap 2.5 with GnuTLS (Debian's) has no time limit there, and a
+    server that stalls in it keeps a processor busy for ever. Host names are libldap's to check.
+
+    Raises: Unreachable.
+    """
+    parts = urlsplit(known.url)
+    if parts.scheme != "ldaps":
+        return
+    address = (parts.hostname or "localhost", parts.port or 636)
+    try:
+        context = ssl.create_default_context(cafile=_ca_file(known) or None)
+        context.check_hostname = False
+        with socket.create_connection(address, TIMEOUT_S) as plain, context.wrap_socket(plain):
+            pass
+    except OSError as exc:
+        logger.warning("directory.failed", extra={"url": known.url, "error": repr(exc)})
+        raise Unreachable(str(exc)) from exc
+
+
+def _ca_file(known: Directory) -> str:
+    return known.ca_file or (str(SYSTEM_CA_FILE) if SYSTEM_CA_FILE.is_file() else "")
 
 
 def _hang_up(ldap: Any, connection: Any) -> None:
@@ -208,8 +237,7 @@ def _set_options(ldap: Any, connection: Any, known: Directory) -> None:
     connection.set_option(ldap.OPT_REFERRALS, 0)
     connection.set_option(ldap.OPT_NETWORK_TIMEOUT, TIMEOUT_S)
     connection.set_option(ldap.OPT_TIMEOUT, TIMEOUT_S)
-    ca_file = known.ca_file or (str(SYSTEM_CA_FILE) if SYSTEM_CA_FILE.is_file() else "")
-    if ca_file:
+    if ca_file := _ca_file(known):
         connection.set_option(ldap.OPT_X_TLS_CACERTFILE, ca_file)
     connection.set_option(ldap.OPT_X_TLS_REQUIRE_CERT, ldap.OPT_X_TLS_DEMAND)
     connection.set_option(ldap.OPT_X_TLS_NEWCTX, 0)  # last: it puts the others into force

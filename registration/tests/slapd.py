@@ -55,6 +55,7 @@ dbnosync
 class Slapd:
     home: Path
     port: int
+    tls_port: int
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -62,13 +63,17 @@ class Slapd:
         return f"ldap://127.0.0.1:{self.port}"
 
     @property
+    def tls_url(self) -> str:
+        return f"ldaps://127.0.0.1:{self.tls_port}"
+
+    @property
     def ca_file(self) -> str:
         return str(self.home / "ca.pem")
 
     def start(self) -> None:
         slapd = shutil.which("slapd") or "/usr/sbin/slapd"
-        address = f"ldap://127.0.0.1:{self.port}/"
-        argv = [slapd, "-f", str(self.home / "slapd.conf"), "-h", address, "-d", "0"]
+        doors = f"{self.url}/ {self.tls_url}/"
+        argv = [slapd, "-f", str(self.home / "slapd.conf"), "-h", doors, "-d", "0"]
         self.process = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
         wait_for(self._answers)
 
@@ -152,9 +157,10 @@ class Slapd:
 
 @contextmanager
 def running(home: Path) -> Iterator[Slapd]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        server = Slapd(home, probe.getsockname()[1])
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        server = Slapd(home, one.getsockname()[1], other.getsockname()[1])
     (home / "data").mkdir()
     make_certificates(home)
     conf = CONF.format(

@@ -1,4 +1,6 @@
 import re
+import socket
+import time
 
 import pytest
 from django.test import Client
@@ -199,11 +201,12 @@ def test_local_accounts_sign_in_as_ever(server, alice):
 
 
 @pytest.fixture
-def person(server, admin) -> User:
+def person(server, admin, posted) -> User:
     """Somebody from the directory who was let in."""
     server.add("carol")
-    user = enter("carol")
-    actions.approve(user, by=admin)
+    with posted():
+        user = enter("carol")
+        actions.approve(user, by=admin)
     return user
 
 
@@ -317,6 +320,24 @@ def test_a_certificate_for_another_name_is_not_believed(server, change):
     server.add("alice")
     change(url=server.url.replace("127.0.0.1", "localhost"))
     assert refused("alice") == "directory_unreachable"
+
+
+def test_tls_from_the_start_works_as_well(server, change):
+    server.add("alice")
+    change(url=server.tls_url, start_tls=False)
+    assert enter("alice").username == "alice"
+    change(ca_file="")
+    assert refused("alice") == "directory_unreachable"
+
+
+@pytest.mark.parametrize("scheme", ["ldap", "ldaps"])
+def test_a_directory_that_never_answers_is_given_up(server, change, monkeypatch, scheme):
+    monkeypatch.setattr(directory, "TIMEOUT_S", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        change(url=f"{scheme}://127.0.0.1:{silent.getsockname()[1]}", start_tls=scheme == "ldap")
+        began = time.monotonic()
+        assert refused("alice") == "directory_unreachable"
+        assert time.monotonic() - began < 5
 
 
 def test_without_tls_it_works_if_one_asks_for_it(server, change):
