@@ -8,6 +8,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 
 #: A path is only made to ask for methods; what it names need not exist.
 _NOTHING = {
+    "UUIDStrConverter": "00000000-0000-4000-8000-000000000000",
     "UUIDConverter": "00000000-0000-4000-8000-000000000000",
     "IdentifierConverter": "A" * 27,
     "IntConverter": "0",
@@ -44,7 +45,12 @@ class Door:
 
 
 def doors() -> list[Door]:
-    return list(_walk(get_resolver().url_patterns, "", ""))
+    """Every route, once; of a route's names ours, where allauth's leads to the same."""
+    found: dict[str, Door] = {}
+    for door in _walk(get_resolver().url_patterns, "", ""):
+        if door.route not in found or found[door.route].name.startswith("account_"):
+            found[door.route] = door
+    return list(found.values())
 
 
 def _walk(patterns: list[Any], namespace: str, prefix: str) -> Iterator[Door]:

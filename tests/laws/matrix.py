@@ -1,0 +1,422 @@
+"""Who may do what: every door of the portal, once, below whom it is for.
+
+The one table of permissions. ``test_permissions`` tries every line of it as everybody, and
+fails on a door that is in no line. ``docs/administrators/permissions.md`` is made from it:
+
+    .venv/bin/python -m tests.laws.matrix
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+PAGE = Path(__file__).parents[2] / "docs" / "administrators" / "permissions.md"
+
+ROLES = {
+    "visitor": "Nobody has signed in.",
+    "applied": "Asked for an account, is not let in yet, and looks where the request stands.",
+    "suspended": "Has an account that an administrator suspended, and looks at the reason.",
+    "other": "Is active, and has nothing to do with the thing.",
+    "member": "Is active, and a member of the group; of machines, keys and tokens: as other.",
+    "owner": "Is active, and the thing is theirs: they launched, added, asked for or founded it.",
+    "acting": "Is an administrator who acts as the owner.",
+    "administrator": "Is an administrator.",
+}
+ANSWERS = {
+    "open": "yes",
+    "sign in": "signs in first",
+    "hidden": "no: not found",
+    "nothing": "not found",
+    "refused": "no",
+    "token": "no: token",
+}
+
+
+@dataclass(frozen=True)
+class Audience:
+    """What each role gets; ``doors`` has a line for each: its name and the methods it takes."""
+
+    title: str
+    text: str
+    answers: dict[str, str]
+    doors: str
+    note: str = ""
+
+    def lines(self) -> Iterator[tuple[str, str]]:
+        """Name and method of each door."""
+        for line in self.doors.split("\n"):
+            name, *methods = line.split() or [""]
+            yield from ((name, method) for method in methods)
+
+
+def _answers(words: str) -> dict[str, str]:
+    """One letter for each role: yes, signs in first, hidden, not found, refused, token."""
+    letters = {word[0]: word for word in ANSWERS}
+    return dict(zip(ROLES, (letters[letter] for letter in words.replace(" ", "")), strict=True))
+
+
+#: Doors of Django's admin come and go with the tables, and are all alike.
+ADMIN = "admin:"
+ADMIN_ANSWERS = _answers("sss hhhh o")
+#: The door that is no URL: where a console's WebSocket is opened.
+CONSOLE = "console"
+
+TABLE = (
+    Audience(
+        "Everybody",
+        "Also who has not signed in. What a page shows differs: a visitor sees the catalogue, "
+        "not who launched what.",
+        _answers("ooo oooo o"),
+        """
+        home GET
+        healthz GET
+        help GET
+        api_guide GET
+        api:api-root GET
+        api:openapi-json GET
+        login GET POST
+        logout POST
+        policies GET
+        marketplace:catalogue GET
+        marketplace:entry GET
+        marketplace:endorsement GET
+        registration:policy GET
+        """,
+    ),
+    Audience(
+        "Everybody, for themselves",
+        "Asking for an account, proving an address or setting a password by the link in a mail: "
+        "an administrator who acts as somebody does none of it in their name.",
+        _answers("ooo ooor o"),
+        """
+        openid_connect_callback GET
+        openid_connect_login GET POST
+        registration:confirm_email GET POST
+        registration:new_email_confirm GET POST
+        registration:register GET POST
+        registration:reset GET POST
+        registration:reset_cancel POST
+        registration:reset_confirm GET POST
+        registration:reset_sent GET
+        registration:sent GET
+        socialaccount_login_cancelled GET
+        """,
+    ),
+    Audience(
+        "Who asked for an account",
+        "Where the request stands. Who has not given their password is led to the sign-in page, "
+        "who is let in to their profile.",
+        _answers("soo oooo o"),
+        """
+        registration:apply_again GET POST
+        registration:correct GET POST
+        registration:resend POST
+        registration:timeline GET
+        registration:withdraw POST
+        """,
+    ),
+    Audience(
+        "Who asked for an account, for themselves",
+        "As above.",
+        _answers("soo ooor o"),
+        """
+        registration:standing GET
+        """,
+    ),
+    Audience(
+        "Who is signed in",
+        "What is listed is only one's own, and what is shared. An administrator sees everybody's "
+        "machines in the list of machines.",
+        _answers("sss oooo o"),
+        """
+        marketplace:copy GET
+        registration:add_key GET
+        registration:groups GET
+        registration:invitation GET POST
+        registration:keys GET
+        registration:new_group GET POST
+        registration:stop_acting POST
+        registration:wish GET POST
+        vms:bulk POST
+        vms:launch GET POST
+        vms:list GET
+        vms:my_usage GET
+        vms:prefer_type POST
+        vms:types GET
+        """,
+    ),
+    Audience(
+        "Who is signed in, for themselves",
+        "The profile, and how one proves who one is: nobody else does it in one's name.",
+        _answers("sss ooor o"),
+        """
+        account_reauthenticate GET POST
+        mfa_activate_totp GET POST
+        mfa_add_webauthn GET POST
+        mfa_authenticate GET POST
+        mfa_generate_recovery_codes POST
+        mfa_index GET
+        mfa_login_webauthn GET POST
+        registration:add_key POST
+        registration:agree GET POST
+        registration:new_email GET POST
+        registration:new_email_cancel POST
+        registration:password GET POST
+        registration:profile GET POST
+        registration:profile_defaults POST
+        registration:token_create GET POST
+        registration:tokens GET
+        socialaccount_connect POST
+        socialaccount_connections GET
+        socialaccount_prove POST
+        socialaccount_signup GET POST
+        usersessions_list GET POST
+        """,
+    ),
+    Audience(
+        "The owner, and administrators",
+        "For everybody else the thing does not exist.",
+        _answers("sss hhoo o"),
+        """
+        vms:console GET
+        vms:console_grant POST
+        vms:console_log GET
+        vms:detail GET
+        vms:kill POST
+        vms:reboot POST
+        vms:row GET
+        vms:shut_down POST
+        vms:start POST
+        vms:usage GET
+        """,
+    ),
+    Audience(
+        "The owner",
+        "Administrators neither, unless they act as the owner.",
+        _answers("sss hhoo h"),
+        """
+        registration:answer_invitation POST
+        registration:withdraw_wish POST
+        """,
+    ),
+    Audience(
+        "The owner, for themselves",
+        "Keys, tokens, sessions, passkeys and identities: nobody but the owner.",
+        _answers("sss hhor h"),
+        """
+        mfa_edit_webauthn GET POST
+        mfa_remove_webauthn POST
+        registration:make_default_key POST
+        registration:remove_key POST
+        registration:rename_key POST
+        registration:token_revoke GET POST
+        socialaccount_disconnect POST
+        usersessions_end POST
+        """,
+    ),
+    Audience(
+        "Who has set it up, for themselves",
+        "A page about one's own codes, which is not found by who has none.",
+        _answers("sss nnor n"),
+        """
+        mfa_deactivate_totp POST
+        mfa_download_recovery_codes GET
+        mfa_view_recovery_codes GET
+        """,
+    ),
+    Audience(
+        "Members of the group, and administrators",
+        "For everybody else the group does not exist.",
+        _answers("sss hooo o"),
+        """
+        registration:group GET
+        registration:invite GET
+        registration:leave_group POST
+        """,
+    ),
+    Audience(
+        "Owners of the group, and administrators",
+        "A member is told that only an owner may.",
+        _answers("sss hroo o"),
+        """
+        registration:change_group GET POST
+        registration:delete_group POST
+        registration:invite POST
+        registration:member POST
+        registration:withdraw_invitation POST
+        """,
+    ),
+    Audience(
+        "Administrators",
+        "For everybody else the page does not exist. An administrator who acts as somebody has "
+        "no rights but that person's.",
+        _answers("sss hhhh o"),
+        """
+        audit GET
+        doctor GET
+        registration:act_on_rule POST
+        registration:decide POST
+        registration:decide_many POST
+        registration:decide_wish POST
+        registration:decide_wishes POST
+        registration:mail GET
+        registration:mails GET
+        registration:queue GET
+        registration:reason GET POST
+        registration:reasons GET POST
+        registration:remove_reason POST
+        registration:row GET
+        registration:rule GET POST
+        registration:rules GET POST
+        registration:waiting GET
+        registration:wish_row GET
+        registration:wishes GET
+        vms:act_as POST
+        vms:ask_person POST
+        vms:close_person GET POST
+        vms:new_type GET POST
+        vms:people GET
+        vms:people_table GET
+        vms:person GET
+        vms:person_quota POST
+        vms:resume_person POST
+        vms:suspend_person POST
+        vms:type GET POST
+        vms:usage_report GET
+        vms:usage_table GET
+        """,
+        note="Django's own pages below `/admin/` show the tables to administrators, to be read: "
+        "they take no POST.",
+    ),
+    Audience(
+        "Programs",
+        "By a token of the person, with every request; a session opens nothing here. A token "
+        "that may only read is refused where something is written. Who is not let in has no "
+        "good token.",
+        _answers("ttt ooot o"),
+        """
+        api:groups GET
+        api:keys GET POST
+        api:me GET
+        api:vms GET
+        """,
+    ),
+    Audience(
+        "Programs, of what is the owner's",
+        "As above; an administrator's token opens every machine.",
+        _answers("ttt hhot o"),
+        """
+        api:kill POST
+        api:reboot POST
+        api:shut_down POST
+        api:start POST
+        api:vm GET
+        """,
+    ),
+    Audience(
+        "Programs, of what is the owner's alone",
+        "As above, and administrators neither.",
+        _answers("ttt hhot h"),
+        """
+        api:key DELETE
+        """,
+    ),
+    Audience(
+        "The stream of changes",
+        "Each change is sent only to who may see the thing at that moment.",
+        _answers("rrr oooo o"),
+        """
+        live GET
+        """,
+    ),
+    Audience(
+        "Consoles",
+        "By a grant for one machine that is good once, for half a minute and in one session, "
+        "and that only who may see the machine gets. The right is looked up again every few "
+        "seconds while the console is open.",
+        _answers("rrr rroo o"),
+        f"""
+        {CONSOLE} WebSocket
+        """,
+    ),
+)
+
+
+def every_line() -> dict[tuple[str, str], Audience]:
+    """Audience by name and method; a door stands in one line only."""
+    found: dict[tuple[str, str], Audience] = {}
+    for audience in TABLE:
+        for line in audience.lines():
+            if line in found:
+                raise ValueError(f"{line} stands in the table twice.")
+            found[line] = audience
+    return found
+
+
+def as_page(routes: dict[str, str]) -> str:
+    """The table for people; ``routes`` are the paths by the doors' names."""
+    parts = [_HEAD, _roles(), _LEGEND]
+    parts += [_section(audience, routes) for audience in TABLE]
+    return "\n".join(parts)
+
+
+_HEAD = """\
+# Permissions
+
+<!-- Made by `.venv/bin/python -m tests.laws.matrix` from the table that the tests try: do not
+edit it here. -->
+
+Who may open and use what. Each line is tried by the tests as each of these people, so this page
+says what the portal does. A door that is in no line fails the tests.
+"""
+_LEGEND = """\
+**yes**: the door opens; whether what is asked for is possible right now is another question.
+**signs in first**: led to the sign-in page, and back. **no: not found**: the same 404 as for what
+does not exist, so that nobody learns what others have; the attempt is in the audit. **no**: told
+so; the attempt is in the audit if it was about somebody else's things. **not found**: there is
+nothing of one's own to show. **no: token**: a program has to send a token of an active account.
+
+Two gates stand before every door: who has not agreed to the present policies is led to them, and
+an administrator without a second factor is led to set one up, where the site asks for it. Pages
+that change how a person proves who they are ask for the proof again after five minutes.
+"""
+
+
+def _roles() -> str:
+    lines = [f"| **{role}** | {text} |" for role, text in ROLES.items()]
+    return "\n".join(["| who | what is known of them |", "|---|---|", *lines, ""])
+
+
+def _section(audience: Audience, routes: dict[str, str]) -> str:
+    head = " | ".join(ROLES)
+    row = " | ".join(ANSWERS[audience.answers[role]] for role in ROLES)
+    doors: dict[str, list[str]] = {}
+    for name, method in audience.lines():
+        doors.setdefault(routes[name], []).append(method)
+    lines = [f"- `{path}` {', '.join(methods)}" for path, methods in sorted(doors.items())]
+    table = [f"| {head} |", f"|{'---|' * len(ROLES)}", f"| {row} |"]
+    note = [audience.note, ""] if audience.note else []
+    parts = [f"## {audience.title}", "", audience.text, "", *table, "", *lines, "", *note]
+    return "\n".join(parts)
+
+
+def routes_of(doors: list[Any]) -> dict[str, str]:
+    """Paths by names, as people read them; and the console's, which is none of Django's."""
+    found = {door.name: f"/{door.route}" for door in doors}
+    return found | {CONSOLE: "/console/ws/"}
+
+
+def main() -> None:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
+    import django  # noqa: PLC0415  (settings first)
+
+    django.setup()
+    from tests.doors import doors  # noqa: PLC0415
+
+    PAGE.write_text(as_page(routes_of(doors())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
