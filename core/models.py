@@ -34,7 +34,13 @@ class EventQuerySet(models.QuerySet["Event"]):
         """An administrator sees all; others what they did and what concerns their things."""
         if user.is_staff:
             return self
-        return self.filter(Q(owner=user.pk) | Q(by=user.pk) | Q(on_behalf_of=user.pk))
+        mine = self.filter(Q(owner=user.pk) | Q(by=user.pk) | Q(on_behalf_of=user.pk))
+        return mine.telling(user)
+
+    def telling(self, user: Any) -> "EventQuerySet":
+        """Without what ``user`` was denied of others' things: not even that these exist."""
+        others = Q(owner__isnull=False) & ~Q(owner=user.pk)
+        return self.exclude(others, outcome=Outcome.DENIED)
 
 
 class Event(models.Model):

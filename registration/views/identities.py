@@ -15,7 +15,7 @@ from allauth.socialaccount.providers.base import AuthProcess
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -23,7 +23,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions
-from registration.doors import UserRequest, address_of, answers, path_to
+from registration.doors import UserRequest, address_of, answers, find_or_404, path_to
 from registration.forms.identities import FinishForm
 from registration.identities import client, sources
 from registration.identities.adapter import PROVE
@@ -183,7 +183,8 @@ def connections(request: UserRequest) -> HttpResponse:
 @login_required
 @require_POST
 def disconnect(request: UserRequest, pk: int) -> HttpResponse:
-    account = get_object_or_404(SocialAccount, pk=pk, user=request.user)
+    own = SocialAccount.objects.filter(user=request.user)
+    account = find_or_404(own, request, "identity_disconnected", pk=pk)
     return _disconnect(request, account)
 
 

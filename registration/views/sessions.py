@@ -4,12 +4,12 @@ from allauth.usersessions.models import UserSession
 from django.contrib import auth, messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from registration import actions, agents, sessions
-from registration.doors import UserRequest
+from registration.doors import UserRequest, find_or_404
 
 
 @never_cache
@@ -34,7 +34,8 @@ def index(request: UserRequest) -> HttpResponse:
 @login_required
 @require_POST
 def end(request: UserRequest, pk: int) -> HttpResponse:
-    row = get_object_or_404(UserSession, user=request.user, pk=pk)
+    own = UserSession.objects.filter(user=request.user)
+    row = find_or_404(own, request, "session_ended", pk=pk)
     actions.end_session(request.user, row)
     if row.session_key == request.session.session_key:
         auth.logout(request)
