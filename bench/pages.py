@@ -68,6 +68,7 @@ def ask(portal: RunningPortal, user: User, wanted: dict[str, str]) -> dict[str, 
     """Ask for pages (name: path) as ``user``, all in turn, and count and time each."""
     client = Client(headers={"host": "127.0.0.1"})
     client.force_login(user)
+    client.get("/")  # once in a while it is written down that somebody was here
     (web,) = portal.pids("web")
     cookie = {f"session-{portal.port}": client.session.session_key or ""}
     costs = {page: Cost(page, _queries(client, path), [], []) for page, path in wanted.items()}
