@@ -7,7 +7,6 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, Sum
 from django.utils import timezone
 
 from core.errors import Refused
@@ -15,10 +14,17 @@ from core.machine import StaleState
 from core.models import record
 from marketplace.models import Entry
 from registration.actions import note_use_of_keys
-from registration.models import GIB, User
+from registration.models import User
 from vms import tasks
 from vms.models import VM, CloudStatus, InstanceType, Readiness, Tenure
+from vms.quota import Use, machine_use, must_fit, over_quota, quota_use
 from vms.states import VmState
+
+__all__ = [
+    "VERBS", "Order", "Use", "ask_many", "hand_over", "kill", "launch", "machine_use",
+    "over_quota", "quota_use", "reboot", "save_type", "shut_down", "start", "too_large",
+    "too_small",
+]  # fmt: skip
 
 #: Swap is disk that no quota counts: at the most so many times the memory.
 MOST_SWAP = 2
@@ -39,58 +45,6 @@ class Order:
     ssh_keys: Sequence[str] = ()
     user_data: str = ""
     launch_key: uuid.UUID = field(default_factory=uuid.uuid4)
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """One line of a quota: what is held, of how much. ``unit`` is for people."""
-
-    name: str  # of the refusal code: quota_<name>
-    label: str
-    used: int
-    limit: int
-    unit: str = ""
-
-    @property
-    def left(self) -> int:
-        return max(0, self.limit - self.used)
-
-    @property
-    def title(self) -> str:
-        """The label where it stands alone: capitalized, but for vCPUs."""
-        return self.label if self.name == "vcpus" else self.label.capitalize()
-
-    @property
-    def is_of_machines(self) -> bool:
-        """Whether machines use it up; disks and images have limits of their own."""
-        return self.name in ("machines", "vcpus", "memory")
-
-
-def quota_use(user: User) -> list[Use]:
-    """What ``user`` holds now: every machine that is not Done counts.
-
-    The site keeps no disk or image of a person yet: of these nothing is held.
-    """
-    held = (
-        VM.objects.alive()
-        .filter(owner=user)
-        .aggregate(
-            machines=Count("pk"), vcpus=Sum("vcpus", default=0), memory=Sum("memory_mib", default=0)
-        )
-    )
-    quota = user.quota
-    return [
-        Use("machines", "machines", held["machines"], quota.machines),
-        Use("vcpus", "vCPUs", held["vcpus"], quota.vcpus),
-        Use("memory", "memory", held["memory"], quota.memory_mib, "MiB"),
-        Use("disk", "persistent disk", 0, quota.disk_bytes // GIB, "GiB"),
-        Use("images", "images", 0, quota.images),
-    ]
-
-
-def machine_use(user: User) -> list[Use]:
-    """The lines of ``quota_use`` that a new machine would use up."""
-    return [line for line in quota_use(user) if line.is_of_machines]
 
 
 def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) -> VM:
@@ -194,30 +148,6 @@ def too_large(status: CloudStatus | None, size: Any) -> str:
     return ""
 
 
-def over_quota(use: Iterable[Use], size: Any) -> Refused | None:
-    """The refusal that a machine of this size would meet, or None."""
-    needs = {"machines": 1, "vcpus": size.vcpus, "memory": size.memory_mib}
-    for line in use:
-        need = needs.get(line.name, 0)
-        if need and line.used + need > line.limit:
-            return Refused(
-                f"quota_{line.name}",
-                f"{_too_little(line)} and this machine needs {need}{_unit(line)}. "
-                "Kill a machine, or ask for more under “Quota and usage”.",
-            )
-    return None
-
-
-def _too_little(line: Use, *, whose: str = "Your quota", who: str = "you hold") -> str:
-    return (
-        f"{whose} is {line.limit}{_unit(line) or ' ' + line.label}: {who} {line.used}{_unit(line)}"
-    )
-
-
-def _unit(line: Use) -> str:
-    return f" {line.unit}" if line.unit else ""
-
-
 def _must_fit_quota(owner: User, order: Order) -> None:
     refusal = over_quota(quota_use(owner), order)
     if refusal:
@@ -307,26 +237,10 @@ def hand_over(
     wanted = [vm.pk for vm in machines]
     given = list(VM.objects.alive().select_for_update().filter(pk__in=wanted).exclude(owner=to))
     if given and not is_over_quota:
-        _must_fit_quota_of(to, given)
+        must_fit(to, given)
     for vm in given:
         _give(vm, to=to, by=by)
     return given
-
-
-def _must_fit_quota_of(to: User, given: Sequence[VM]) -> None:
-    needs = {
-        "machines": len(given),
-        "vcpus": sum(vm.vcpus for vm in given),
-        "memory": sum(vm.memory_mib for vm in given),
-    }
-    for line in machine_use(to):
-        need = needs[line.name]
-        if line.used + need > line.limit:
-            sentence = (
-                f"{_too_little(line, whose=f'The quota of {to}', who='they hold')} and this would "
-                f"add {need}{_unit(line)}. Raise their quota, or give it beyond the quota."
-            )
-            raise Refused(f"quota_{line.name}", sentence)
 
 
 def _give(vm: VM, *, to: User, by: User) -> None:
