@@ -36,7 +36,8 @@ def _write(text: bytes) -> None:
     """All of it or nothing, for the portal's own eyes: mails carry links to new passwords."""
     folder = Path(settings.EMAIL_FILE_PATH)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    name = f"{timezone.now():%Y%m%d-%H%M%S}-{secrets.token_hex(8)}"
+    # In the order of the names, mails are in the order they were written.
+    name = f"{timezone.now():%Y%m%d-%H%M%S-%f}-{secrets.token_hex(8)}"
     draft = folder / f"{name}.part"
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(text)

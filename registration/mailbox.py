@@ -1,34 +1,49 @@
-"""Mails that were written to files because the site has no mail server."""
+"""Mails that were written to files because the site has no mail server.
+
+A file is one mail and never changes. Its name tells when it was written, so that the newest
+are found by name alone, and thousands of mails cost no more to look at than those shown.
+"""
 
 import email
-import hashlib
+import os
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.message import EmailMessage
+from email.parser import BytesHeaderParser
 from email.policy import default
+from functools import lru_cache
 from pathlib import Path
+from typing import overload
 
 from django.conf import settings
-from django.utils.html import strip_tags
 
-MOST = 200
+ENDING = ".eml"
+#: Date, time, since lately the fraction of the second, and something random.
+_KEY = re.compile(r"\d{8}-\d{6}(-\d{6})?-[0-9a-f]{16}")
+#: Bytes of a file in which its headers end; ours are far shorter.
+_HEADERS = 8192
+#: A search looks through so many, the newest.
+MOST_SEARCHED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What lists show of a mail. ``key`` names it in URLs."""
+
+    key: str
+    at: datetime
+    subject: str
+    to: str
 
 
 @dataclass(frozen=True, slots=True)
 class Mail:
-    """``key`` names it in URLs: a digest, never a part of a path."""
+    """A whole mail."""
 
-    key: str
-    at: datetime
+    head: Head
     message: EmailMessage
-
-    @property
-    def subject(self) -> str:
-        return str(self.message["Subject"] or "")
-
-    @property
-    def to(self) -> str:
-        return str(self.message["To"] or "")
 
     @property
     def sender(self) -> str:
@@ -39,33 +54,76 @@ class Mail:
         return self._part("plain")
 
     @property
-    def html_text(self) -> str:
-        """The words of the HTML part, without its tags."""
-        lines = (" ".join(line.split()) for line in strip_tags(self._part("html")).splitlines())
-        return "\n".join(line for line in lines if line)
+    def html(self) -> str:
+        return self._part("html")
 
     def _part(self, kind: str) -> str:
         part = self.message.get_body((kind,))
         return str(part.get_content()) if part else ""
 
 
-def newest() -> list[Mail]:
-    """The latest mails, newest first."""
+class Heads(Sequence[Head]):
+    """Mails of which only those are read that are asked for."""
+
+    def __init__(self, folder: Path, keys: list[str]) -> None:
+        self._folder = folder
+        self._keys = keys
+
+    def __len__(self) -> int:
+        return len(self._keys)
+
+    @overload
+    def __getitem__(self, place: int) -> Head: ...
+    @overload
+    def __getitem__(self, place: slice) -> list[Head]: ...
+    def __getitem__(self, place: int | slice) -> Head | list[Head]:
+        if isinstance(place, int):
+            return _head(self._folder, self._keys[place])
+        return [_head(self._folder, key) for key in self._keys[place]]
+
+
+def newest() -> Heads:
+    """Every mail, newest first."""
     folder = Path(settings.EMAIL_FILE_PATH)
-    files = sorted(folder.glob("*.eml"), key=_written_at, reverse=True)
-    return [_mail_in(file) for file in files[:MOST]]
+    try:
+        names = os.listdir(folder)
+    except OSError:  # none was written yet
+        return Heads(folder, [])
+    keys = (name.removesuffix(ENDING) for name in names if name.endswith(ENDING))
+    return Heads(folder, sorted(filter(_KEY.fullmatch, keys), reverse=True))
+
+
+def search(text: str) -> Sequence[Head]:
+    """Those whose subject or address holds every word of ``text``, newest first."""
+    words = text.casefold().split()
+    if not words:
+        return newest()
+    return [
+        head
+        for head in newest()[:MOST_SEARCHED]
+        if all(word in f"{head.subject} {head.to}".casefold() for word in words)
+    ]
 
 
 def find(key: str) -> Mail | None:
-    return next((mail for mail in newest() if mail.key == key), None)
+    if not _KEY.fullmatch(key):
+        return None
+    folder = Path(settings.EMAIL_FILE_PATH)
+    try:
+        data = (folder / f"{key}{ENDING}").read_bytes()
+    except OSError:
+        return None
+    return Mail(_head(folder, key), email.message_from_bytes(data, policy=default))
 
 
-def _written_at(file: Path) -> int:
-    return file.stat().st_mtime_ns
-
-
-def _mail_in(file: Path) -> Mail:
-    """A file is one mail, to its end: nothing in a mail can look like the next one."""
-    at = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-    key = hashlib.sha256(file.name.encode()).hexdigest()[:20]
-    return Mail(key, at, email.message_from_bytes(file.read_bytes(), policy=default))
+@lru_cache(maxsize=2 * MOST_SEARCHED)
+def _head(folder: Path, key: str) -> Head:
+    """A mail that was deleted since it was listed has nothing to show."""
+    try:
+        with (folder / f"{key}{ENDING}").open("rb") as file:
+            start = file.read(_HEADERS)
+    except OSError:
+        start = b""
+    headers = BytesHeaderParser(policy=default).parsebytes(start)
+    at = datetime.strptime(key[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    return Head(key, at, str(headers["Subject"] or ""), str(headers["To"] or ""))

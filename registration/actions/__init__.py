@@ -64,6 +64,13 @@ from registration.actions.keys import (
     remove_key,
     rename_key,
 )
+from registration.actions.mails import (
+    change_mail_text,
+    forget_mails,
+    restore_mail_text,
+    retry_mails,
+    send_trial,
+)
 from registration.actions.moderation import (
     LONGEST_REASON,
     approve,
@@ -152,6 +159,7 @@ __all__ = [
     "cancel_reset",
     "change_email",
     "change_group",
+    "change_mail_text",
     "change_password",
     "change_profile",
     "change_reason",
@@ -176,6 +184,7 @@ __all__ = [
     "enter_through",
     "find_invitation",
     "find_or_add_key",
+    "forget_mails",
     "grant_wish",
     "has_password",
     "has_second_factor",
@@ -208,10 +217,13 @@ __all__ = [
     "resend",
     "reset_password",
     "reset_second_factor",
+    "restore_mail_text",
     "resume",
+    "retry_mails",
     "revoke_administrator",
     "revoke_token",
     "revoke_tokens",
+    "send_trial",
     "set_quota",
     "set_role",
     "sign_in",

@@ -15,6 +15,10 @@ class OutgoingMailQuerySet(models.QuerySet["OutgoingMail"]):
     def waiting(self) -> "OutgoingMailQuerySet":
         return self.filter(next_try_at__isnull=False)
 
+    def troubled(self) -> "OutgoingMailQuerySet":
+        """What was tried in vain, given up or not."""
+        return self.exclude(error="")
+
     def given_up(self) -> "OutgoingMailQuerySet":
         return self.filter(next_try_at=None)
 
