@@ -89,7 +89,7 @@ from registration.actions.passwords import (
     reset_password,
     sign_in,
 )
-from registration.actions.policies import agree_to_policies
+from registration.actions.policies import agree_to_policies, publish_policies
 from registration.actions.profile import (
     CONTEXT_METHODS,
     Defaults,
@@ -199,6 +199,7 @@ __all__ = [
     "person_to_confirm",
     "prove_by_passkey",
     "prove_password",
+    "publish_policies",
     "reconsider",
     "reconsider_wish",
     "recovery_codes",
