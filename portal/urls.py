@@ -10,6 +10,8 @@ urlpatterns = [
     path("healthz", site.healthz, name="healthz"),
     path("doctor/", site.doctor, name="doctor"),
     path("audit/", audit.everything, name="audit"),
+    path("audit/table.csv", audit.table, name="audit_table"),
+    path("profile/activity/", audit.own, name="activity"),
     path("help/", site.guide, name="help"),
     path("help/api/", site.api_guide, name="api_guide"),
     path("api/v1/", api.urls),

@@ -20,6 +20,7 @@ const sheets = [
   "./static/css/components.css",
   "./static/css/tables.css",
   "./static/css/queue.css",
+  "./static/css/audit.css",
   "./static/css/pages.css",
   "./static/css/security.css",
   "./static/css/machine.css",

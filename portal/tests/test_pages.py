@@ -2,7 +2,6 @@
 
 import pytest
 
-from core.models import record
 from marketplace.tests.factories import EntryFactory
 from registration.tests.factories import UserFactory
 from vms.models import CloudStatus
@@ -71,29 +70,6 @@ def test_administrators_pages_do_not_exist_for_others(client, path):
     assert client.get(path).status_code == 404
     client.force_login(UserFactory(admin=True))
     assert client.get(path).status_code == 200
-
-
-@pytest.mark.parametrize("events", [1, 20])
-def test_the_audit_costs_the_same_for_one_event_and_for_many(
-    client, events, django_assert_num_queries
-):
-    admin = UserFactory(admin=True)
-    client.force_login(admin)
-    for number in range(events):
-        record("vm", VMFactory().uuid, "asked", by=UserFactory(), reason=f"reason {number}")
-    with django_assert_num_queries(7):  # session, user, policies, requests, wishes, kinds, page
-        page(client, "/audit/")
-
-
-def test_the_audit_is_searched_by_person_and_by_thing(client):
-    admin = UserFactory(admin=True)
-    client.force_login(admin)
-    event = record("vm", VMFactory().uuid, "asked", by=admin, reason="this one")
-    record("vm", VMFactory().uuid, "asked", reason="that one")
-    for query in (admin.username, str(event.subject)):
-        text = page(client, "/audit/", q=query)
-        assert "this one" in text
-        assert "that one" not in text
 
 
 def test_help_explains_every_state(client):

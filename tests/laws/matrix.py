@@ -131,6 +131,7 @@ TABLE = (
         "machines in the list of machines.",
         _answers("sss oooo o"),
         """
+        activity GET
         marketplace:copy GET
         registration:add_key GET
         registration:groups GET
@@ -255,6 +256,7 @@ TABLE = (
         _answers("sss hhhh o"),
         """
         audit GET
+        audit_table GET
         doctor GET
         registration:act_on_rule POST
         registration:decide POST
