@@ -4,16 +4,13 @@ from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
 from registration import policies
-from registration.acting import who_acts
 from registration.gates import answers
 
 OPEN = answers.ALWAYS_OPEN | {"registration:agree", "registration:policy"}
 
 
 def gate(request: HttpRequest) -> HttpResponse | None:
-    # Who acts for somebody cannot agree in their place, and has agreed for themselves.
-    person = who_acts(request) or request.user
-    if answers.name_of(request) in OPEN or not policies.must_agree(person):
+    if answers.name_of(request) in OPEN or not policies.must_agree(request.user):
         return None
     return answers.lead_to(
         request,

@@ -6,7 +6,7 @@ from registration import actions, policies
 from registration.differences import differences
 from registration.models import Policy, User
 from registration.policy_text import TEXT
-from registration.tests.factories import PASSWORD, UserFactory
+from registration.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -180,15 +180,6 @@ def test_agreeing_is_in_the_audit(alice):
     actions.agree_to_policies(alice, version=1)
     event = Event.objects.get(verb="policies_agreed")
     assert (event.by, event.owner) == (alice, alice)
-
-
-def test_an_administrator_who_has_agreed_may_look_for_somebody_who_has_not(admin, alice, client):
-    publish(admin)
-    client.post("/login/", {"login": admin.username, "password": PASSWORD})
-    client.post(f"/users/{alice.uuid}/act/", {"act-reason": "They cannot find their machine."})
-    assert "You act as alice" in client.get("/vms/").content.decode()
-    assert client.post("/policies/agree/", {"version": "2"}).status_code == 403
-    assert policies.must_agree(User.objects.get(pk=alice.pk))
 
 
 # Pages -----------------------------------------------------------------------------------
