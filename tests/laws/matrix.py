@@ -264,7 +264,12 @@ TABLE = (
         registration:decide_wish POST
         registration:decide_wishes POST
         registration:mail GET
+        registration:mail_text GET POST
+        registration:mail_texts GET
         registration:mails GET
+        registration:new_policy GET POST
+        registration:policy_missing GET
+        registration:policy_versions GET
         registration:queue GET
         registration:reason GET POST
         registration:reasons GET POST
@@ -272,6 +277,7 @@ TABLE = (
         registration:row GET
         registration:rule GET POST
         registration:rules GET POST
+        registration:undelivered GET POST
         registration:waiting GET
         registration:wish_row GET
         registration:wishes GET

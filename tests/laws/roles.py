@@ -162,7 +162,7 @@ class World:
         (r"registration:reset.*", "token",
          lambda world: links.password_links.make_token(world.alice)),
         (r"registration:policy.*", "version", lambda world: 1),
-        (r"registration:mail_text", "key", lambda world: "approved"),
+        (r"registration:mail_text", "kind", lambda world: "activated"),
         (r"usersessions_end", "pk", lambda world: world.session.pk),
         (r"socialaccount_disconnect", "pk", lambda world: world.identity.pk),
         (r"mfa_.*webauthn", "pk", lambda world: world.passkey.pk),
