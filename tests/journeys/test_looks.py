@@ -106,6 +106,12 @@ def test_pages_of_somebody_who_has_nothing(site: Site):
             "/help/api/": "",
             "/profile/password/": "",
             "/profile/email/": "new-address",
+            "/profile/security/": "security",
+            "/profile/sessions/": "sessions",
+            "/profile/usage/": "usage-empty",
+            "/profile/quota/ask/": "ask",
+            "/profile/activity/": "activity",
+            "/policies/agree/": "agree",
         },
     )
 
@@ -144,14 +150,28 @@ def test_pages_of_somebody_with_machines(site: Site):
             f"/vms/{halted}/console/": "",
             f"/vms/launch/?image={owner.image()}": "",
             "/profile/keys/": "",
+            "/profile/usage/": "usage-full",
+            "/profile/activity/": "activity-full",
         },
     )
+
+
+def test_pages_of_somebody_with_a_group(site: Site):
+    owner = site.person("greta")
+    answer = owner.post("/groups/new/", {"name": LONG[:40], "description": "x" * 200})
+    group = answer.headers["location"]
+    owner.post(f"{group}invite/", {"whom": site.person("mia").username})
+    owner.post(f"{group}invite/", {"whom": "somebody@" + "long-" * 12 + "example.org"})
+    look_at_all(anybody(site, owner), {"/groups/": "groups", group: "group"})
 
 
 def test_pages_of_administrators(site: Site):
     for number in range(3):
         site.portal.person(f"applicant_{number}").register(public_key=site.key.public)
     waiting = site.portal.account("applicant_0")
+    asker = site.person("willa")
+    asker.post("/profile/quota/ask/", {"machines": "8", "message": "The course is larger."})
+    member = site.portal.account("willa")
     admin = site.administrator()
     mail = next(
         word.partition('"')[0]
@@ -164,10 +184,22 @@ def test_pages_of_administrators(site: Site):
             "/": "",
             "/registrations/": "registrations-full",
             "/registrations/?state=rejected&q=nobody": "",
-            f"/registrations/{waiting}/": "registration",
-            "/mails/": "",
-            mail: "",
-            "/audit/": "",
+            f"/users/{waiting}/": "user-waits",
+            f"/users/{member}/": "user",
+            f"/users/{member}/close/": "close",
+            "/users/": "users",
+            "/usage/": "report",
+            "/registrations/wishes/": "wishes",
+            "/registrations/wishes/?state=declined": "",
+            "/registrations/rules/": "rules",
+            "/registrations/reasons/": "reasons",
+            "/mails/": "mails",
+            mail: "mail",
+            "/mails/texts/": "mail-texts",
+            "/mails/texts/activated/": "mail-text",
+            "/policies/versions/": "policies",
+            "/audit/": "audit",
+            "/audit/?q=nobody": "",
             "/doctor/": "doctor",
             "/vms/": "",
             "/vms/types/": "",
