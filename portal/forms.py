@@ -108,5 +108,3 @@ class AuditForm(FilterForm):
         if self.is_valid() and (reference := self.cleaned_data["reference"]):
             rows = rows.filter(reference=reference)
         return rows
-
-
