@@ -13,9 +13,9 @@ from typing import Any
 from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
 
-from core.models import Event, EventQuerySet
+from core.models import NOTHING, Event, EventQuerySet
 from portal import words
-from registration.models import User
+from registration.models import GIB, User
 
 ROWS = 50
 BATCH = 1000
@@ -82,12 +82,11 @@ def mine(user: User) -> list[EventQuerySet]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One field: what it was, and what it became. ``is_note``: it only is, without a before."""
+    """One field: what it was, and what it became."""
 
     name: str
     before: str
     after: str
-    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +102,7 @@ class Line:
     end: str
     is_mine: bool  # the reader did it, and may see from where
     changes: Sequence[Change]
+    notes: Sequence[tuple[str, str]]  # what else is known: name and value
 
 
 def told(events: Sequence[Event], *, reader: User) -> list[Line]:
@@ -125,6 +125,7 @@ def _told(event: Event, reader: User) -> Line:
         end=end.strip(),
         is_mine=reader.is_staff or reader.pk in (event.by_id, event.on_behalf_of_id),
         changes=_changes(event, kind),
+        notes=_notes(event),
     )
 
 
@@ -137,7 +138,7 @@ def _who(event: Event) -> str:
 def _name(event: Event) -> str:
     if event.subject_name:
         return event.subject_name
-    if event.subject.int == 0:
+    if event.subject == NOTHING:
         return "that nobody has"
     return str(event.subject)[:8]
 
@@ -160,7 +161,7 @@ def _phrase(event: Event) -> str:
 
 def _url(event: Event, kind: words.Kind, reader: User) -> str:
     may = reader.is_staff or (kind.is_theirs and event.owner_id == reader.pk)
-    if not kind.page or not may:
+    if not kind.page or not may or event.subject == NOTHING:
         return ""
     try:
         return reverse(kind.page, args=[event.subject])
@@ -169,37 +170,36 @@ def _url(event: Event, kind: words.Kind, reader: User) -> str:
 
 
 def _changes(event: Event, kind: words.Kind) -> list[Change]:
-    detail = dict(event.detail)
-    before, after = detail.pop("before", {}), detail.pop("after", {})
+    before, after = event.detail.get("before", {}), event.detail.get("after", {})
     found = []
     if event.was and event.now:
-        states = kind.states
-        found.append(
-            Change("state", states.get(event.was, event.was), states.get(event.now, event.now))
-        )
+        was, now = (kind.states.get(state, state) for state in (event.was, event.now))
+        found.append(Change("state", was, now))
     if not isinstance(before, dict) or not isinstance(after, dict):
-        found.append(Change("value", in_words(before), in_words(after)))
-    else:
-        names = sorted({*before, *after})
-        found += [
-            Change(words.field_of(name), in_words(before.get(name)), in_words(after.get(name)))
-            for name in names
-        ]
-    found += [
-        Change(words.field_of(name), "", in_words(value), is_note=True)
-        for name, value in sorted(detail.items())
-        if value not in ("", None, [], {})
-    ]
+        return [*found, Change("value", in_words(before), in_words(after))]
+    for name in sorted({*before, *after}):
+        was, now = (in_words(values.get(name), name) for values in (before, after))
+        found.append(Change(words.field_of(name), was, now))
     return found
 
 
-def in_words(value: Any) -> str:
+def _notes(event: Event) -> list[tuple[str, str]]:
+    return [
+        (words.field_of(name), in_words(value, name))
+        for name, value in sorted(event.detail.items())
+        if name not in ("before", "after") and value not in ("", None, [], {})
+    ]
+
+
+def in_words(value: Any, name: str = "") -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if value in (None, "", [], {}):
         return "—"
+    if isinstance(value, int) and name.endswith("_bytes"):
+        return f"{value / GIB:,.4g} GiB"
     if isinstance(value, dict):
-        return ", ".join(f"{words.field_of(k)}: {in_words(v)}" for k, v in value.items())
+        return ", ".join(f"{words.field_of(k)}: {in_words(v, k)}" for k, v in value.items())
     if isinstance(value, list):
         return ", ".join(in_words(one) for one in value)
     return str(value)

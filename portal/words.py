@@ -181,7 +181,7 @@ DOORS = {
 
 #: Names of fields that do not say it themselves.
 FIELDS = {
-    "disk_bytes": "disk (bytes)", "email": "e-mail address", "is_default": "default",
+    "disk_bytes": "disk", "email": "e-mail address", "is_default": "default",
     "is_offered": "offered", "is_staff": "administrator", "memory_mib": "memory (MiB)",
     "swap_mib": "swap (MiB)", "vcpus": "vCPUs", "x500_dn": "X.500 name",
 }  # fmt: skip

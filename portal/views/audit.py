@@ -82,13 +82,11 @@ def _rows(events: Iterator[Event], request: UserRequest) -> Iterator[Sequence[ob
     yield HEAD
     for event in events:
         (line,) = trail.told([event], reader=request.user)
-        changes = "; ".join(
-            f"{one.name}: {one.after if one.is_note else f'{one.before} -> {one.after}'}"
-            for one in line.changes
-        )
+        changes = [f"{one.name}: {one.before} -> {one.after}" for one in line.changes]
+        changes += [f"{name}: {value}" for name, value in line.notes]
         yield (
             event.at.isoformat(), event.by or "", event.on_behalf_of or "", event.door,
             event.address, event.outcome, event.kind, event.subject, event.subject_name,
             event.owner or "", event.verb, event.was, event.now, trail.sentence(line),
-            event.reason, changes, event.reference,
+            event.reason, "; ".join(changes), event.reference,
         )  # fmt: skip
