@@ -37,13 +37,13 @@ def public_half(private: Path) -> str:
 
 def test_from_the_form_to_a_key_made_in_the_browser(site: Site, tmp_path: Path):
     newcomer = site.window(accept_downloads=True)
-    register(newcomer, "nils")
-    confirm_address(site, newcomer, "nils")
-    approve(site, "nils")
-    letter = wait_for(lambda: mail_about(site, "nils", "active"))
+    register(newcomer, "nico")
+    confirm_address(site, newcomer, "nico")
+    approve(site, "nico")
+    letter = wait_for(lambda: mail_about(site, "nico", "active"))
     assert "sign in" in letter.lower()
 
-    sign_in(newcomer, "nils")
+    sign_in(newcomer, "nico")
     page = newcomer.goto("/profile/keys/")
     with page.expect_download() as download:
         newcomer.button("Make a key pair in this browser").click()
@@ -55,7 +55,7 @@ def test_from_the_form_to_a_key_made_in_the_browser(site: Site, tmp_path: Path):
     newcomer.shot("key-made")
     ((kept,),) = site.portal.rows(
         "SELECT public_key FROM registration_sshkey k JOIN registration_user u "
-        "ON u.id = k.owner_id WHERE u.username = 'nils'"
+        "ON u.id = k.owner_id WHERE u.username = 'nico'"
     )
     assert kept.startswith(public_half(private))
     fingerprint = subprocess.run(

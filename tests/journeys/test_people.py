@@ -23,7 +23,7 @@ def user(site: Site, name: str) -> str:
 
 def test_the_pages_can_be_read_by_everybody(site: Site):
     owner = site.person("mia")
-    site.portal.person("petra").register()
+    site.portal.person("paula").register()
     site.running(owner, name="a machine with a long name " + "x" * 40)
     theirs = user(site, "mia")
     look_at_all(
@@ -33,7 +33,7 @@ def test_the_pages_can_be_read_by_everybody(site: Site):
             "/users/?q=nobody-is-called-so": "",
             theirs: "user",
             f"{theirs}close/": "user-close",
-            user(site, "petra"): "user-waiting",
+            user(site, "paula"): "user-waiting",
             "/usage/": "usage",
             "/usage/?period=days&first=2020-01-01&until=2020-01-31": "usage-empty",
         },
