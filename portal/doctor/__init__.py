@@ -17,6 +17,7 @@ _CHECKS = (
     services.redis,
     services.workers,
     services.mail,
+    services.outgoing_mail,
     identities.providers,
     identities.ldap,
     host.web_port,

@@ -11,13 +11,17 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import get_connection
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
+from django.urls import reverse
 from django.utils import timezone
 
 from portal.doctor.check import Check, fault, ok, warning
+from registration.models import OutgoingMail
 from vms.models import CloudStatus
 
 #: A worker looks at every cloud each 15 s; after four missed looks something is wrong.
 WORKER_SILENCE = timedelta(seconds=60)
+#: Mails leave within seconds, or the mail server does not take them.
+MAIL_PATIENCE = timedelta(minutes=5)
 #: Clocks of two computers may differ by this much before states look odd.
 CLOCK_DIFFERENCE_S = 2.0
 
@@ -118,6 +122,25 @@ def mail() -> Iterator[Check]:
     yield ok(
         name, f"{settings.EMAIL_HOST} takes mail; it comes from {settings.DEFAULT_FROM_EMAIL}."
     )
+
+
+def outgoing_mail() -> Iterator[Check]:
+    """Mails that should have left: none that was written a while ago is still here."""
+    name = "Outgoing mail"
+    try:
+        late = OutgoingMail.objects.waiting().filter(created_at__lt=timezone.now() - MAIL_PATIENCE)
+        waiting, given_up = late.count(), OutgoingMail.objects.given_up().count()
+        error = late.exclude(error="").values_list("error", flat=True).last()
+    except DatabaseError:
+        return  # said already
+    why = f" The latest answer: {error}" if error else " No worker has tried to send them."
+    fix = f"See {settings.PORTAL_URL}{reverse('registration:undelivered')}"
+    if waiting:
+        yield fault(name, f"{waiting} mails wait longer than they should.{why}", fix)
+    elif given_up:
+        yield warning(name, f"{given_up} mails were given up: their readers know nothing.", fix)
+    else:
+        yield ok(name, "No mail waits.")
 
 
 def _mail_files(name: str) -> Check:
