@@ -87,6 +87,7 @@ VERBS: Mapping[str, Verb] = {
     "acting_started": Verb("began to act as {}", "act as {}"),
     "acting_stopped": Verb("stopped acting as {}", "stop acting as {}"),
     "address_kept": Verb("kept the address of {}", "change the address of {}"),
+    "administered": Verb("acted as an administrator with {}", "act as an administrator with {}"),
     "administrator_made": Verb("made {} an administrator's", "make {} an administrator's"),
     "administrator_revoked": Verb(
         "made {} an administrator's no more", "make {} an administrator's no more"

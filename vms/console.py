@@ -95,7 +95,10 @@ async def _admitted(scope: Scope) -> tuple[grants.Grant, str] | None:
     if PROTOCOL not in offered or not token or not session:
         return None
     grant = await sync_to_async(grants.redeem)(token, session=session)
-    if grant is None or not await sync_to_async(_may)(grant, session):
+    if grant is None:
+        return None
+    if not await sync_to_async(_may)(grant, session):
+        await sync_to_async(_deny)(grant, (scope.get("client") or [""])[0])
         return None
     return grant, session
 
@@ -128,6 +131,20 @@ def _may(grant: grants.Grant, session_key: str) -> bool:
             return False
         vm = VM.objects.visible_to(somebody.user).filter(uuid=grant.vm).first()
         return vm is not None and "console" in vm.verbs
+    finally:
+        close_old_connections()
+
+
+def _deny(grant: grants.Grant, address: str) -> None:
+    """Tell the audit that a right was gone when its grant was used."""
+    close_old_connections()
+    known = Caller("console", address, administrator=grant.administrator, acts_as=grant.user)
+    try:
+        vm = VM.objects.filter(uuid=grant.vm).first()
+        if vm is not None:
+            user = get_user_model()._default_manager.get(pk=grant.user)
+            with called(known):
+                vm.record_denial("console", by=user)
     finally:
         close_old_connections()
 

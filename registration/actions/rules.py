@@ -35,8 +35,9 @@ _unlike_names = password_validation.UserAttributeSimilarityValidator(
 
 
 def must_be_administrator(by: User) -> None:
-    """Raises: Refused: ``not_administrator``."""
+    """Outside of a transaction: the denial outlives it. Raises: Refused: ``not_administrator``."""
     if not (by.is_staff and by.is_active):
+        by.record_denial("administered", by=by)
         raise Refused("not_administrator", "Only an administrator may do this.")
 
 

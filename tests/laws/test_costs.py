@@ -99,6 +99,8 @@ def full_quotas(admin, number):
         ("/registrations/rules/", rules),
         ("/registrations/wishes/", wishes),
         ("/audit/", events),
+        ("/audit/?who=nobody", events),
+        ("/profile/activity/", events),
         ("/profile/keys/", keys),
         ("/profile/tokens/", tokens),
         ("/groups/", groups),

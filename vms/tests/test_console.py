@@ -222,3 +222,12 @@ async def test_a_change_of_password_ends_what_the_session_may_see(vm):
     user.set_password("another battery staple")
     await user.asave()
     assert (await opened(websocket(client, grant)))["type"] == "websocket.close"
+
+
+async def test_a_right_that_is_gone_when_its_grant_is_used_is_in_the_audit(vm):
+    client, grant = await granted(vm)
+    was = vm.owner
+    await VM.objects.filter(pk=vm.pk).aupdate(owner=await sync_to_async(UserFactory)())
+    assert (await opened(websocket(client, grant)))["type"] == "websocket.close"
+    denied = await Event.objects.aget(subject=vm.uuid, outcome="denied")
+    assert (denied.by_id, denied.verb, denied.door) == (was.pk, "console", "console")
