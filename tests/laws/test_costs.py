@@ -7,7 +7,7 @@ from django.test.utils import CaptureQueriesContext
 from core.models import record
 from marketplace.tests.factories import EntryFactory
 from registration.actions import ask_for_more, reject
-from registration.models import ApprovalRule
+from registration.models import ApprovalRule, OutgoingMail, Policy
 from registration.tests.factories import (
     ApiTokenFactory,
     MembershipFactory,
@@ -60,6 +60,20 @@ def wishes(admin, number):
         ask_for_more(UserFactory(), limits={"machines": 500}, message="A course.")
 
 
+def undelivered(admin, number):
+    for _ in range(number):
+        OutgoingMail.objects.create(kind="received", to="a@example.org", error="550 gone")
+
+
+def policies(admin, number):
+    first = Policy.objects.order_by("-version").first().version + 1
+    for version in range(first, first + number):
+        Policy.objects.create(version=version, text="Be kind.", published_by=UserFactory())
+        UserFactory(policy_version=version)
+    admin.policy_version = version
+    admin.save()
+
+
 def events(admin, number):
     for _ in range(number):
         record("vm", VMFactory().uuid, "asked", by=UserFactory())
@@ -98,6 +112,10 @@ def full_quotas(admin, number):
         ("/registrations/", waiting),
         ("/registrations/rules/", rules),
         ("/registrations/wishes/", wishes),
+        ("/mails/undelivered/", undelivered),
+        ("/policies/", policies),
+        ("/policies/versions/", policies),
+        ("/policies/versions/missing/", policies),
         ("/audit/", events),
         ("/audit/?who=nobody", events),
         ("/profile/activity/", events),
