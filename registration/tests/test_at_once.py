@@ -5,13 +5,14 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
+from django.core import mail
 from django.db import connection
 
 from core.errors import Refused
 from core.models import Event
-from registration import actions
+from registration import actions, emails, outbox
 from registration.actions.links import address_links, password_links
-from registration.models import Attempts, SshKey, User
+from registration.models import Attempts, OutgoingMail, Policy, SshKey, User
 from registration.tests.factories import UserFactory
 from registration.tests.test_applications import carla
 from registration.tests.test_keys import GOOD
@@ -103,3 +104,27 @@ def test_of_many_guesses_at_once_no_more_than_the_limit_are_checked(monkeypatch)
     assert outcome.count("credentials") <= 3
     assert Event.objects.filter(outcome="denied").count() == outcome.count("credentials")
     assert Attempts.objects.get(count=8).since
+
+
+def test_of_two_who_publish_policies_one_does():
+    boss, other = UserFactory(admin=True), UserFactory(admin=True)
+    outcome = at_once(
+        *(
+            lambda by=by: actions.publish_policies(
+                by=by, text=f"By {by}.", changes="All of it.", asks_again=True, made_from=1
+            )
+            for by in (boss, other)
+        )
+    )
+    assert outcome == ["done", "policies_changed"]
+    assert sorted(Policy.objects.values_list("version", flat=True)) == [1, 2]
+
+
+def test_of_three_workers_that_look_at_once_each_mail_is_sent_by_one():
+    for number in range(6):
+        emails.received(UserFactory(email=f"{number}@lab.example"))
+    at_once(*[outbox._deliver] * 3)  # past the lane: as in three processes
+    assert sorted(letter.to[0] for letter in mail.outbox) == [
+        f"{number}@lab.example" for number in range(6)
+    ]
+    assert not OutgoingMail.objects.exists()

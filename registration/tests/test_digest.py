@@ -99,6 +99,7 @@ def test_a_site_that_wants_each_mail_gets_no_digest(settings, waiting, posted):
 
 
 @pytest.mark.slow
+@pytest.mark.at_once
 @pytest.mark.django_db(transaction=True)
 @time_machine.travel(MORNING, tick=True)
 def test_two_beats_at_once_write_one(waiting):

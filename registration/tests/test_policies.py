@@ -13,6 +13,12 @@ pytestmark = pytest.mark.django_db
 NEW = TEXT.replace("mine currency", "mine or mint currency")
 
 
+@pytest.fixture(autouse=True)
+def _shipped(db):
+    """As the migration writes it: tests that commit empty the table."""
+    Policy.objects.get_or_create(version=1, defaults={"text": TEXT})
+
+
 def publish(by, text=NEW, *, changes="Minting is not allowed either.", asks_again=True, **more):
     return actions.publish_policies(
         by=by, text=text, changes=changes, asks_again=asks_again, **more
