@@ -218,6 +218,8 @@ MFA_TOTP_TOLERANCE = 1  # clocks of telephones go wrong; of 30 s, before and aft
 PORTAL_ADMIN_SECOND_FACTOR = env.flag("PORTAL_ADMIN_SECOND_FACTOR")
 # How long an API token may last, in days; shorten it where leaked tokens would do much harm.
 PORTAL_TOKEN_DAYS = env.number("PORTAL_TOKEN_DAYS", 365)
+# User names that nobody may register with, besides those of registration.names.
+PORTAL_RESERVED_NAMES = env.words("PORTAL_RESERVED_NAMES")
 # A mail to the administrators for "each" request (for an account, for quota), or one "daily".
 PORTAL_REGISTRATION_MAILS = env.choice("PORTAL_REGISTRATION_MAILS", "each", "daily")
 

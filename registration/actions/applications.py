@@ -40,9 +40,8 @@ def register(application: Application, *, address: str = "") -> User:
 
     Raises:
         Refused: ``too_many_attempts``, ``too_many_mails``, ``terms_not_agreed``,
-            ``username_invalid``, ``username_taken``, ``email_invalid``, ``given_name_invalid``,
-            ``family_name_invalid``, ``x500_dn_invalid``, ``password_weak``,
-            ``message_too_long``, and those of ``add_key``.
+            ``username_taken``, ``password_weak``, and those of ``registration.names`` and
+            ``add_key``.
     """
     may_ask(application, address)
     user = person_of(application)
@@ -107,7 +106,7 @@ def create_administrator(*, username: str, email: str, password: str) -> User | 
     if User.objects.administrators().exists():
         return None
     user = User(
-        username=names.username(username),
+        username=names.username(username, may_be_reserved=True),
         email=names.email(email),
         given_name="Portal",
         family_name="Administrator",

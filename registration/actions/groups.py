@@ -18,7 +18,10 @@ SHORTEST_NAME, LONGEST_NAME, LONGEST_DESCRIPTION = 3, 40, 200
 
 def group_name(text: str) -> str:
     """Raises: Refused: ``group_name_invalid``."""
-    text = names.one_line(text)
+    text = names.line(text, "group_name_invalid", field="name")
+    if not names.has_letter_or_digit(text):
+        sentence = "A group's name has at least one letter or digit."
+        raise Refused("group_name_invalid", sentence, field="name")
     if not SHORTEST_NAME <= len(text) <= LONGEST_NAME:
         raise Refused(
             "group_name_invalid",
@@ -30,8 +33,8 @@ def group_name(text: str) -> str:
 
 
 def group_description(text: str) -> str:
-    """Raises: Refused: ``group_description_too_long``."""
-    text = names.one_line(text)
+    """Raises: Refused: ``group_description_too_long``, ``group_description_invalid``."""
+    text = names.line(text, "group_description_invalid", field="description")
     if len(text) > LONGEST_DESCRIPTION:
         raise Refused(
             "group_description_too_long",

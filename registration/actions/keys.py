@@ -20,7 +20,7 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
     """Keep a pasted public key; the first one is the default.
 
     Raises:
-        Refused: ``acting``, ``key_known``, ``too_many_keys``, and those of
+        Refused: ``acting``, ``key_known``, ``too_many_keys``, ``key_name_invalid``, and those of
             ``registration.keys.read``.
     """
     if caller.get().administrator is not None:  # it would open the person's machines to another
@@ -38,7 +38,7 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
         )
     row = SshKey.objects.create(
         owner=owner,
-        name=names.one_line(name)[: keys.LONGEST_NAME] or key.comment or f"Key {count + 1}",
+        name=_name(name) or key.comment or f"Key {count + 1}",
         public_key=key.line,
         fingerprint=key.fingerprint,
         is_default=not count,
@@ -66,10 +66,10 @@ def rename_key(key: SshKey, *, name: str) -> None:
     """Call a key something else; the line that machines get stays as it is.
 
     Raises:
-        Refused: ``key_name_missing``.
+        Refused: ``key_name_missing``, ``key_name_invalid``.
     """
-    name = names.one_line(name)[: keys.LONGEST_NAME].strip()
-    if not name:
+    name = _name(name)
+    if not names.has_letter_or_digit(name):
         sentence = f"Write a name of 1 to {keys.LONGEST_NAME} characters."
         raise Refused("key_name_missing", sentence, field="name")
     was = key.name
@@ -78,6 +78,11 @@ def rename_key(key: SshKey, *, name: str) -> None:
     SshKey.objects.filter(pk=key.pk).update(name=name)
     key.name = name
     _note("key_renamed", key, before={"name": was}, after={"name": name})
+
+
+def _name(text: str) -> str:
+    """Raises: Refused: ``key_name_invalid``."""
+    return names.line(text, "key_name_invalid", field="name")[: keys.LONGEST_NAME].strip()
 
 
 @transaction.atomic

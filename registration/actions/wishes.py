@@ -22,13 +22,13 @@ def ask_for_more(owner: User, *, limits: Mapping[str, int | None], message: str)
 
     Raises:
         Refused: ``wish_waiting``, ``wish_empty``, ``wish_not_more``, ``message_missing``,
-            ``message_too_long``, ``quota_invalid``, ``too_many_attempts``.
+            ``message_too_long``, ``message_invalid``, ``quota_invalid``, ``too_many_attempts``.
     """
     wanted = {name: limit for name, limit in limits.items() if limit is not None}
     must_be_limits(wanted)
     _must_be_more(wanted, owner.quota)
     message = names.message(message)
-    if not message:
+    if not names.has_letter(message):
         sentence = "Write what you need it for; an administrator decides by it."
         raise Refused("message_missing", sentence, field="message")
     if QuotaWish.objects.waiting().filter(owner=owner).exists():

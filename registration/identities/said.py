@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from allauth.socialaccount.models import SocialAccount
 
+from registration import names
 from registration.identities import sources
 
 
@@ -63,6 +64,6 @@ def suggested_username(identity: Identity) -> str:
     """A user name by our rule, made of what there is; "" if nothing will do."""
     for text in (identity.username, identity.email, identity.family_name):
         name = re.sub(r"[^A-Za-z0-9_]+", "_", text.partition("@")[0])[:20].strip("_")
-        if len(name) >= 3:
+        if len(name) >= 3 and not names.is_reserved(name):
             return name
     return ""

@@ -68,7 +68,10 @@ def test_names_that_no_group_gets(bob, group, name, code):
 
 
 def test_a_name_is_one_line_without_marks_that_hide_letters(bob):
-    made = actions.create_group(owner=bob, name="  dark \u202e matter\n ")
+    with pytest.raises(Refused) as refused:
+        actions.create_group(owner=bob, name="dark \u202e matter")
+    assert refused.value.code == "group_name_invalid"
+    made = actions.create_group(owner=bob, name="  dark \t matter\n ")
     assert made.name == "dark matter"
 
 

@@ -2,6 +2,7 @@ import pytest
 
 from core.errors import Refused
 from registration import names
+from registration.actions import groups
 
 
 @pytest.mark.parametrize("text", ["abc", "Jane_42", "x" * 20, "___"])
@@ -74,8 +75,52 @@ def test_a_persons_name_may_be_in_any_script_but_not_empty_or_endless(rule):
             rule(text)
 
 
-def test_direction_marks_cannot_disguise_a_name():
-    assert names.given_name("Jane\u202eeoD") == "Jane eoD"
+@pytest.mark.parametrize("rule", [names.given_name, names.family_name, groups.group_name])
+@pytest.mark.parametrize(
+    "text",
+    ["Jane\u202eeoD", "Ja\u2066ne\u2069", "Ja\u200bne", "\u200b\u200b\u200b", "Jane\ufeff",
+     "J\0ane", "Ja\u200dne", "\u200dJane", "Jane\u200c", "\u3164\u3164\u3164", "Ja\u00adne",
+     "Jane\u200f", "\u2800\u2800\u2800"],
+)  # fmt: skip
+def test_what_cannot_be_seen_cannot_disguise_a_name(rule, text):
+    with pytest.raises(Refused, match=r"cannot be seen \(U\+") as refused:
+        rule(text)
+    assert refused.value.code.endswith("_name_invalid")
+
+
+@pytest.mark.parametrize("text", ["---", "...", "12 34", "\u0301\u0301"])
+def test_a_persons_name_has_a_letter(text):
+    with pytest.raises(Refused, match="Write your given name"):
+        names.given_name(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["\u0645\u06cc\u200c\u062e", "ක්\u200dෂ", "Nguyễn Văn", "Anne-Łuksza"]
+)
+def test_joiners_stay_where_their_script_needs_them(text):
+    assert names.given_name(text) == text
+
+
+def test_a_message_shows_all_that_is_in_it():
+    kept = "Galaxies.\n\tThe 👩\u200d🔬 of the lab."
+    assert names.message(kept.replace("\n", "\r\n")) == kept
+    with pytest.raises(Refused, match=r"U\+202E right-to-left override") as refused:
+        names.message("Pay \u202e001")
+    assert (refused.value.code, refused.value.field) == ("message_invalid", "message")
+
+
+def test_what_is_looked_for_is_never_refused():
+    assert names.one_line("Ja\u202ene\u200b  Doe") == "Ja ne Doe"
+
+
+@pytest.mark.parametrize("text", ["admin", "ROOT", "StratusLab", "operator", "boss", "Boss"])
+def test_reserved_user_names_are_nobodys(text, settings):
+    settings.PORTAL_RESERVED_NAMES = ["boss"]
+    with pytest.raises(Refused, match="reserved") as refused:
+        names.username(text)
+    assert (refused.value.code, refused.value.field) == ("username_reserved", "username")
+    assert names.username(text, may_be_reserved=True) == text
+    assert names.username(f"{text}_2") == f"{text}_2"
 
 
 def test_a_long_message_is_refused_with_its_length():
