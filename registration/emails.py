@@ -65,6 +65,11 @@ def rejected(user: User) -> None:
     _post("rejected", user.email, person=user, reason=user.reason)
 
 
+def reopened(user: User) -> None:
+    """Tell that a decision was undone: an earlier mail told it."""
+    _post("reopened", user.email, person=user, link=_link("registration:standing"))
+
+
 def suspended(user: User) -> None:
     _post("suspended", user.email, person=user, reason=user.reason)
 

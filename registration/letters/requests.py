@@ -177,4 +177,22 @@ your request for the account {username} was not accepted. The administrator wrot
 You may register again; the user name and your e-mail address are free.""",
         REASON,
     ),
+    Kind(
+        "reopened",
+        "Decision undone",
+        "To the person, when an administrator has undone an approval or a rejection. What an "
+        "earlier mail said holds no longer.",
+        (*PERSON, link("where one sees the request", "/register/standing/", "See your request")),
+        "Your request is being looked at again",
+        """\
+Dear {name},
+
+your request for the account {username} is being looked at again. What we wrote to you about it \
+before, that it was accepted or that it was not, holds no longer.
+
+Until an administrator has decided you cannot use the portal; you will get an e-mail then. Sign \
+in with your password to see where your request is, to correct it, or to withdraw it:
+
+{link}""",
+    ),
 )

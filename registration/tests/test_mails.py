@@ -46,7 +46,9 @@ def sent_to(user) -> dict:
         "already_registered": lambda: emails.already_registered(user),
         "received": lambda: emails.received(user),
         "activated": lambda: emails.activated(user),
+        "reopened": lambda: emails.reopened(user),
         "rejected": lambda: emails.rejected(user),
+        "reopened": lambda: emails.reopened(user),
         "suspended": lambda: emails.suspended(user),
         "resumed": lambda: emails.resumed(user),
         "closed": lambda: emails.closed(user),
@@ -256,7 +258,7 @@ def test_going_back_to_the_shipped_words_keeps_no_row(admin):
     actions.change_mail_text(CONFIRM, by=admin, words=OWN)
     actions.restore_mail_text(CONFIRM, by=admin)
     assert not MailText.objects.exists()
-    assert Event.objects.filter(verb="mail_text_changed").count() == 2
+    assert Event.objects.filter(verb="mail_text_restored").count() == 1
 
 
 def test_saving_what_is_there_is_no_change(admin):
