@@ -86,6 +86,7 @@ VERBS: Mapping[str, Verb] = {
     # An account's life.
     "acting_started": Verb("began to act as {}", "act as {}"),
     "acting_stopped": Verb("stopped acting as {}", "stop acting as {}"),
+    "directory_known": Verb("knows {} by the directory's own id", "know {} by an id"),
     "address_kept": Verb("kept the address of {}", "change the address of {}"),
     "administered": Verb("acted as an administrator with {}", "act as an administrator with {}"),
     "administrator_made": Verb("made {} an administrator's", "make {} an administrator's"),

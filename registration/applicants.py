@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 
 from core.models import Event
-from registration.models import ApprovalRule, User, patterns_of
+from registration.models import ApprovalRule, Rejection, User, patterns_of
 from registration.states import NAMELESS, AccountState
 
 #: Of earlier requests, so many are told in a row.
@@ -26,6 +26,7 @@ class Applicant:
     refusals: list[Event] = field(default_factory=list)  # of this very account, before
     others: list[User] = field(default_factory=list)  # who used this name or address too
     rule: ApprovalRule | None = None  # would let this person in, and has not
+    was_refused: bool = False  # this person, or one of the same name or address: no rule counts
 
     @property
     def uuid(self) -> str:
@@ -45,7 +46,7 @@ class Applicant:
 
 
 def applicants(people: Sequence[User]) -> list[Applicant]:
-    """``people`` with their history: four queries, however many they are."""
+    """``people`` with their history: six queries, however many they are."""
     rows = [Applicant(person=person) for person in people]
     _add_history(rows)
     _add_others(rows)
@@ -93,11 +94,13 @@ def _add_others(rows: Sequence[Applicant]) -> None:
 
 def _add_rules(rows: Sequence[Applicant]) -> None:
     waiting = [row for row in rows if row.person.state == AccountState.CONFIRMED]
+    refused = Rejection.objects.refused([row.person for row in waiting])
     patterns = {pattern for row in waiting for pattern in patterns_of(row.person.email)}
     known = {rule.pattern: rule for rule in ApprovalRule.objects.filter(pattern__in=patterns)}
     for row in waiting:
         of_row = (known.get(pattern) for pattern in patterns_of(row.person.email))
         row.rule = next((rule for rule in of_row if rule), None)
+        row.was_refused = row.person.pk in refused
 
 
 def waiting_domains(most: int = 20) -> list[str]:
@@ -112,8 +115,10 @@ def waiting_domains(most: int = 20) -> list[str]:
 def waiting_by_pattern(patterns: Sequence[str]) -> dict[str, int]:
     """How many of those who wait each pattern would let in."""
     counts = dict.fromkeys(patterns, 0)
-    for email in User.objects.waiting().values_list("email", flat=True):
-        for pattern in patterns_of(email):
-            if pattern in counts:
+    people = list(User.objects.waiting().only("username", "email"))
+    refused = Rejection.objects.refused(people)
+    for user in people:
+        for pattern in patterns_of(user.email):
+            if pattern in counts and user.pk not in refused:
                 counts[pattern] += 1
     return counts

@@ -12,7 +12,7 @@ from core.models import record
 from registration import names
 from registration.actions import rules
 from registration.actions.moderation import LONGEST_REASON, approve_by
-from registration.models import ApprovalRule, ReasonTemplate, User, patterns_of
+from registration.models import ApprovalRule, ReasonTemplate, Rejection, User, patterns_of
 
 LONGEST_NOTE = 200
 LONGEST_TITLE = 60
@@ -133,11 +133,16 @@ def remove_rule(rule: ApprovalRule, *, by: User) -> None:
 
 
 def waiting_for(rule: ApprovalRule) -> list[User]:
-    """Who waits now and would be let in by this rule, if it is on or not; oldest first."""
+    """Who waits now and would be let in by this rule, if it is on or not; oldest first.
+
+    Not whom an administrator has refused before.
+    """
     domain = rule.pattern.removeprefix("*.")
     ending = f".{domain}" if rule.pattern.startswith("*.") else f"@{domain}"
     waiting = User.objects.waiting().filter(email__iendswith=ending).order_by("asked_at", "pk")
-    return [user for user in waiting if rule.pattern in patterns_of(user.email)]
+    found = [user for user in waiting if rule.pattern in patterns_of(user.email)]
+    refused = Rejection.objects.refused(found)
+    return [user for user in found if user.pk not in refused]
 
 
 def apply_rule(rule: ApprovalRule, *, by: User) -> list[User]:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from django.utils import timezone
 
 from core.errors import Refused
+from core.models import Event
 from registration import emails, names
 from registration.actions import addresses, rules
 from registration.identities import directory, sources
@@ -21,26 +22,54 @@ FIELDS: dict[str, Callable[[str], str]] = {
 }
 
 
-def enter(login: str, password: str) -> User | None:
+def enter(login: str, password: str, *, id: str = "") -> User | None:
     """The person whose name and password in the directory these are; None: nobody's.
 
+    ``id`` stands for the name of who is known already.
+
     Who comes for the first time gets an account: a request that an administrator, or a rule,
-    still has to approve. Later the account follows the directory's names and address.
+    still has to approve. Later the account follows the directory's names and address; it is
+    found by the directory's own id, whatever either side calls the person.
 
     Raises:
         Refused: ``directory_unreachable``; and with the right password
             ``directory_incomplete``, ``directory_name_taken``, ``directory_email_taken``.
     """
-    entry = rules.in_directory(login, password)
+    entry = rules.in_directory(login, password, id=id)
     if entry is None:
         return None
-    rows = User.objects.filter(source=SOURCE, username__iexact=entry.username)
-    user: User | None = rows.order_by("-pk").first() if entry.username else None
+    known: User | None = User.objects.filter(source=SOURCE, source_id=entry.id).first()
+    user = known or _adopt(entry)
     if user is None:
         return _new(entry)
     if user.state not in ADDRESSLESS:
         _follow(user, entry)
     return user
+
+
+def _adopt(entry: Entry) -> User | None:
+    """The account of this entry from before we could read its id; it has it from now on.
+
+    It is known by its DN, or by its name, from before ids were kept. Not one that got its name
+    in the portal: that was its owner's wish, not the directory's word.
+    """
+    rows = User.objects.filter(source=SOURCE, source_id=directory.id_of_dn(entry.dn))
+    user: User | None = rows.first()
+    if user is None and entry.username:
+        rows = User.objects.filter(source=SOURCE, source_id="", username__iexact=entry.username)
+        user = rows.order_by("-pk").first()
+        user = None if user is None or _was_renamed(user) else user
+    if user is None or not rows.filter(pk=user.pk).update(source_id=entry.id):
+        return None
+    user.source_id = entry.id
+    user.record_event("directory_known", source=SOURCE, id=entry.id)
+    return user
+
+
+def _was_renamed(user: User) -> bool:
+    changes = Event.objects.filter(subject=user.uuid, detail__has_key="after")
+    afters = changes.values_list("detail__after", flat=True)
+    return any(isinstance(after, dict) and "username" in after for after in afters)
 
 
 def _new(entry: Entry) -> User:
@@ -49,6 +78,7 @@ def _new(entry: Entry) -> User:
     user = User(
         **said,
         source=SOURCE,
+        source_id=entry.id,
         state=AccountState.CONFIRMED,
         email_confirmed_at=timezone.now(),  # the directory vouches for it
     )

@@ -12,7 +12,7 @@ from core.machine import StaleState
 from registration import emails
 from registration.actions import rules
 from registration.actions.quotas import set_quota
-from registration.models import ApprovalRule, User, patterns_of
+from registration.models import ApprovalRule, Rejection, User, patterns_of
 from registration.states import AccountState
 
 LONGEST_REASON = 500
@@ -46,6 +46,7 @@ def approve(user: User, *, by: User, limits: Limits | None = None) -> None:
         if limits:
             set_quota(user, by=by, limits=limits)
         _move(user, AccountState.ACTIVE, by=by)
+        user.rejections.all().delete()
         emails.activated(user)
 
 
@@ -103,7 +104,7 @@ def reason_for_them(text: str) -> str:
 
 
 def reconsider(user: User, *, by: User) -> None:
-    """Undo a rejection: the request waits again, under the name it was made with.
+    """Undo a rejection: the request waits again, under its name, and the person is told.
 
     Raises:
         Refused: ``not_administrator``, ``account_state``, ``username_taken``,
@@ -116,10 +117,11 @@ def reconsider(user: User, *, by: User) -> None:
     with rules.alone(username=user.username, email=address, besides=user):
         _load(user, "reconsider")
         _move(user, to, by=by, detail={"undone": "rejected"})
+        emails.reopened(user)
 
 
 def take_back(user: User, *, by: User) -> None:
-    """Undo an approval, as long as the person has not signed in with it.
+    """Undo an approval, as long as the person has not signed in with it, and tell them.
 
     Raises:
         Refused: ``not_administrator``, ``account_state``.
@@ -128,13 +130,15 @@ def take_back(user: User, *, by: User) -> None:
     with transaction.atomic():
         _load(user, "take_back")
         _move(user, AccountState.CONFIRMED, by=by, detail={"undone": "active"})
+        Rejection.objects.keep(user)
+        emails.reopened(user)
 
 
 def by_rule(user: User) -> ApprovalRule | None:
     """Let the person in if a rule says so of the domain of the confirmed address.
 
     Call it when an address has just been confirmed. Returns the rule; None: none applies,
-    or somebody was faster.
+    an administrator has to read the request (see ``approve_by``), or somebody was faster.
     """
     rule = rule_for(user.email)
     return rule if rule and approve_by(rule, user) else None
@@ -143,12 +147,16 @@ def by_rule(user: User) -> ApprovalRule | None:
 def approve_by(rule: ApprovalRule, user: User, *, by: User | None = None) -> bool:
     """Let the person in by this rule; ``by`` is who applied it, None: the portal itself.
 
-    False if it does not apply by now: the request or the rule has changed.
+    False if it does not apply by now: the request or the rule has changed. Nor does it to whom
+    an administrator has refused, or to anybody of the same user name or address: however they
+    ask again, an administrator reads it.
     """
     with transaction.atomic():
         user.refresh_from_db(from_queryset=User.objects.select_for_update())
         is_waiting = user.state == AccountState.CONFIRMED and user.email_confirmed_at is not None
         if not is_waiting or rule.pattern not in patterns_of(user.email):
+            return False
+        if Rejection.objects.refused([user]):
             return False
         rows = ApprovalRule.objects.filter(pk=rule.pk, pattern=rule.pattern, is_enabled=True)
         if not rows.update(used_count=F("used_count") + 1, used_at=timezone.now()):

@@ -81,9 +81,10 @@ def _knows_password(user: User | None, password: str) -> bool:
 
 def _in_directory(named: User | None, login: str, password: str) -> User | None:
     """The person whose password this is in the directory, if the site has one."""
-    is_theirs = named is not None and named.source == SOURCE
     try:
-        return directory.enter(named.username if named and is_theirs else login, password)
+        if named is not None and named.source == SOURCE and "@" in login:
+            return directory.enter(named.username, password, id=named.source_id)
+        return directory.enter(login, password)
     except Refused as refused:
         _deny(named, refused.code)
         raise

@@ -11,7 +11,8 @@ from core.errors import Refused
 from core.machine import StaleState
 from registration import emails, names, throttle
 from registration.actions import addresses, rules
-from registration.models import User
+from registration.identities import sources
+from registration.models import Rejection, User
 from registration.states import AccountState
 
 #: By one person, in a window (throttle.WINDOW).
@@ -50,7 +51,7 @@ def correct(user: User, request: Request) -> None:
 
     Raises:
         Refused: ``account_state``, ``too_many_attempts``, ``too_many_mails``,
-            ``username_taken``, and those of ``registration.names``.
+            ``username_taken``, ``username_elsewhere``, and those of ``registration.names``.
     """
     rules.must_allow_asking(user, "correct")
     changes = _changes(user, request)
@@ -82,12 +83,12 @@ def withdraw(user: User) -> None:
 def apply_again(user: User, request: Request) -> None:
     """Ask once more after a rejection, or after having withdrawn.
 
-    No rule lets in whom an administrator may have rejected: an administrator reads it.
+    No rule lets in whom an administrator has rejected: an administrator reads it.
 
     Raises:
         Refused: ``account_state``, ``too_many_attempts``, ``too_many_mails``,
-            ``username_taken``, ``email_taken`` (meanwhile), and those of
-            ``registration.names``.
+            ``username_taken``, ``username_elsewhere``, ``email_taken`` (meanwhile), and those
+            of ``registration.names``.
     """
     rules.must_allow_asking(user, "apply_again")
     changes = _changes(user, request)
@@ -97,6 +98,8 @@ def apply_again(user: User, request: Request) -> None:
     username = changes.get("username", user.username)
     with rules.alone(username=username, email=email, besides=user):
         _load(user, "apply_again")
+        if user.state == S.REJECTED:
+            Rejection.objects.keep(user)
         before = {name: getattr(user, name) for name in changes}
         more: dict[str, Any] = {"asked_at": timezone.now()}
         if is_confirmed:
@@ -109,13 +112,31 @@ def apply_again(user: User, request: Request) -> None:
             addresses.send_link(user)
 
 
+def keeps_username(user: User) -> bool:
+    """Whether somebody else says what this person is called.
+
+    Not if the name cannot be had any more: they would be shut out for good.
+    """
+    others = User.objects.exclude(pk=user.pk)
+    is_lost = names.is_reserved(user.username) or others.holding(username=user.username).exists()
+    return bool(user.source) and not is_lost
+
+
 def _changes(user: User, request: Request) -> dict[str, str]:
     """What is said differently now, each as it is kept."""
     wanted = {
         field: getattr(names, field)(text)  # every field has a rule of its name
         for field, text in asdict(request).items()
     }
-    return {field: text for field, text in wanted.items() if text != getattr(user, field)}
+    changes = {field: text for field, text in wanted.items() if text != getattr(user, field)}
+    if "username" in changes and keeps_username(user):
+        raise Refused(
+            "username_elsewhere",
+            f"Your user name {user.username} came with your sign-in through "
+            f"{sources.name_of(user.source)}; it cannot be changed here.",
+            field="username",
+        )
+    return changes
 
 
 def _may_change(user: User, changes: Mapping[str, str], *, has_mail: bool = False) -> None:

@@ -86,17 +86,19 @@ def is_password_of(user: User, password: str) -> bool:
     """
     if user.source != directory.SOURCE:
         return user.check_password(password)
-    entry = in_directory(user.username, password)
-    return entry is not None and entry.username.lower() == user.username.lower()
+    entry = in_directory(user.username, password, id=user.source_id)
+    if entry is None or user.source_id:
+        return entry is not None
+    return entry.username.lower() == user.username.lower()
 
 
-def in_directory(login: str, password: str) -> directory.Entry | None:
-    """Who this is in the directory; None: nobody, or the password is not theirs.
+def in_directory(login: str, password: str, *, id: str = "") -> directory.Entry | None:
+    """Who this is in the directory, by name or by id; None: nobody, or it is not their password.
 
     Raises: Refused: ``directory_unreachable``.
     """
     try:
-        return directory.look_up(login, password)
+        return directory.look_up(login, password, id=id)
     except directory.Unreachable:
         name = sources.name_of(directory.SOURCE)
         raise Refused(

@@ -34,6 +34,10 @@ ATTRIBUTES = {
     "given_name": "givenName",
     "family_name": "sn",
 }
+#: What directories call an entry for ever, the best first; AD's is binary. Nobody reads them
+#: unless they are asked for by name.
+IDS = ("entryUUID", "objectGUID", "ipaUniqueID", "nsUniqueId")
+_DN = "dn"
 #: An entry that nobody has: names that are not there cost what others cost.
 _NOBODY = "cn=nobody-{}"
 
@@ -65,8 +69,14 @@ class Directory:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """What the directory says of somebody; "" where it says nothing."""
+    """What the directory says of somebody; "" where it says nothing.
 
+    ``id`` says who it is: another person who gets the same user name later has another one.
+    Where the directory has none of ``IDS``, or does not show it to us, it is the DN.
+    """
+
+    id: str
+    dn: str
     username: str
     emails: Sequence[str]
     given_name: str
@@ -148,21 +158,22 @@ def _attributes(pairs: Sequence[str]) -> dict[str, str]:
 # Asking --------------------------------------------------------------------------------
 
 
-def look_up(login: str, password: str) -> Entry | None:
-    """Who this is; None: there is no such person, or they may not come, or the password is wrong.
+def look_up(login: str, password: str, *, id: str = "") -> Entry | None:
+    """Who this is, by ``login`` or by ``Entry.id``; None: nobody who may come.
 
+    There is no such person, or they may not come, or the password is wrong.
     Which of the three it is, is told to nobody: each costs the same questions.
 
     Raises: Unreachable.
     """
     known = configured()
-    if known is None or not login or not password:  # a bind without a password asks nothing
+    if known is None or not (login or id) or not password:  # a bind without a password asks nothing
         return None
     found: tuple[str, dict[str, list[bytes]]] | None = None
     with connected(known) as connection:
-        found = _find(known, connection, login)
+        found = _find(known, connection, login, id)
         dn = found[0] if found else f"{_NOBODY.format(secrets.token_hex(8))},{known.user_base}"
-        entry = _entry(known, found[1] if found else {})
+        entry = _entry(known, dn, found[1] if found else {})
         is_member = _is_member(known, connection, dn, entry.username)
         is_right = _is_password(connection, dn, password)
     return entry if found and is_member and is_right else None
@@ -254,23 +265,39 @@ def look_around(known: Directory, connection: Any) -> None:
 
 
 def _find(
-    known: Directory, connection: Any, login: str
+    known: Directory, connection: Any, login: str, id: str
 ) -> tuple[str, dict[str, list[bytes]]] | None:
-    """The only entry that the filter finds for this name."""
+    """The only entry that the filter finds for this name, or the one with this id."""
     ldap = importlib.import_module("ldap")
-    escape = importlib.import_module("ldap.filter").escape_filter_chars
-    wanted = known.user_filter.replace(PLACE, escape(login))
-    names = sorted(set(known.attributes.values()))
+    base, scope, wanted = known.user_base, ldap.SCOPE_SUBTREE, _filter(known, login, id)
+    attribute, _, value = id.partition("=")
+    if attribute == _DN:
+        base, scope = value, ldap.SCOPE_BASE
+    names = [*sorted(set(known.attributes.values())), *IDS]
     try:
-        rows = connection.search_ext_s(
-            known.user_base, ldap.SCOPE_SUBTREE, wanted, names, timeout=TIMEOUT_S, sizelimit=2
-        )
-    except ldap.SIZELIMIT_EXCEEDED:
+        rows = connection.search_ext_s(base, scope, wanted, names, timeout=TIMEOUT_S, sizelimit=2)
+    except (ldap.SIZELIMIT_EXCEEDED, ldap.NO_SUCH_OBJECT):
         rows = []
     found = [(dn, attributes) for dn, attributes in rows if dn]  # without: a referral
     if len(found) > 1:
         logger.error("directory.ambiguous", extra={"filter": known.user_filter})
     return found[0] if len(found) == 1 else None
+
+
+def _filter(known: Directory, login: str, id: str) -> str:
+    """What finds somebody. Who is known by an id may be called anything, and must be let in."""
+    escape = importlib.import_module("ldap.filter").escape_filter_chars
+    if not id:
+        return known.user_filter.replace(PLACE, escape(login))
+    anybody = known.user_filter.replace(PLACE, "*")
+    attribute, _, value = id.partition("=")
+    if attribute == _DN:
+        return anybody
+    if attribute == "objectGUID":
+        value = "".join(f"\\{byte:02x}" for byte in bytes.fromhex(value))
+    else:
+        value = escape(value)
+    return f"(&({attribute}={value}){anybody})"
 
 
 def _is_member(known: Directory, connection: Any, dn: str, username: str) -> bool:
@@ -302,7 +329,7 @@ def _is_password(connection: Any, dn: str, password: str) -> bool:
     return True
 
 
-def _entry(known: Directory, attributes: Mapping[str, list[bytes]]) -> Entry:
+def _entry(known: Directory, dn: str, attributes: Mapping[str, list[bytes]]) -> Entry:
     theirs = {name.lower(): values for name, values in attributes.items()}
 
     def texts(ours: str) -> list[str]:
@@ -311,9 +338,26 @@ def _entry(known: Directory, attributes: Mapping[str, list[bytes]]) -> Entry:
 
     usernames = texts("username")
     return Entry(
+        id=_id(dn, theirs),
+        dn=dn,
         # Of several names none is more right than another, and one may be somebody else's.
         username=usernames[0] if len(usernames) == 1 else "",
         emails=tuple(texts("email")),
         given_name=next(iter(texts("given_name")), ""),
         family_name=next(iter(texts("family_name")), ""),
     )
+
+
+def _id(dn: str, theirs: Mapping[str, list[bytes]]) -> str:
+    """``theirs``: by attribute names in lower case."""
+    for attribute in IDS:
+        values = theirs.get(attribute.lower(), [])
+        if len(values) == 1:
+            is_binary = attribute == "objectGUID"
+            value = values[0].hex() if is_binary else values[0].decode(errors="replace")
+            return f"{attribute}={value}"
+    return id_of_dn(dn)
+
+
+def id_of_dn(dn: str) -> str:
+    return f"{_DN}={dn}"

@@ -16,6 +16,7 @@ from registration.models.people import (
     limits_in_words,
     with_history,
 )
+from registration.models.rejections import Rejection
 from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate, patterns_of
 from registration.models.wishes import QuotaWish, Waiting
 
@@ -37,6 +38,7 @@ __all__ = [
     "Quota",
     "QuotaWish",
     "ReasonTemplate",
+    "Rejection",
     "Role",
     "Scope",
     "SshKey",

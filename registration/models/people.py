@@ -153,6 +153,8 @@ class User(AbstractBaseUser, Stateful):
     message = models.TextField(blank=True)  # to the administrator, with the request
     # Who vouches for this person's password: "" the portal, "ldap", or an OpenID Connect id.
     source = models.CharField(max_length=80, blank=True, editable=False)
+    # Who this is in the directory, whatever they are called there: "entryUUID=…", or "dn=…".
+    source_id = models.CharField(max_length=500, blank=True, editable=False)
     email_confirmed_at = models.DateTimeField(null=True, blank=True, editable=False)
     new_email = models.EmailField(blank=True, editable=False)  # wanted, and not confirmed yet
     # Counts confirmations: a link to confirm an address is good for one value only.
@@ -198,6 +200,11 @@ class User(AbstractBaseUser, Stateful):
                 Lower("email"),
                 condition=~Q(state__in=sorted(ADDRESSLESS)),
                 name="registration_user_email",
+            ),
+            models.UniqueConstraint(
+                fields=["source", "source_id"],
+                condition=~Q(source_id=""),
+                name="registration_user_source_id",
             ),
         ]
 

@@ -146,6 +146,10 @@ class Slapd:
             ]
             connection.modify_s(dn, changes)
 
+    def rename(self, dn: str, name: str) -> None:
+        with self.administered() as connection:
+            connection.rename_s(dn, name)
+
     def remove(self, dn: str) -> None:
         with self.administered() as connection:
             connection.delete_s(dn)

@@ -113,6 +113,89 @@ def test_another_attribute_may_be_the_user_name(server, change):
     assert enter("jean.dupont").username == "jdupont"
 
 
+def test_the_directorys_own_id_opens_the_account_and_no_name(server, admin):
+    server.add("mallory")
+    server.add("victim")
+    mallory = enter("mallory")
+    assert mallory.source_id.startswith("entryUUID=")
+    User.objects.filter(pk=mallory.pk).update(username="victim")
+    assert refused("victim") == "directory_name_taken"
+    assert enter("mallory") == mallory
+    actions.prove_password(mallory, PASSWORD)
+    User.objects.filter(pk=mallory.pk).update(username="mallory")
+    assert enter("victim") != mallory
+
+
+def test_a_name_that_is_given_to_somebody_else_opens_no_old_account(server, admin):
+    server.add("alice")
+    old = enter("alice")
+    actions.approve(old, by=admin)
+    server.remove(f"uid=alice,{USERS}")
+    server.add("alice", mail=["new@example.org"])
+    assert refused("alice") == "directory_name_taken"
+    with pytest.raises(Refused) as caught:
+        actions.prove_password(old, PASSWORD)
+    assert caught.value.code == "password_wrong"
+
+
+def test_who_is_called_otherwise_in_the_directory_keeps_the_account(server):
+    server.add("alice")
+    user = enter("alice")
+    server.rename(f"uid=alice,{USERS}", "uid=alicia")
+    assert enter("alicia") == user
+    user.refresh_from_db()
+    assert user.username == "alice"
+    actions.prove_password(user, PASSWORD)
+    assert enter("alice@example.org") == user
+    assert refused("alice") == "credentials"
+
+
+def test_a_directory_without_ids_is_known_by_its_dns(server, monkeypatch, alice):
+    monkeypatch.setattr(directory, "IDS", ())
+    server.add("carol")
+    user = enter("carol")
+    assert user.source_id == f"dn=uid=carol,{USERS}"
+    assert enter("carol") == enter("carol@example.org") == user
+    actions.prove_password(user, PASSWORD)
+    server.remove(f"uid=carol,{USERS}")
+    assert refused("carol@example.org") == "credentials"
+
+
+def test_an_account_that_is_known_by_its_dn_gets_its_id_once_we_may_read_it(server, monkeypatch):
+    server.add("carol")
+    with monkeypatch.context() as blind:
+        blind.setattr(directory, "IDS", ())
+        user = enter("carol")
+    assert enter("carol") == user
+    user.refresh_from_db()
+    assert user.source_id.startswith("entryUUID=")
+
+
+def test_an_account_from_before_ids_were_kept_gets_its_id(server):
+    server.add("alice")
+    old = UserFactory(username="alice", confirmed=True, source="ldap")
+    assert enter("alice") == old
+    old.refresh_from_db()
+    assert old.source_id.startswith("entryUUID=")
+    assert Event.objects.filter(subject=old.uuid, verb="directory_known").exists()
+
+
+def test_an_account_that_was_renamed_here_gets_nobodys_id(server):
+    server.add("victim")
+    old = UserFactory(username="victim", confirmed=True, source="ldap", email="m@example.org")
+    old.record_event("request_corrected", after={"username": "victim"})
+    assert refused("victim") == "directory_name_taken"
+    old.refresh_from_db()
+    assert old.source_id == ""
+
+
+def test_a_reserved_name_is_refused_in_words(server):
+    server.add("root")
+    with pytest.raises(Refused, match="is reserved for the site") as caught:
+        enter("root")
+    assert caught.value.code == "directory_incomplete"
+
+
 # Wrong, unknown, hostile -----------------------------------------------------------------
 
 

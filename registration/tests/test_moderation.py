@@ -155,6 +155,17 @@ def test_an_approval_is_undone_until_the_person_has_signed_in(admin):
     assert copy.is_active
 
 
+@pytest.mark.parametrize(("verb", "trait"), [("take_back", {}), ("reconsider", {"rejected": True})])
+def test_a_decision_that_is_undone_is_told(admin, posted, verb, trait):
+    user = UserFactory(**trait)
+    with posted() as mails:
+        getattr(actions, verb)(user, by=admin)
+    (mail,) = mails
+    assert (mail.to, mail.subject.endswith("being looked at again")) == ([user.email], True)
+    assert user.username in mail.body
+    assert "/register/standing/" in mail.body
+
+
 def test_an_administrator_is_not_sent_back_to_the_queue(admin):
     with pytest.raises(Refused):
         actions.take_back(UserFactory(admin=True), by=admin)

@@ -1,14 +1,17 @@
 """What a person asks about their own request before being let in."""
 
 import dataclasses
+import importlib
 
 import pytest
+from django.apps import apps
 
 from core.errors import Refused
 from core.models import Event
 from registration import actions
-from registration.actions import Request, addresses
-from registration.models import ApprovalRule, User
+from registration.actions import Request, addresses, links
+from registration.applicants import applicants, waiting_by_pattern
+from registration.models import ApprovalRule, Rejection, User
 from registration.states import REQUEST_VERBS, AccountState
 from registration.tests.factories import UserFactory
 
@@ -142,6 +145,121 @@ def test_no_rule_lets_in_who_was_rejected(admin):
     actions.apply_again(user, said(user))
     user.refresh_from_db()
     assert user.state == S.CONFIRMED
+
+
+def use_link(user):
+    user.refresh_from_db()
+    assert user.state == S.APPLIED
+    actions.confirm_email(user.uuid, links.address_links.make_token(user))
+    user.refresh_from_db()
+    return user.state
+
+
+def test_no_rule_lets_in_who_was_rejected_under_another_address(admin):
+    ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    user = carla(confirmed=True)
+    actions.reject(user, by=admin, reason="No.")
+    actions.apply_again(user, said(user, email="other@lab.example"))
+    assert use_link(user) == S.CONFIRMED
+
+
+@pytest.mark.parametrize("decide", [
+    lambda user, admin: actions.reject(user, by=admin, reason="No."),
+    lambda user, admin: (actions.approve(user, by=admin), actions.take_back(user, by=admin)),
+])  # fmt: skip
+def test_no_rule_lets_in_who_corrects_the_address_away_and_back(admin, decide):
+    ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    user = carla(confirmed=True)
+    decide(user, admin)
+    if user.state == S.REJECTED:
+        actions.apply_again(user, said(user))
+    for email in ("carla@else.example", "carla@lab.example"):
+        actions.correct(user, said(user, email=email))
+        assert use_link(user) == S.CONFIRMED
+
+
+@pytest.mark.parametrize("is_again", [False, True])
+@pytest.mark.parametrize("same", [{"username": "Carla"}, {"email": "CARLA@lab.example"}])
+def test_no_rule_lets_in_a_new_request_of_who_was_rejected(admin, same, is_again):
+    rule = ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    user = carla(confirmed=True)
+    actions.reject(user, by=admin, reason="No.")
+    if is_again:  # and the traces are wiped
+        actions.apply_again(user, said(user, username="other", email="other@new.example"))
+        actions.withdraw(user)
+    anew = UserFactory(**{"username": "anew", "email": "anew@lab.example"} | same, applied=True)
+    assert use_link(anew) == S.CONFIRMED
+    assert actions.waiting_for(rule) == []
+    assert actions.apply_rule(rule, by=admin) == []
+    assert waiting_by_pattern([rule.pattern]) == {rule.pattern: 0}
+    (row,) = applicants([anew])
+    assert row.was_refused
+
+
+def test_a_rule_lets_in_again_once_an_administrator_has(admin):
+    ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    user = carla(confirmed=True)
+    actions.reject(user, by=admin, reason="No.")
+    actions.apply_again(user, said(user))
+    actions.approve(user, by=admin)
+    assert use_link(UserFactory(email="anew@lab.example", applied=True)) == S.ACTIVE
+    assert not Rejection.objects.exists()
+
+
+def test_an_undone_rejection_is_none(admin):
+    ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    user = carla(confirmed=True)
+    actions.reject(user, by=admin, reason="No.")
+    actions.reconsider(user, by=admin)
+    actions.correct(user, said(user, email="other@lab.example"))
+    assert use_link(user) == S.ACTIVE
+
+
+def test_rejections_from_before_they_were_kept_are_found(admin):
+    again, undone, in_now = (UserFactory(confirmed=True) for _ in range(3))
+    was = again.username
+    for user in (again, undone, in_now):
+        actions.reject(user, by=admin, reason="No.")
+    actions.reconsider(undone, by=admin)
+    actions.apply_again(again, said(again, username="other"))
+    actions.apply_again(in_now, said(in_now))
+    actions.approve(in_now, by=admin)
+    Rejection.objects.all().delete()
+    name = "registration.migrations.0011_directory_ids_and_rejections"
+    importlib.import_module(name).keep_rejections(apps, None)
+    (kept,) = Rejection.objects.all()
+    assert (kept.user, kept.username, kept.email) == (again, was, again.email)
+
+
+@pytest.mark.parametrize("trait", ["applied", "confirmed", "rejected", "withdrawn"])
+@pytest.mark.parametrize("source", ["ldap", "orcid"])
+def test_a_name_that_somebody_else_gave_stays(trait, source):
+    user = carla(**{trait: True}, source=source)
+    act = actions.correct if "correct" in user.request_verbs else actions.apply_again
+    with pytest.raises(Refused, match="came with your sign-in") as refused:
+        act(user, said(user, username="victim"))
+    assert (refused.value.code, refused.value.field) == ("username_elsewhere", "username")
+    act(user, said(user, message="Pulsars."))
+    user.refresh_from_db()
+    assert (user.username, user.message) == ("carla", "Pulsars.")
+
+
+@pytest.mark.parametrize("name", ["alice", "root"])
+def test_who_cannot_have_the_name_any_more_chooses_another(name, alice):
+    user = carla(username=name, rejected=True, source="ldap")
+    actions.apply_again(user, said(user, username="carla"))
+    user.refresh_from_db()
+    assert (user.username, user.state) == ("carla", S.CONFIRMED)
+
+
+@pytest.mark.parametrize(
+    ("act", "trait"), [(actions.correct, "confirmed"), (actions.apply_again, "rejected")]
+)
+def test_nobody_takes_a_reserved_name(act, trait):
+    user = carla(**{trait: True})
+    with pytest.raises(Refused) as refused:
+        act(user, said(user, username="Support"))
+    assert refused.value.code == "username_reserved"
 
 
 @pytest.mark.parametrize("changes", [{}, {"email": "carla@new.example"}])
