@@ -145,10 +145,45 @@ def test_who_withdrew_asks_again(standing):
     assert user.state == AccountState.CONFIRMED
 
 
-@pytest.mark.parametrize("act", ACTS)
+@pytest.mark.parametrize(
+    ("typed_for", "done", "press"),
+    [
+        ("correct", {"withdrawn": True}, "again"),
+        ("correct", {"rejected": True}, "again"),
+        ("again", {"confirmed": True}, "correct"),
+    ],
+)
+def test_what_was_typed_stays_when_another_tab_was_faster(standing, typed_for, done, press):
+    user, client = standing(**done)
+    answer = client.post(f"{PAGE}{typed_for}/", SAID | {"given_name": "Typed"})
+    assert answer.status_code == 422
+    assert "This was not saved: your request " in answer.text
+    assert 'value="Typed"' in answer.text
+    assert f'action="{PAGE}{press}/"' in answer.text
+    user.refresh_from_db()
+    assert user.given_name == "Jane"
+    client.post(f"{PAGE}{press}/", SAID | {"given_name": "Typed"})
+    user.refresh_from_db()
+    assert user.given_name == "Typed"
+
+
+def test_a_form_that_is_opened_too_late_leads_back_with_the_reason(standing):
+    _, client = standing(withdrawn=True)
+    answer = client.get(f"{PAGE}correct/", follow=True)
+    assert answer.redirect_chain == [(PAGE, 302)]
+    assert "Your request was withdrawn meanwhile." in answer.text
+
+
+def test_a_name_that_cannot_be_changed_is_not_offered(standing):
+    _, client = standing(confirmed=True)
+    User.objects.update(source="ldap")
+    page = client.get(f"{PAGE}correct/").text
+    assert re.search(r"<input[^>]*name=\"username\"[^>]* readonly", page)
+
+
+@pytest.mark.parametrize("act", ["resend", "withdraw"])
 def test_what_cannot_be_asked_now_leads_back_with_the_reason(standing, act):
-    trait = {"again": "confirmed"}.get(act, "rejected")
-    user, client = standing(**{trait: True})
+    user, client = standing(rejected=True)
     answer = client.post(f"{PAGE}{act}/", SAID, follow=True)
     assert answer.redirect_chain == [(PAGE, 302)]
     state = user.state

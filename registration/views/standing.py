@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import wraps
 
 from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -15,6 +16,17 @@ from registration import actions, standing
 from registration.doors import answers
 from registration.forms.requests import RequestForm
 from registration.models import User
+from registration.states import AccountState
+
+#: What sends what is typed, by what may be asked.
+LABELS = {"correct": "Save", "apply_again": "Apply again"}
+BECAME: dict[str, str] = {
+    AccountState.APPLIED: "is waiting again",
+    AccountState.CONFIRMED: "is waiting again",
+    AccountState.ACTIVE: "was accepted",
+    AccountState.REJECTED: "was rejected",
+    AccountState.WITHDRAWN: "was withdrawn",
+}
 
 PersonView = Callable[[HttpRequest, User], HttpResponse]
 
@@ -90,18 +102,37 @@ def _say_anew(
     act: Callable[[User, actions.Request], None],
     said: str,
 ) -> HttpResponse:
-    if verb not in person.request_verbs:
+    form = RequestForm(answers(request), of=person)
+    if verb in person.request_verbs:
+        if form.is_valid():
+            try:
+                act(person, form.request())
+            except Refused as refused:
+                form.refuse(refused)
+            else:
+                messages.success(request, said)
+                return redirect("registration:standing")
+    elif not form.is_bound:
+        messages.error(request, f"Your request {_became(person)} meanwhile.")
         return redirect("registration:standing")
-    data = answers(request)
-    form = RequestForm(data) if data is not None else RequestForm.of(person)
-    if form.is_valid():
-        try:
-            act(person, form.request())
-        except Refused as refused:
-            form.refuse(refused)
-        else:
-            messages.success(request, said)
-            return redirect("registration:standing")
+    if verb not in person.request_verbs:  # another tab, or an administrator, was faster
+        return _too_late(request, person, form)
     status = UNPROCESSABLE if form.is_bound else 200
     context = {"form": form, "verb": verb, "person": person}
     return render(request, "registration/request.html", context, status=status)
+
+
+def _too_late(request: HttpRequest, person: User, form: RequestForm) -> HttpResponse:
+    """What was typed stays on the page, with what can be asked now."""
+    verb = next((verb for verb in LABELS if verb in person.request_verbs), "")
+    sentence = f"This was not saved: your request {_became(person)} meanwhile."
+    if verb:
+        sentence += f" What you wrote is still here; press “{LABELS[verb]}” to send it."
+    form.errors.pop(NON_FIELD_ERRORS, None)
+    form.add_error(None, sentence)
+    context = {"form": form, "verb": verb, "person": person}
+    return render(request, "registration/request.html", context, status=UNPROCESSABLE)
+
+
+def _became(person: User) -> str:
+    return BECAME.get(person.state, f"is {person.get_state_display().lower()}")
