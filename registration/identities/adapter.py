@@ -105,7 +105,7 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
             person.record_event("proved_again", by=person, factor=sociallogin.account.provider)
             return resume(request, there)
         messages.error(request, "That was another identity than the one of your account.")
-        return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': there})}")
+        return _to_proof(there)
 
     def on_authentication_error(
         self,
@@ -124,6 +124,8 @@ class SocialAccountAdapter(DefaultSocialAccountAdapter):
         if error == AuthError.CANCELLED:
             return
         name = sources.name_of(sub_id)
+        if isinstance(exception, client.NotProvedNow):
+            raise ImmediateHttpResponse(_ask_again(request, name, (extra_context or {})["state"]))
         if exception is None:
             raise ImmediateHttpResponse(self._unknown(request, name))
         if isinstance(exception, requests.RequestException):
@@ -153,6 +155,23 @@ def _still_there(request: HttpRequest, sociallogin: SocialLogin) -> User | None:
     user: Any = request.user
     is_same = user.is_authenticated and sociallogin.state.get("user") == str(user.uuid)
     return user if is_same else None
+
+
+def _ask_again(request: HttpRequest, name: str, state: dict[str, Any]) -> HttpResponse:
+    """Back to the page that asks for a proof: the provider's answer was none."""
+    sentence = (
+        f"{name} did not say that it asked you again just now, so this proves nothing. Try once "
+        "more and sign in there anew; if it never asks, sign out here and in again."
+    )
+    user: Any = request.user
+    if user.is_authenticated:
+        user.record_denial("proved_again", by=user, reason=sentence)
+    messages.error(request, sentence)
+    return _to_proof(state.get("next") or reverse("mfa_index"))
+
+
+def _to_proof(there: str) -> HttpResponse:
+    return redirect(f"{reverse('account_reauthenticate')}?{urlencode({'next': there})}")
 
 
 def said_no(request: HttpRequest, sentence: str, status: int) -> HttpResponse:

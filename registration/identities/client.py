@@ -31,6 +31,10 @@ class Untrusted(ProviderException):
     """The provider's answer cannot be believed, or not be understood."""
 
 
+class NotProvedNow(Untrusted):
+    """The provider does not say that it asked the person again."""
+
+
 class Session(requests.Session):
     """Waits no longer than ``TIMEOUT_S``, and takes nothing elsewhere: a request has secrets."""
 
@@ -90,6 +94,8 @@ class Adapter(OpenIDConnectOAuth2Adapter):
     client_class = Client
     #: What this sign-in was begun with; the callback says it.
     nonce = ""
+    #: When a proof was begun, in seconds of the epoch; 0: a sign-in, an old session will do.
+    proof_began_at = 0.0
 
     @property
     def openid_config(self) -> dict[str, Any]:
@@ -120,7 +126,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
     def complete_login(
         self, request: HttpRequest, app: Any, token: SocialToken, **kwargs: Any
     ) -> SocialLogin:
-        """Raises: requests.RequestException, Untrusted."""
+        """Raises: requests.RequestException, Untrusted, NotProvedNow."""
         config = self.openid_config
         try:
             claims = tokens.verify(
@@ -132,6 +138,8 @@ class Adapter(OpenIDConnectOAuth2Adapter):
             )
         except tokens.Untrusted as exc:
             raise Untrusted(str(exc)) from exc
+        if self.proof_began_at and not tokens.is_proof_since(claims, self.proof_began_at):
+            raise NotProvedNow(f"auth_time is {str(claims.get('auth_time'))[:40]!r}")
         userinfo = self._userinfo(token.token) if app.settings["fetch_userinfo"] else {}
         if userinfo and userinfo.get("sub") != claims["sub"]:
             raise Untrusted("Userinfo is about somebody else than the token")
@@ -212,4 +220,5 @@ class Callback(OAuth2CallbackView):
         state, response = super()._get_state(request, provider)
         if state:
             self.adapter.nonce = state.get("nonce", "")
+            self.adapter.proof_began_at = state.get("proof_began_at", 0.0)
         return state, response

@@ -1,5 +1,6 @@
 """Whether an ID token can be believed (OpenID Connect Core 1.0, section 3.1.3.7)."""
 
+import time
 from typing import Any
 
 import jwt
@@ -46,6 +47,18 @@ def verify(
     if not (isinstance(subject, str) and 0 < len(subject) <= LONGEST_SUBJECT):
         raise Untrusted("The token's subject is empty or too long.")
     return claims
+
+
+def is_proof_since(claims: dict[str, Any], began_at: float) -> bool:
+    """Whether the provider says that the person proved themselves to it after ``began_at``.
+
+    Both are seconds of the epoch. A provider that does not say when proves nothing (section
+    3.1.2.1): the browser holds the address that asks for it, and could have asked otherwise.
+    """
+    at = claims.get("auth_time")
+    if not isinstance(at, int | float) or isinstance(at, bool):
+        return False
+    return began_at - CLOCK_DIFFERENCE_S <= at <= time.time() + CLOCK_DIFFERENCE_S
 
 
 def _key(keys: dict[str, Any], header: dict[str, Any]) -> jwt.PyJWK:

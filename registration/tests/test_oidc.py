@@ -584,6 +584,7 @@ def test_who_has_no_password_proves_it_at_the_provider(provider, without_passwor
         assert "Confirm with Lab ID" in without_password.get(answer.url).text
         url = begin(without_password, "/oidc/lab/prove/", next=there)
         assert query_of(url)["prompt"] == "login"
+        assert query_of(url)["max_age"] == "0"
         assert come_back(without_password, provider.agree(url, "jane")).url == there
         assert without_password.post("/oidc/lab/connect/").status_code == 200
 
@@ -595,3 +596,47 @@ def test_another_identity_proves_nothing(provider, without_password, alice):
         answer = come_back(without_password, provider.agree(url, "bob"))
         assert answer.url.startswith("/profile/confirm/")
         assert without_password.post("/oidc/lab/connect/").status_code == 302
+
+
+def proof(client: Client, provider: Provider, change=lambda url: url):
+    url = begin(client, "/oidc/lab/prove/", next="/profile/identities/")
+    return come_back(client, provider.agree(change(url), "jane"))
+
+
+def test_a_session_that_the_provider_had_already_proves_nothing(provider, without_password, alice):
+    """The browser holds the address: a thief leaves out that the provider should ask."""
+    before = int(timezone.now().timestamp())
+    provider.claims = lambda claims: claims | {"auth_time": before}
+    with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=True):
+        answer = proof(
+            without_password,
+            provider,
+            lambda url: url.replace("prompt=login", "").replace("max_age=0", ""),
+        )
+        assert answer.url == "/profile/confirm/?next=%2Fprofile%2Fidentities%2F"
+        assert "did not say that it asked you again" in without_password.get(answer.url).text
+        assert without_password.post("/oidc/lab/connect/").status_code == 302
+    event = Event.objects.get(subject=alice.uuid, verb="proved_again")
+    assert event.outcome == "denied"
+
+
+@pytest.mark.parametrize("said", [None, "now", True, 1e400])
+def test_a_provider_that_does_not_say_when_proves_nothing(provider, without_password, said):
+    provider.claims = lambda claims: claims | {"auth_time": said}
+    with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=True):
+        answer = proof(without_password, provider)
+        assert "sign out here and in again" in without_password.get(answer.url).text
+        assert without_password.post("/oidc/lab/connect/").status_code == 302
+
+
+def test_a_clock_of_the_provider_that_is_a_little_late_is_forgiven(provider, without_password):
+    provider.claims = lambda claims: claims | {"auth_time": claims["iat"] - 20}
+    with time_machine.travel(timezone.now() + timedelta(minutes=6), tick=True):
+        assert proof(without_password, provider).url == "/profile/identities/"
+
+
+def test_an_old_session_at_the_provider_is_enough_to_sign_in(provider, client, alice):
+    connected(alice, iss=provider.url)
+    provider.claims = lambda claims: claims | {"auth_time": claims["iat"] - 7200}
+    sign_in(client, provider)
+    assert is_signed_in(client)

@@ -1,6 +1,7 @@
 """Signing in through an OpenID Connect provider, and connecting an account to one."""
 
 import secrets
+import time
 from typing import Any
 
 import requests
@@ -30,6 +31,8 @@ from registration.identities.adapter import PROVE
 from registration.identities.said import identity_of
 
 HOME = "/"
+#: That the provider asks even whom it knows, and says when it did (section 3.1.2.1).
+ASKED_AGAIN = {"prompt": "login", "max_age": "0"}
 
 
 @never_cache
@@ -63,7 +66,8 @@ def prove(request: UserRequest, provider_id: str) -> HttpResponse:
     """Have the provider ask once more who it is."""
     provider = _provider(request, provider_id)
     there = path_to(request, reverse("mfa_index"))
-    return _go(request, provider, PROVE, there, user=str(request.user.uuid))
+    state = {"user": str(request.user.uuid), "proof_began_at": time.time()}
+    return _go(request, provider, PROVE, there, **state)
 
 
 def _provider(request: HttpRequest, provider_id: str) -> client.Provider:
@@ -74,7 +78,7 @@ def _provider(request: HttpRequest, provider_id: str) -> client.Provider:
 
 
 def _go(
-    request: HttpRequest, provider: client.Provider, process: str, there: str, **state: str
+    request: HttpRequest, provider: client.Provider, process: str, there: str, **state: Any
 ) -> HttpResponse:
     """A page that leads to the provider by itself.
 
@@ -82,7 +86,7 @@ def _go(
     which knows nothing of the sites that a provider leads on to.
     """
     nonce = secrets.token_urlsafe(24)
-    asked = {"nonce": nonce} | ({"prompt": "login"} if process == PROVE else {})
+    asked = {"nonce": nonce} | (ASKED_AGAIN if process == PROVE else {})
     try:
         answer = provider.redirect(
             request, process, next_url=there, nonce=nonce, auth_params=asked, **state
