@@ -36,21 +36,24 @@ def change_mail_text(
         if seen is not None and seen != _version(own):
             raise _changed(own)
         before = letters.wording_of(kind)
-        if words == before:
-            return
-        if words == letters.Wording(kind.subject, kind.text):
-            MailText.objects.filter(kind=kind.name).delete()
-        else:
-            MailText.objects.update_or_create(
-                kind=kind.name,
-                defaults={
-                    "subject": words.subject,
-                    "text": words.text,
-                    "changed_at": timezone.now(),
-                    "changed_by": by,
-                },
-            )
-        _record(kind, "mail_text_changed", by, before, words)
+        if words != before:
+            _keep(kind, words, by)
+            verb = "mail_text_restored" if words == _shipped(kind) else "mail_text_changed"
+            _record(kind, verb, by, before, words)
+
+
+def _keep(kind: letters.Kind, words: letters.Wording, by: User) -> None:
+    if words == _shipped(kind):
+        MailText.objects.filter(kind=kind.name).delete()
+        return
+    values = {"subject": words.subject, "text": words.text, "changed_by": by}
+    MailText.objects.update_or_create(
+        kind=kind.name, defaults=values | {"changed_at": timezone.now()}
+    )
+
+
+def _shipped(kind: letters.Kind) -> letters.Wording:
+    return letters.Wording(kind.subject, kind.text)
 
 
 def restore_mail_text(kind: letters.Kind, *, by: User) -> None:
@@ -58,7 +61,7 @@ def restore_mail_text(kind: letters.Kind, *, by: User) -> None:
 
     Raises: Refused: ``not_administrator``.
     """
-    change_mail_text(kind, by=by, words=letters.Wording(kind.subject, kind.text))
+    change_mail_text(kind, by=by, words=_shipped(kind))
 
 
 def send_trial(kind: letters.Kind, *, by: User, words: letters.Wording) -> None:

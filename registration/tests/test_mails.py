@@ -48,7 +48,6 @@ def sent_to(user) -> dict:
         "activated": lambda: emails.activated(user),
         "reopened": lambda: emails.reopened(user),
         "rejected": lambda: emails.rejected(user),
-        "reopened": lambda: emails.reopened(user),
         "suspended": lambda: emails.suspended(user),
         "resumed": lambda: emails.resumed(user),
         "closed": lambda: emails.closed(user),
