@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from uuid import NAMESPACE_OID, UUID, uuid5
+from uuid import NAMESPACE_OID, NAMESPACE_URL, UUID, uuid5
 
 from allauth.account.decorators import reauthentication_required
 from django.contrib.auth.decorators import login_required
@@ -42,8 +42,7 @@ def administrators_only(view: "View[P]") -> "Door[P]":
     @wraps(view)
     def guarded(request: UserRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         if not request.user.is_staff:
-            name = request.resolver_match.view_name if request.resolver_match else ""
-            deny("page", NOTHING, "opened", by=request.user, label=request.path, page=name)
+            note_closed_page(request, label=request.path)
             raise Http404
         return view(request, *args, **kwargs)
 
@@ -77,6 +76,23 @@ def note_denial(row: Model, verb: str, request: HttpRequest) -> None:
         owner=owner_of(row),
         label=str(row),
         page=match.view_name if match else "",
+    )
+
+
+def note_closed_page(
+    request: UserRequest, *, label: str, reason: str = "", owner: int | None = None
+) -> None:
+    """Tell the audit that a page was closed to the person who asks; once a minute for each page."""
+    name = request.resolver_match.view_name if request.resolver_match else ""
+    deny(
+        "page",
+        uuid5(NAMESPACE_URL, name) if name else NOTHING,
+        "opened" if request.method in SAFE else "changed",
+        by=request.user,
+        owner=owner,
+        label=label,
+        reason=reason,
+        page=name,
     )
 
 

@@ -10,12 +10,12 @@ from core.caller import caller
 from core.errors import Refused
 from core.models import record
 from registration import keys, names
+from registration.actions import rules
 from registration.models import SshKey, User
 
 MOST_KEYS = 20
 
 
-@transaction.atomic
 def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False) -> SshKey:
     """Keep a pasted public key; the first one is the default.
 
@@ -23,9 +23,20 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
         Refused: ``acting``, ``key_known``, ``too_many_keys``, ``key_name_invalid``, and those of
             ``registration.keys.read``.
     """
-    if caller.get().administrator is not None:  # it would open the person's machines to another
-        sentence = "Only the person may add a key: whoever holds it enters their machines."
-        raise Refused("acting", sentence, field="public_key")
+    _must_be_theirs(owner)
+    return _add(owner, text, name, is_default)
+
+
+def _must_be_theirs(owner: User) -> None:
+    """Raises: Refused: ``acting``."""
+    sentence = "Only the person may add a key: whoever holds it enters their machines."
+    refused = Refused("acting", sentence, field="public_key")
+    rules.must_be_the_person(owner, SshKey.KIND, "key_added", refused)
+
+
+@transaction.atomic
+def _add(owner: User, text: str, name: str = "", is_default: bool = False) -> SshKey:
+    """Raises: Refused: as ``add_key``, but not ``acting``."""
     key = keys.read(text)
     others = _of(owner)
     if known := others.filter(fingerprint=key.fingerprint).first():
@@ -50,15 +61,18 @@ def add_key(*, owner: User, text: str, name: str = "", is_default: bool = False)
     return row
 
 
-@transaction.atomic
 def find_or_add_key(*, owner: User, text: str) -> SshKey:
     """The key that was pasted, kept from now on if it was not known.
 
     Raises:
         Refused: as ``add_key``, but not ``key_known``.
     """
-    known = _of(owner).filter(fingerprint=keys.read(text).fingerprint).first()
-    return known or add_key(owner=owner, text=text)
+    fingerprint = keys.read(text).fingerprint
+    if not owner.ssh_keys.filter(fingerprint=fingerprint).exists():
+        _must_be_theirs(owner)
+    with transaction.atomic():
+        known = _of(owner).filter(fingerprint=fingerprint).first()
+        return known or _add(owner, text)
 
 
 @transaction.atomic

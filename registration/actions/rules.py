@@ -10,9 +10,10 @@ from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from core.caller import caller
 from core.errors import Refused
 from core.machine import StaleState
-from core.models import Outcome
+from core.models import NOTHING, Outcome, deny
 from registration import throttle
 from registration.identities import directory, sources
 from registration.models import User
@@ -39,6 +40,17 @@ def must_be_administrator(by: User) -> None:
     if not (by.is_staff and by.is_active):
         by.record_denial("administered", by=by)
         raise Refused("not_administrator", "Only an administrator may do this.")
+
+
+def must_be_the_person(owner: User, kind: str, verb: str, refused: Refused) -> None:
+    """Nobody does this as ``owner``. Outside of a transaction: the denial outlives it.
+
+    Raises: ``refused``.
+    """
+    if caller.get().administrator is not None:
+        label = f"of {owner}"  # as it reads: "add SSH key of alice"
+        deny(kind, NOTHING, verb, by=owner, owner=owner.pk, label=label, reason=str(refused))
+        raise refused
 
 
 def must_allow(user: User, verb: str) -> None:

@@ -8,7 +8,6 @@ from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from core.caller import caller
 from core.errors import Refused
 from core.models import NOTHING, deny, record
 from registration import names, throttle, token_text
@@ -27,7 +26,6 @@ class BadToken(Refused):
     """Whoever asks has not proved who they are."""
 
 
-@transaction.atomic
 def create_token(
     *, owner: User, name: str, scope: str, expires_at: datetime
 ) -> tuple[ApiToken, str]:
@@ -37,8 +35,14 @@ def create_token(
         Refused: ``acting``, ``token_name_missing``, ``token_name_taken``, ``token_scope``,
             ``token_expiry``, ``too_many_tokens``.
     """
-    if caller.get().administrator is not None:
-        raise Refused("acting", "Only the person may make a token: it speaks in their name.")
+    sentence = "Only the person may make a token: it speaks in their name."
+    rules.must_be_the_person(owner, ApiToken.KIND, "token_created", Refused("acting", sentence))
+    return _create(owner, name, scope, expires_at)
+
+
+@transaction.atomic
+def _create(owner: User, name: str, scope: str, expires_at: datetime) -> tuple[ApiToken, str]:
+    """Raises: Refused: as ``create_token``, but not ``acting``."""
     name = _name(name)
     if scope not in Scope.values:
         raise Refused("token_scope", "Choose what the token may do: read or write.", field="scope")

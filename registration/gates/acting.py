@@ -1,9 +1,12 @@
 """Who acts for somebody else does not touch how that person proves who they are."""
 
+from typing import cast
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from registration.acting import who_acts
+from registration.doors import UserRequest, note_closed_page
 from registration.gates import answers
 
 #: Names, or beginnings of names, of doors that only the person may pass.
@@ -23,6 +26,14 @@ def gate(request: HttpRequest) -> HttpResponse | None:
     if not name.startswith(THEIRS_ALONE) and (request.method in answers.SAFE or not is_key):
         return None
     sentence = "Only the person may do this: it is about how they prove who they are."
+    _note(cast("UserRequest", request), sentence)
     if not answers.is_page(request):
         return answers.refuse("acting", sentence)
     return render(request, "registration/theirs_alone.html", {"refusal": sentence}, status=403)
+
+
+def _note(request: UserRequest, sentence: str) -> None:
+    """The person reads it too. Not the path: some have the text of a link to a new password."""
+    match = request.resolver_match
+    label = f"/{match.route}" if match else request.path
+    note_closed_page(request, label=label, reason=sentence, owner=request.user.pk)

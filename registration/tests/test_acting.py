@@ -7,8 +7,11 @@ import time_machine
 from django.test import Client
 from django.utils import timezone
 
+from core.caller import Caller, called
+from core.errors import Refused
 from core.models import Event
 from registration import acting, actions
+from registration.actions.links import password_links
 from registration.tests.factories import PASSWORD, UserFactory
 from registration.tests.test_keys import GOOD
 
@@ -60,6 +63,44 @@ def test_what_proves_who_the_person_is_stays_theirs(helper, alice):
             assert ask(path).status_code == 403, path
     assert helper.post("/profile/keys/", {"public_key": GOOD[0]}).status_code == 403
     assert not alice.ssh_keys.exists()
+
+
+def test_what_was_refused_meanwhile_is_in_the_audit_and_told_to_the_person(helper, admin, alice):
+    for path in ("/profile/tokens/", "/profile/security/", "/profile/security/"):
+        helper.get(path)
+    helper.post("/profile/keys/", {"public_key": GOOD[0]})
+    denied = Event.objects.filter(outcome="denied").order_by("pk")
+    assert [(event.verb, event.subject_name) for event in denied] == [
+        ("opened", "/profile/tokens/"), ("opened", "/profile/security/"),
+        ("changed", "/profile/keys/"),
+    ]  # fmt: skip
+    for event in denied:
+        assert (event.by, event.on_behalf_of, event.owner) == (admin, alice, alice)
+        assert event in Event.objects.visible_to(alice)
+
+
+def test_a_link_that_is_refused_meanwhile_is_not_in_the_audit(helper, alice):
+    token = password_links.make_token(alice)
+    assert helper.get(f"/reset/{alice.uuid}/{token}/").status_code == 403
+    event = Event.objects.get(outcome="denied")
+    assert token not in str(Event.objects.filter(pk=event.pk).values().get())
+
+
+@pytest.mark.parametrize("act", ["add", "find", "token"])
+def test_actions_that_are_the_persons_alone_write_their_refusal(admin, alice, act):
+    acts = {
+        "add": lambda: actions.add_key(owner=alice, text=GOOD[0]),
+        "find": lambda: actions.find_or_add_key(owner=alice, text=GOOD[0]),
+        "token": lambda: actions.create_token(
+            owner=alice, name="x", scope="read", expires_at=timezone.now() + timedelta(days=1)
+        ),
+    }
+    known = Caller(door="page", administrator=admin.pk, acts_as=alice.pk)
+    with called(known), pytest.raises(Refused, match="Only the person"):
+        acts[act]()
+    event = Event.objects.get(outcome="denied")
+    assert event.verb == ("token_created" if act == "token" else "key_added")
+    assert (event.by, event.on_behalf_of, event.owner) == (admin, alice, alice)
 
 
 def test_the_administrator_stops_and_is_themselves(helper, admin, alice):
