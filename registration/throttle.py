@@ -2,10 +2,13 @@
 
 A try is counted before it is made, and taken off if it was no failure: guesses made at once
 cannot all pass before the first is counted. Names that exist cost what others cost.
+
+Whoever has one IPv6 address has the 2**64 of its network: these are counted as one.
 """
 
 import hashlib
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.db.models import F, QuerySet
 from django.utils import timezone
@@ -13,6 +16,8 @@ from django.utils import timezone
 from registration.models import Attempts
 
 WINDOW = timedelta(minutes=15)
+#: What one customer of a network is given at least (RFC 6177): its bits are not counted apart.
+IPV6_PREFIX = 64
 
 
 def take(limit: int, *what: str) -> datetime | None:
@@ -47,4 +52,17 @@ def forget(*what: str) -> None:
 
 
 def _key(what: tuple[str, ...]) -> str:
-    return hashlib.sha256("\0".join(what).encode()).hexdigest()
+    return hashlib.sha256("\0".join(map(place, what)).encode()).hexdigest()
+
+
+def place(text: str) -> str:
+    """Where an address counts: IPv4 as itself, IPv6 as its network. Other text is as it was."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(IPv6Network((int(address), IPV6_PREFIX), strict=False))

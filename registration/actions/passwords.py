@@ -11,7 +11,7 @@ from django.contrib.auth.hashers import make_password
 from django.db import transaction
 
 from core.errors import Refused
-from core.models import Outcome, record
+from core.models import Event, Outcome, record
 from registration import emails, names, sessions, throttle
 from registration.actions import directory, links, rules
 from registration.identities import sources
@@ -23,8 +23,17 @@ from registration.states import GONE, LET_IN, TOLD
 #: before an address is closed altogether.
 MOST_FAILURES = 10
 MOST_FAILURES_OF_ADDRESS = 100
+#: Failures of a name from everywhere it was never signed in from, together: guessing from many
+#: addresses is slow, and who has signed in from theirs is not kept out by it.
+MOST_FAILURES_OF_NAME = 50
 MOST_RESETS = 5
 MOST_RESETS_OF_ADDRESS = 40
+
+#: What the audit calls a right password; of so many, the latest, the addresses are familiar.
+CAME_IN = ("signed_in", "password_given")
+MOST_LOOKED_THROUGH = 100
+#: A limit, and what it is a limit of.
+Try = tuple[int, *tuple[str, ...]]
 
 #: The subject of events about a name that nobody has.
 NOBODY = uuid.UUID(int=0)
@@ -41,14 +50,18 @@ def sign_in(*, login: str, password: str, address: str) -> User:
     """
     login = names.login(login)
     who = ("sign in", login.lower(), address)
-    _must_have_attempts_left(who, address)
     named: User | None = User.objects.named(login)
+    tries: list[Try] = [(MOST_FAILURES, *who), (MOST_FAILURES_OF_ADDRESS, "sign in", address)]
+    if not _is_familiar(named, address):
+        tries.append((MOST_FAILURES_OF_NAME, "sign in to", login.lower()))
+    _must_have_attempts_left(tries)
     user = named if _knows_password(named, password) else _in_directory(named, login, password)
     if user is None:
         _deny(named, "credentials")
         raise Refused("credentials", "The user name or the password is not right.")
     throttle.forget(*who)
-    throttle.give_back("sign in", address)
+    for _, *what in tries[1:]:
+        throttle.give_back(*what)
     if user.state not in LET_IN | TOLD:
         _deny(user, user.state)
         raise Refused("account_closed", "This account is closed.")
@@ -64,12 +77,22 @@ def _what_it_means(user: User) -> str:
     return "password_given" if has_more else "signed_in"
 
 
-def _must_have_attempts_left(who: tuple[str, ...], address: str) -> None:
-    until = throttle.take(MOST_FAILURES, *who) or throttle.take(
-        MOST_FAILURES_OF_ADDRESS, "sign in", address
+def _must_have_attempts_left(tries: "list[Try]") -> None:
+    """Raises: Refused: ``too_many_attempts``."""
+    for limit, *what in tries:
+        if until := throttle.take(limit, *what):
+            raise rules.too_many_failures(until)
+
+
+def _is_familiar(user: User | None, address: str) -> bool:
+    """Whether this person was let in from ``address`` before."""
+    came = Event.objects.filter(
+        subject=user.uuid if user else uuid.uuid4(),  # as dear as for a name that exists
+        verb__in=CAME_IN,
+        outcome=Outcome.DONE,
     )
-    if until:
-        raise rules.too_many_failures(until)
+    known = came.order_by("-at").values_list("address", flat=True)[:MOST_LOOKED_THROUGH]
+    return throttle.place(address) in {throttle.place(each) for each in known}
 
 
 def _knows_password(user: User | None, password: str) -> bool:
