@@ -113,6 +113,13 @@ def email_confirm(user: User, link: str) -> None:
     _post("email_confirm", user.new_email, person=user, link=link)
 
 
+def email_change_asked(user: User) -> None:
+    """Tell the address that counts: its owner may not be who asked."""
+    link, reset_link = _link("registration:profile"), _link("registration:reset")
+    who, email = user.email, user.new_email
+    _post("email_change_asked", who, person=user, email=email, link=link, reset_link=reset_link)
+
+
 def second_factor_changed(user: User, what: str) -> None:
     """``what``: a full sentence that says what was added, removed or made anew."""
     _post("second_factor_changed", user.email, person=user, what=what, link=_link("mfa_index"))

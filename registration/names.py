@@ -73,7 +73,7 @@ def email(text: str) -> str:
     """
     try:
         validate_email(address := _in_ascii(text.strip()))
-        is_good = address.count("@") == 1 and len(address) <= LONGEST_EMAIL
+        is_good = address.count("@") == 1 and len(address) <= LONGEST_EMAIL and '"' not in address
     except (ValidationError, UnicodeError):
         is_good = False
     if not is_good:

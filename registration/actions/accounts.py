@@ -34,7 +34,8 @@ def suspend(user: User, *, by: User, reason: str, machines: str = "leave") -> No
     _must_not_be_oneself(user, by, "suspend")
     with _administrators_locked(user):
         _load(user, "suspend")
-        user.move(AccountState.SUSPENDED, by=by, reason=reason, detail={"machines": machines})
+        detail = {"machines": machines}
+        user.move(AccountState.SUSPENDED, by=by, reason=reason, detail=detail, new_email="")
         _end_sessions(user)
         if machines != "leave":
             for holding in holdings.every():

@@ -20,9 +20,11 @@ from registration.states import AccountState
 
 #: To one address, in a window (throttle.WINDOW), whoever asks for them.
 MOST_MAILS = 5
+#: By one person, in a window: each is a mail to an address that may be a stranger's.
+MOST_NEW_ADDRESSES = 10
 
 
-def may_write_to(email: str) -> None:
+def may_write_to(email: str, *, field: str = "email") -> None:
     """Outside of a transaction: what is counted must outlive the refusal.
 
     Raises: Refused: ``too_many_mails``.
@@ -32,7 +34,7 @@ def may_write_to(email: str) -> None:
             "too_many_mails",
             f"{MOST_MAILS} mails were sent to {email} in a short time. Look into its spam folder, "
             f"or try again after {until:%H:%M} UTC.",
-            field="email",
+            field=field,
         )
 
 
@@ -96,14 +98,22 @@ def change_email(user: User, email: str) -> None:
     """Ask for another address: it is one's own only when a link that goes there is used.
 
     Raises:
-        Refused: ``email_invalid``, ``email_same``, ``too_many_mails``.
+        Refused: ``email_invalid``, ``email_same``, ``too_many_mails``, ``too_many_attempts``.
     """
     email = names.email(email)
     if email == user.email:
         raise Refused("email_same", "This is your address already.", field="email")
+    if until := throttle.take(MOST_NEW_ADDRESSES, "new address", str(user.uuid)):
+        raise Refused(
+            "too_many_attempts",
+            f"You asked for {MOST_NEW_ADDRESSES} addresses in a short time. "
+            f"Try again after {until:%H:%M} UTC.",
+            field="email",
+        )
     may_write_to(email)
     with transaction.atomic():
         _want(user, email)
+        emails.email_change_asked(user)
         user.record_event("email_change_asked", by=user, before=user.email, after=email)
         link = link_to("registration:new_email_confirm", user)
         holder = User.objects.exclude(pk=user.pk).holding(email=email).first()

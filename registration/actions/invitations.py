@@ -15,6 +15,7 @@ from django.utils import timezone
 
 from core.errors import Refused
 from registration import emails, names, throttle
+from registration.actions import addresses
 from registration.actions.groups import alone_with, announce, must_keep, note
 from registration.models import Group, Invitation, Membership, User
 
@@ -30,7 +31,8 @@ def invite(group: Group, *, by: User, whom: str) -> Invitation:
 
     Raises:
         Refused: ``not_owner``, ``nobody_of_that_name``, ``email_invalid``, ``already_member``,
-            ``already_invited``, ``too_many_invitations``, ``too_many_attempts``.
+            ``already_invited``, ``too_many_invitations``, ``too_many_attempts``,
+            ``too_many_mails``.
     """
     whom = names.one_line(whom)
     email = names.email(whom) if "@" in whom else ""
@@ -41,6 +43,7 @@ def invite(group: Group, *, by: User, whom: str) -> Invitation:
             "too_many_attempts",
             f"You sent {MOST_SENT} invitations in a short time. Go on after {until:%H:%M} UTC.",
         )
+    addresses.may_write_to(email or str(user and user.email), field="whom")
     token = secrets.token_urlsafe(32) if email else ""
     with alone_with(group, by=by, verb="group_invited") as kept:
         _must_be_new(kept, user, email)

@@ -22,13 +22,18 @@ class PasswordLinks(PasswordResetTokenGenerator):
 
 
 class AddressLinks(PasswordResetTokenGenerator):
-    """Die with the address they are about, a use of any of them, or a change of state."""
+    """Die with the address they are about, a use of any of them, or a change of state.
+
+    To another address of an account, with its password as well: whoever gets the account back
+    gets rid of what somebody else began.
+    """
 
     key_salt = "registration.actions.addresses"
 
     def _make_hash_value(self, user: User, timestamp: int) -> str:
         known = (user.pk, user.email, user.new_email, user.email_serial, user.state, timestamp)
-        return "\0".join(map(str, known))
+        proven = (user.password, user.reset_serial) if user.new_email else ()
+        return "\0".join(map(str, (*known, *proven)))
 
 
 password_links = PasswordLinks()

@@ -134,8 +134,9 @@ def change_password(
         raise Refused("password_elsewhere", where)
     rules.must_know_password(user, password)
     user.password = make_password(rules.new_password(new_password, of=user))
+    user.new_email = ""  # whoever knew the old password may have asked for it
     with transaction.atomic():
-        user.save(update_fields=["password"])
+        user.save(update_fields=["password", "new_email"])
         user.record_event("password_changed", by=user)
         sessions.end(sessions.of(user).exclude(session_key=session or ""))
         emails.password_changed(user)
@@ -198,7 +199,7 @@ def reset_password(uid: uuid.UUID, token: str, *, new_password: str) -> User:
     """
     user = person_of_link(uid, token)
     password = make_password(rules.new_password(new_password, of=user))
-    _spend(user, "password_reset", password=password)
+    _spend(user, "password_reset", password=password, new_email="")
     return user
 
 

@@ -76,6 +76,33 @@ The link works once. If you have no such account, do nothing.""",
         LINK,
     ),
     Kind(
+        "email_change_asked",
+        "Another address is wanted",
+        "To the address that counts, when another one is wanted for the account.",
+        (
+            *PERSON,
+            EMAIL,
+            link("where one cancels it", "/profile/", "Open the profile"),
+            link("where one gets a new password", "/reset/", "Get a new password", "reset_link"),
+        ),
+        "Another address for your account",
+        """\
+Dear {name},
+
+somebody, you we hope, asked that mails to your account {username} go to {email} from now on. \
+They come here until that address is confirmed.
+
+If this was not you, somebody knows your password. Get a new one at once, which also cancels the \
+other address:
+
+{reset_link}
+
+If you have changed your mind, cancel it in your profile:
+
+{link}""",
+        frozenset({"email"}),
+    ),
+    Kind(
         "email_changed",
         "Address changed",
         "To the old and to the new address.",

@@ -10,12 +10,15 @@ from django.utils import timezone
 from core.errors import Refused
 from core.models import Event
 from registration import actions
+from registration.actions import addresses, links
 from registration.models import ApprovalRule, User
 from registration.states import AccountState
-from registration.tests.factories import UserFactory
+from registration.tests.factories import PASSWORD, UserFactory
 from registration.tests.test_applications import CARLA, carla
 
 pytestmark = pytest.mark.django_db
+
+ANEW = "brave new horse 88"
 
 
 def link_in(mail) -> tuple[str, str]:
@@ -120,8 +123,38 @@ def test_of_two_requests_with_one_address_the_first_that_is_confirmed_gets_it(as
 def wanted(alice, posted) -> tuple[User, tuple[str, str]]:
     with posted() as mails:
         actions.change_email(alice, "al@new.example")
-    assert [mail.to for mail in mails] == [["al@new.example"]]
-    return alice, link_in(mails[0])
+    assert [mail.to for mail in mails] == [["alice@example.org"], ["al@new.example"]]
+    assert "al@new.example" in mails[0].body
+    assert "/profile/email/" not in mails[0].body
+    return alice, link_in(mails[1])
+
+
+@pytest.mark.parametrize("get_back", [
+    lambda user, admin: actions.change_password(user, password=PASSWORD, new_password=ANEW),
+    lambda user, admin: actions.reset_password(
+        user.uuid, links.password_links.make_token(user), new_password=ANEW
+    ),
+    lambda user, admin: (
+        actions.suspend(user, by=admin, reason="Stolen."), actions.resume(user, by=admin)
+    ),
+])  # fmt: skip
+def test_who_gets_the_account_back_gets_rid_of_the_new_address(wanted, admin, get_back):
+    alice, link = wanted
+    alice.refresh_from_db()
+    get_back(alice, admin)
+    with pytest.raises(Refused) as refused:
+        actions.confirm_new_email(*link)
+    assert refused.value.code == "link_spent"
+    alice.refresh_from_db()
+    assert (alice.email, alice.new_email) == ("alice@example.org", "")
+
+
+def test_nobody_has_mails_sent_to_strangers_without_end(alice):
+    for number in range(addresses.MOST_NEW_ADDRESSES):
+        actions.change_email(alice, f"stranger{number}@example.net")
+    with pytest.raises(Refused) as refused:
+        actions.change_email(alice, "another@example.net")
+    assert refused.value.code == "too_many_attempts"
 
 
 def test_the_address_stays_until_the_new_one_is_confirmed(wanted):
@@ -167,8 +200,8 @@ def test_wanting_an_address_that_has_an_account_looks_the_same_and_tells_its_own
         actions.change_email(alice, "BOB@example.org")
     alice.refresh_from_db()
     assert alice.new_email == "BOB@example.org"
-    assert [mail.to for mail in mails] == [["bob@example.org"]]
-    assert "/profile/email/" not in mails[0].body
+    assert [mail.to for mail in mails] == [["alice@example.org"], ["bob@example.org"]]
+    assert "/profile/email/" not in mails[1].body
 
 
 def test_an_address_that_was_taken_meanwhile_is_refused(wanted):

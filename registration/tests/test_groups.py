@@ -200,6 +200,15 @@ def test_invitations_are_braked_as_mails_to_strangers_are(alice, group):
     assert refused.code == "too_many_attempts"
 
 
+def test_nobody_is_mailed_without_end_by_inviting_and_withdrawing(alice, group):
+    for _ in range(5):
+        invitation = actions.invite(group, by=alice, whom="stranger@example.net")
+        actions.withdraw_invitation(invitation, by=alice)
+    with pytest.raises(Refused) as refused:
+        actions.invite(group, by=alice, whom="stranger@example.net")
+    assert (refused.value.code, refused.value.field) == ("too_many_mails", "whom")
+
+
 def test_an_invitation_can_be_declined_and_withdrawn(alice, bob, group):
     actions.decline_invitation(actions.invite(group, by=alice, whom="bob"), by=bob)
     assert not Invitation.objects.exists()
