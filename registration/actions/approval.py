@@ -139,7 +139,8 @@ def waiting_for(rule: ApprovalRule) -> list[User]:
     """
     domain = rule.pattern.removeprefix("*.")
     ending = f".{domain}" if rule.pattern.startswith("*.") else f"@{domain}"
-    waiting = User.objects.waiting().filter(email__iendswith=ending).order_by("asked_at", "pk")
+    waiting = User.objects.waiting().exclude(email_confirmed_at=None).order_by("asked_at", "pk")
+    waiting = waiting.filter(email__iendswith=ending)
     found = [user for user in waiting if rule.pattern in patterns_of(user.email)]
     refused = Rejection.objects.refused(found)
     return [user for user in found if user.pk not in refused]

@@ -27,7 +27,7 @@ class RejectionQuerySet(models.QuerySet["Rejection"]):
     def refused(self, people: Sequence[User]) -> set[int]:
         """The keys of those whom an administrator has to read: three queries, however many."""
         found = list(self.about(people).values_list("user_id", "username", "email"))
-        found += _rejected_now(people)
+        found += _refused_now(people)
         keys = {key for key, _, _ in found}
         names, addresses = {name for _, name, _ in found}, {email for _, _, email in found}
         return {
@@ -37,10 +37,14 @@ class RejectionQuerySet(models.QuerySet["Rejection"]):
         }
 
 
-def _rejected_now(people: Sequence[User]) -> list[tuple[int, str, str]]:
+#: Each is an administrator's no.
+REFUSED = (AccountState.REJECTED, AccountState.CLOSED)
+
+
+def _refused_now(people: Sequence[User]) -> list[tuple[int, str, str]]:
     names = {user.username.lower() for user in people}
     addresses = {user.email.lower() for user in people}
-    rows = User.objects.filter(state=AccountState.REJECTED).alias(
+    rows = User.objects.filter(state__in=REFUSED).alias(
         name=Lower("username"), address=Lower("email")
     )
     rows = rows.filter(Q(name__in=names) | Q(address__in=addresses))
@@ -51,7 +55,7 @@ class Rejection(models.Model):
     """A request that was refused and goes on, or an approval that was undone.
 
     Kept when the account leaves that state, until an administrator lets the person in. Who is
-    rejected now needs none.
+    rejected or closed now needs none.
     """
 
     user = models.ForeignKey(User, models.PROTECT, related_name="rejections")

@@ -206,6 +206,19 @@ def test_a_rule_lets_in_again_once_an_administrator_has(admin):
     assert not Rejection.objects.exists()
 
 
+def test_no_rule_lets_in_whom_an_administrator_has_closed(admin):
+    ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    actions.close(carla(), by=admin, reason="The end.")
+    anew = UserFactory(username="anew", email="carla@lab.example", applied=True)
+    assert use_link(anew) == S.CONFIRMED
+
+
+def test_a_rule_lists_only_whom_it_can_let_in(admin):
+    rule = ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    carla(confirmed=True, email_confirmed_at=None)  # from before addresses were confirmed
+    assert actions.waiting_for(rule) == actions.apply_rule(rule, by=admin) == []
+
+
 def test_an_undone_rejection_is_none(admin):
     ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
     user = carla(confirmed=True)
