@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="rejection",
             constraint=models.UniqueConstraint(
-                fields=("user", "username", "email"), name="registration_rejection"
+                fields=("user", "username", "email"), name="registration_rejection_once"
             ),
         ),
         migrations.RunPython(keep_rejections, migrations.RunPython.noop),

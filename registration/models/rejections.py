@@ -69,7 +69,7 @@ class Rejection(models.Model):
         ordering = ["pk"]
         constraints = [
             models.UniqueConstraint(
-                fields=["user", "username", "email"], name="registration_rejection"
+                fields=["user", "username", "email"], name="registration_rejection_once"
             )
         ]
 
