@@ -5,10 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import time_machine
-from django.core.exceptions import ImproperlyConfigured
 from django.db import connections
 
-from portal import env
 from registration import digest, emails, tasks
 from registration.models import Digest, OutgoingMail, QuotaWish
 from registration.tests.factories import UserFactory
@@ -119,11 +117,3 @@ def test_days_long_past_are_forgotten():
     with time_machine.travel(MORNING, tick=False):
         tasks.tidy()
     assert not Digest.objects.exists()
-
-
-def test_the_setting_knows_two_words(monkeypatch):
-    monkeypatch.setenv("PORTAL_REGISTRATION_MAILS", "weekly")
-    with pytest.raises(ImproperlyConfigured, match="'weekly'; write each or daily"):
-        env.choice("PORTAL_REGISTRATION_MAILS", "each", "daily")
-    monkeypatch.delenv("PORTAL_REGISTRATION_MAILS")
-    assert env.choice("PORTAL_REGISTRATION_MAILS", "each", "daily") == "each"

@@ -19,7 +19,6 @@ from django.utils import timezone
 from conftest import wait_for
 from core.errors import Refused
 from core.models import Event
-from portal.doctor import Status, services
 from registration import actions, emails, outbox, tasks
 from registration.models import OutgoingMail
 from registration.sealing import unseal
@@ -220,18 +219,6 @@ def test_undelivered_mails_are_listed_tried_again_and_forgotten(
 def test_only_administrators_touch_them(refused, alice, act):
     with pytest.raises(Refused):
         act(by=alice)
-
-
-def test_the_self_test_tells_of_mails_that_wait_and_of_those_given_up(refused):
-    (check,) = services.outgoing_mail()
-    assert check.status == Status.WARNING
-    with time_machine.travel(timezone.now() + timedelta(minutes=6)):
-        (check,) = services.outgoing_mail()
-    assert check.status == Status.FAULT
-    assert "452 mailbox full" in check.sentence
-    OutgoingMail.objects.all().delete()
-    (check,) = services.outgoing_mail()
-    assert check.status == Status.OK
 
 
 # A kill -----------------------------------------------------------------------------------

@@ -64,7 +64,7 @@ def test_mails_in_files_are_shown_to_administrators(settings, tmp_path, posted, 
     with posted():
         emails.rejected(UserFactory(rejected=True, reason="<script>alert(1)</script>"))
     page = client.get("/mails/")
-    url = re.search(r"/mails/[0-9a-f]+/", page.text)[0]
+    url = re.search(r"/mails/[0-9a-f]+-[0-9a-f-]+/", page.text)[0]
     mail = client.get(url).text
     assert "&lt;script&gt;alert(1)" in mail
     assert "<script>alert" not in mail
