@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from allauth.usersessions.models import UserSession
+from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.models import Session
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
@@ -36,6 +37,18 @@ def end(rows: "QuerySet[UserSession]") -> int:
     Session.objects.filter(session_key__in=keys).delete()
     UserSession.objects.filter(session_key__in=keys).delete()
     return len(keys)
+
+
+def end_unlisted(user: Any) -> None:
+    """End those of ``user`` that have no row here: from before there were rows.
+
+    Whose a session is stands inside of it, so that each that has no row is read.
+    """
+    key = str(user.pk)
+    listed = UserSession.objects.filter(session_key=OuterRef("session_key"))
+    alive = Session.objects.filter(~Exists(listed), expire_date__gt=timezone.now())
+    theirs = [row.pk for row in alive.iterator() if row.get_decoded().get(SESSION_KEY) == key]
+    Session.objects.filter(pk__in=theirs).delete()
 
 
 def make_room(user: Any) -> None:

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 
 from allauth.usersessions.models import UserSession
-from django.contrib.auth import SESSION_KEY
-from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Outcome
-from registration import emails, holdings
+from registration import emails, holdings, sessions
 from registration.actions import rules
 from registration.actions.legacies import leave_all
 from registration.actions.moderation import reason_for_them
@@ -224,9 +223,9 @@ def _load(user: User, verb: str) -> None:
 
 
 def _end_sessions(user: User) -> None:
-    """Every session, also one that the list of sessions does not know: none may come back."""
-    key = str(user.pk)
-    alive = Session.objects.filter(expire_date__gt=timezone.now())
-    theirs = [row.pk for row in alive.iterator() if row.get_decoded().get(SESSION_KEY) == key]
-    Session.objects.filter(pk__in=theirs).delete()
-    UserSession.objects.filter(user=user).delete()
+    """End what the list of sessions knows, now; and the rest outside of the locks.
+
+    Until then ``is_active`` keeps the rest out; it must be gone before the person is back.
+    """
+    sessions.end(UserSession.objects.filter(user=user))
+    transaction.on_commit(partial(sessions.end_unlisted, user))

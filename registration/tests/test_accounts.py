@@ -48,6 +48,33 @@ def test_a_suspended_person_is_out_at_once_and_told_why(admin, alice, signed_in,
     assert (event.by, event.reason) == (admin, WHY)
 
 
+def test_sessions_of_others_are_not_read_while_the_locks_are_held(
+    admin, alice, signed_in, monkeypatch
+):
+    mine, other = signed_in(alice), signed_in(UserFactory())
+    for client in (mine, other):
+        key, user = client.session.session_key, client.session["_auth_user_id"]
+        UserSession.objects.create(user_id=user, session_key=key, ip="192.0.2.1", user_agent="")
+    read = []
+    decoded = Session.get_decoded
+    monkeypatch.setattr(Session, "get_decoded", lambda row: read.append(row.pk) or decoded(row))
+    actions.suspend(alice, by=admin, reason=WHY)
+    assert not read
+    assert not Session.objects.filter(pk=mine.session.session_key).exists()
+    assert Session.objects.filter(pk=other.session.session_key).exists()
+
+
+def test_a_session_that_is_in_no_list_ends_as_well(
+    admin, alice, signed_in, django_capture_on_commit_callbacks
+):
+    client, other = signed_in(alice), signed_in(UserFactory())
+    with django_capture_on_commit_callbacks(execute=True):
+        actions.suspend(alice, by=admin, reason=WHY)
+    actions.resume(alice, by=admin)
+    assert client.get("/profile/keys/").status_code == 302
+    assert other.get("/profile/keys/").status_code == 200
+
+
 def test_a_session_from_before_the_suspension_does_not_come_back(admin, alice, signed_in):
     client, other = signed_in(alice), signed_in(UserFactory())
     UserSession.objects.create(
