@@ -141,7 +141,7 @@ def test_another_address_is_asked_for_and_confirmed(alice, proven, posted):
         answer = proven.post("/profile/email/", {"email": "al@new.example"}, follow=True)
     assert "A mail is on its way to al@new.example" in answer.text
     assert "is not confirmed yet" in answer.text
-    uid, token = link_in(mails[0])
+    uid, token = link_in(mails[1])
     elsewhere = Client()
     url = f"/profile/email/{uid}/{token}/"
     assert "This is my address" in elsewhere.get(url).text

@@ -160,6 +160,7 @@ def test_an_administrator_approves_in_place_and_can_undo(admin, signed_in):
     undone = client.post(url(person, "take_back"), headers=FETCH)
     assert 'data-state="confirmed"' in undone.text
     assert "waits again" in undone.text
+    assert "undone by boss" in undone.text
 
 
 def test_an_approval_can_bring_a_quota(admin, signed_in):
