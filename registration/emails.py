@@ -162,7 +162,11 @@ def wish_declined(wish: QuotaWish) -> None:
 
 
 def invited(invitation: Invitation, link: str) -> None:
-    """To the account or the address; to an address, nothing tells whether it has an account."""
+    """To the account or the address; to an address, nothing tells whether it has an account.
+
+    What the inviter wrote about the group goes to people of the portal alone: to others it
+    would make a mail of theirs, with our name on it.
+    """
     user, group, inviter = invitation.user, invitation.group, invitation.invited_by
     newcomer = "If you have no account yet, ask for one first: the invitation waits for you."
     _post(
@@ -171,7 +175,7 @@ def invited(invitation: Invitation, link: str) -> None:
         greeting=f"Dear {user.get_full_name()}," if user else "Hello,",
         inviter=f"{inviter.get_full_name()} ({inviter})",
         group=group.name,
-        about=f"It is about: {group.description}" if group.description else "",
+        about=f"It is about: {group.description}" if user and group.description else "",
         until=dateformat.format(invitation.expires_at, "j F Y"),
         newcomer="" if user else newcomer,
         link=link,

@@ -39,6 +39,7 @@ RESERVED = frozenset(
         "undefined", "unknown", "usenet", "uucp", "webmaster", "www", "www_data",
     }
 )  # fmt: skip
+_LINK = re.compile(r"://|\bwww\.|\w\.[a-z]{2,}/|@\w+\.\w", re.IGNORECASE)
 _DN_WORD = re.compile(r"(^|(?<!\\)\s*[,+])\s*([A-Za-z]+)\s*=\s*")
 
 
@@ -118,7 +119,15 @@ def _person(field: str, words: str, text: str) -> str:
             f"Write your {words}, in any script, with at most {LONGEST_NAME} characters.",
             field=field,
         )
+    if has_link(text):
+        sentence = f"Write your {words} without a link: it stands in mails."
+        raise Refused(f"{field}_invalid", sentence, field=field)
     return text
+
+
+def has_link(text: str) -> bool:
+    """Whether a mail program may make a link of a part of ``text``."""
+    return bool(_LINK.search(text))
 
 
 def x500_dn(text: str) -> str:

@@ -22,6 +22,9 @@ def group_name(text: str) -> str:
     if not names.has_letter_or_digit(text):
         sentence = "A group's name has at least one letter or digit."
         raise Refused("group_name_invalid", sentence, field="name")
+    if names.has_link(text):
+        sentence = "A group's name holds no link: it stands in mails to people elsewhere."
+        raise Refused("group_name_invalid", sentence, field="name")
     if not SHORTEST_NAME <= len(text) <= LONGEST_NAME:
         raise Refused(
             "group_name_invalid",

@@ -28,6 +28,9 @@ MOST_FAILURES_OF_ADDRESS = 100
 MOST_FAILURES_OF_NAME = 50
 MOST_RESETS = 5
 MOST_RESETS_OF_ADDRESS = 40
+#: Mails with a link to one person, whoever asks from wherever. Apart from other mails to them,
+#: so that these keep nobody from a new password; a link of the first mails is as good.
+MOST_RESET_MAILS = 5
 
 #: What the audit calls a right password; of so many, the latest, the addresses are familiar.
 CAME_IN = ("signed_in", "password_given")
@@ -145,6 +148,8 @@ def change_password(
 def request_reset(*, login: str, address: str) -> None:
     """Send a link to a new password to whoever is meant. Says nothing about whether there is one.
 
+    Nor whether it was sent: somebody who has got several in a short time gets no more.
+
     Raises:
         Refused: ``too_many_attempts``, whether or not the name exists.
     """
@@ -158,6 +163,8 @@ def request_reset(*, login: str, address: str) -> None:
     user: User | None = User.objects.named(login)
     is_known = user is not None and user.state not in GONE
     person = user if user and is_known else _decoy()
+    if throttle.take(MOST_RESET_MAILS, "reset mail", str(person.uuid if is_known else login)):
+        is_known, person = False, _decoy()
     with transaction.atomic():
         _note_reset(user if is_known else None)
         if where := sources.where_password_is(person):

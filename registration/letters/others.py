@@ -65,7 +65,7 @@ you asked for more quota: {limits}. It was not granted. The administrator wrote:
         (Placeholder("greeting", "Dear and the name, or Hello", "Dear Jane Doe,"),
          Placeholder("inviter", "who invites", "Ali Ben (ali)"),
          Placeholder("group", "the name of the group", "galaxies"),
-         Placeholder("about", "what the group is about; may be empty", "It is about: galaxies"),
+         Placeholder("about", "what it is about; empty to an address", "It is about: galaxies"),
          Placeholder("until", "when the invitation ends", "4 December 2026"),
          Placeholder("newcomer", "what to do without an account; empty for who has one",
                      "If you have no account yet, ask for one first: the invitation waits."),

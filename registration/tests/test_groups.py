@@ -57,6 +57,8 @@ def test_who_makes_a_group_owns_it(alice, group):
     ("name", "code"),
     [
         ("ab", "group_name_invalid"),
+        ("Claim at https://evil.example", "group_name_invalid"),
+        ("WWW.evil.example", "group_name_invalid"),
         ("x" * 41, "group_name_invalid"),
         (" \n\t ", "group_name_invalid"),
         ("GALAXIES", "group_name_taken"),
@@ -207,6 +209,15 @@ def test_nobody_is_mailed_without_end_by_inviting_and_withdrawing(alice, group):
     with pytest.raises(Refused) as refused:
         actions.invite(group, by=alice, whom="stranger@example.net")
     assert (refused.value.code, refused.value.field) == ("too_many_mails", "whom")
+
+
+def test_what_a_group_is_about_goes_to_people_of_the_portal_alone(alice, bob, group, posted):
+    with posted() as mails:
+        actions.invite(group, by=alice, whom="bob")
+        actions.invite(group, by=alice, whom="stranger@example.net")
+        actions.invite(group, by=alice, whom=UserFactory(username="dora").email)
+    told = ["Fits of galaxies" in mail.body for mail in mails]
+    assert told == [True, False, False]
 
 
 def test_an_invitation_can_be_declined_and_withdrawn(alice, bob, group):

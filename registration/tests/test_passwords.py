@@ -9,8 +9,15 @@ from django.utils import timezone
 from core.errors import Refused
 from core.models import Event
 from registration import actions, names
-from registration.actions import rules
-from registration.actions.passwords import MOST_FAILURES, MOST_RESETS, NOBODY, _spend
+from registration.actions import addresses, rules
+from registration.actions.addresses import MOST_MAILS
+from registration.actions.passwords import (
+    MOST_FAILURES,
+    MOST_RESET_MAILS,
+    MOST_RESETS,
+    NOBODY,
+    _spend,
+)
 from registration.actions.rules import MOST_WRONG_PASSWORDS
 from registration.models import User
 from registration.tests.factories import PASSWORD, UserFactory
@@ -263,6 +270,22 @@ def test_a_mailbox_cannot_be_flooded(alice):
         with pytest.raises(Refused) as refused:
             actions.request_reset(login=login, address=HERE)
         assert refused.value.code == "too_many_attempts"
+
+
+def test_a_mailbox_is_not_flooded_from_many_addresses(alice, posted):
+    with posted() as mails:
+        for n in range(50):
+            login = "alice" if n % 2 else alice.email
+            actions.request_reset(login=login, address=f"192.0.2.{n}")
+    assert len(mails) == MOST_RESET_MAILS
+
+
+def test_other_mails_to_a_person_keep_nobody_from_a_new_password(alice, posted):
+    for _ in range(MOST_MAILS):
+        addresses.may_write_to(alice.email)
+    with posted() as mails:
+        actions.request_reset(login="alice", address=HERE)
+    assert len(mails) == 1
 
 
 def test_an_address_that_asks_for_many_names_is_stopped(monkeypatch):
