@@ -146,6 +146,7 @@ VERBS: Mapping[str, Verb] = {
     "invitation_accept": Verb("accepted {}", "accept {}"),
     "invitation_decline": Verb("declined {}", "decline {}"),
     # The site.
+    "mail_opened": Verb("opened {}", "open {}"),
     "mail_text_changed": Verb("changed {}", "change {}"),
     "mail_text_restored": Verb("restored {}", "restore {}"),
     "mail_tried": Verb("sent themselves {} to try it", "try {}"),

@@ -67,6 +67,7 @@ from registration.actions.keys import (
 from registration.actions.mails import (
     change_mail_text,
     forget_mails,
+    open_mail,
     restore_mail_text,
     retry_mails,
     send_trial,
@@ -194,6 +195,7 @@ __all__ = [
     "make_administrator",
     "make_default_key",
     "note_use_of_keys",
+    "open_mail",
     "person_of_link",
     "person_of_new_email",
     "person_to_confirm",

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.models import record
-from registration import emails, letters, names, throttle
+from registration import emails, letters, mailbox, names, throttle
 from registration.actions import rules
 from registration.models import MailText, OutgoingMail, User
 
@@ -117,6 +117,31 @@ def forget_mails(*, by: User) -> int:
         count, _ = OutgoingMail.objects.given_up().delete()
         record("mail", _UNDELIVERED, "mails_forgotten", by=by, label="undelivered", count=count)
     return count
+
+
+def open_mail(key: str, *, by: User) -> mailbox.Mail | None:
+    """A mail that stayed here, and a line in the audit: it may hold somebody's link.
+
+    None: there is no such mail.
+
+    Raises: Refused: ``not_administrator``.
+    """
+    rules.must_be_administrator(by)
+    mail = mailbox.find(key)
+    if mail is not None:
+        head = mail.head
+        subject = uuid5(_UNDELIVERED, key)
+        record(
+            "mail", subject, "mail_opened", by=by, owner=_only(head.to), label=f"“{head.subject}”",
+            recipient=head.to,
+        )  # fmt: skip
+    return mail
+
+
+def _only(address: str) -> int | None:
+    """Whom a mail is to, if the address is one person's."""
+    people = list(User.objects.filter(email__iexact=address).values_list("pk", flat=True)[:2])
+    return people[0] if len(people) == 1 else None
 
 
 _UNDELIVERED = uuid5(NAMESPACE_OID, "registration.mails")

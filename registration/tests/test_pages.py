@@ -2,7 +2,8 @@ import re
 
 import pytest
 
-from registration import emails
+from core.models import Event
+from registration import emails, mailbox
 from registration.models import SshKey
 from registration.tests.factories import SshKeyFactory, UserFactory
 from registration.tests.test_keys import GOOD
@@ -70,6 +71,28 @@ def test_mails_in_files_are_shown_to_administrators(settings, tmp_path, posted, 
     assert "<script>alert" not in mail
     assert client.get("/mails/unknown/").status_code == 404
     assert client.get("/mails/../../etc/passwd").status_code == 404
+
+
+def test_who_opened_a_mail_is_in_the_audit_and_its_words_are_not(
+    settings, tmp_path, posted, admin, alice, signed_in
+):
+    settings.EMAIL_BACKEND = "registration.filebased.EmailBackend"
+    settings.EMAIL_FILE_PATH = tmp_path
+    with posted():
+        emails.reset(alice, "the-token-of-a-link")
+    (head,) = mailbox.newest()
+    client = signed_in(admin)
+    client.get("/mails/")
+    assert not Event.objects.filter(kind="mail").exists()
+    page = client.get(f"/mails/{head.key}/").text
+    assert "the-token-of-a-link" in page
+    assert "The audit says that you opened this mail" in page
+    event = Event.objects.get(verb="mail_opened")
+    assert (event.by, event.owner, event.outcome) == (admin, alice, "done")
+    assert event.detail == {"recipient": alice.email}
+    assert head.subject in event.subject_name
+    assert "the-token" not in str(Event.objects.filter(pk=event.pk).values().get())
+    assert event in Event.objects.visible_to(alice)
 
 
 def test_with_a_mail_server_there_is_no_mail_page(admin, signed_in):

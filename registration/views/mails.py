@@ -57,7 +57,8 @@ def index(request: UserRequest) -> HttpResponse:
 @never_cache
 @require_safe
 def detail(request: UserRequest, key: str) -> HttpResponse:
-    mail = mailbox.find(key) if is_kept_in_files() else None
+    """Each look is in the audit: links in a mail are those of whom it is to."""
+    mail = actions.open_mail(key, by=request.user) if is_kept_in_files() else None
     if mail is None:
         raise Http404
     crumbs = [{"label": "Mails", "url": reverse("registration:mails")}]

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from allauth.mfa.models import Authenticator
@@ -11,12 +12,14 @@ from allauth.socialaccount.models import SocialAccount
 from allauth.usersessions.models import UserSession
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from django.core.mail import EmailMessage, get_connection
+from django.test import override_settings
 from django.utils import timezone
 
 from cloud.images import BuiltImage
 from marketplace import actions as catalogue
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
-from registration import actions, letters
+from registration import actions, letters, mailbox
 from registration.actions import links
 from registration.identities.said import Identity
 from registration.models import ApprovalRule, Invitation, QuotaWish, ReasonTemplate, Role
@@ -190,6 +193,13 @@ def _restore_mail(case: Case) -> None:
     actions.restore_mail_text(KIND, by=case.admin)
 
 
+def _open_mail(case: Case) -> None:
+    letter = EmailMessage("New password", str(case.password_link()), to=[case.alice.email])
+    with TemporaryDirectory() as folder, override_settings(EMAIL_FILE_PATH=folder):
+        get_connection("registration.filebased.EmailBackend").send_messages([letter])
+        assert actions.open_mail(mailbox.newest()[0].key, by=case.admin)
+
+
 def _first_administrator(case: Case) -> None:
     case.admin.__class__.objects.filter(pk=case.admin.pk).update(is_staff=False)
     actions.create_administrator(username="root_1", email="r@example.org", password=NEW_PASSWORD)
@@ -311,6 +321,7 @@ ACCOUNTS: Mapping[str, Example] = {
     "reset_second_factor": lambda case: actions.reset_second_factor(
         case.with_app(), by=case.admin
     ),
+    "open_mail": _open_mail,
     "restore_mail_text": _restore_mail,
     "resume": lambda case: actions.resume(UserFactory(suspended=True), by=case.admin),
     "retry_mails": lambda case: actions.retry_mails(by=case.admin),
