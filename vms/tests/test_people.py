@@ -5,6 +5,8 @@ import io
 from datetime import timedelta
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import Client
 from django.utils import timezone
 
@@ -133,6 +135,7 @@ async def test_a_running_portal_sends_the_file_while_it_is_made(async_client, tr
     answer = await async_client.get("/users/table.csv")
     assert answer.is_async
     text = b"".join([piece async for piece in answer.streaming_content]).decode()
+    await sync_to_async(connections.close_all)()  # of the thread, which lives on
     assert text.splitlines()[1].startswith("boss,")
 
 
