@@ -11,7 +11,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from core.errors import Refused
-from core.models import Outcome, record
+from core.models import Outcome, deny
 from registration import emails
 from registration.actions import addresses, applications, rules
 from registration.actions.keys import add_key
@@ -111,7 +111,7 @@ def enter_through(user: User, *, provider: str) -> None:
 def deny_identity(provider: str, reason: str) -> None:
     """Write down that an answer of a provider was not believed, or did not come."""
     reason = f"Sign-in with {provider}: {reason}"
-    record(User.KIND, NOBODY, "signed_in", outcome=Outcome.DENIED, reason=reason, provider=provider)
+    deny(User.KIND, NOBODY, "signed_in", reason=reason, provider=provider)
 
 
 def connect_identity(user: User, identity: Identity) -> bool:

@@ -103,7 +103,8 @@ def _take_try(user: User) -> tuple[str, str]:
 
 
 def _deny(user: User, reason: str, *, verb: str = "second_factor_used") -> None:
-    user.record_event(verb, outcome=Outcome.DENIED, reason=reason)
+    """Once a minute: who knows the password and tries for hours fills no table."""
+    user.record_denial(verb, reason=reason)
 
 
 def _wrong_code(user: User) -> Refused:

@@ -361,3 +361,16 @@ def test_of_one_code_sent_twice_at_once_one_counts():
     code = code_of()
     outcome = at_once(*(lambda: actions.use_code(alice, code) for _ in range(4)))
     assert outcome.count("done") == 1
+
+
+def test_who_tries_codes_for_hours_fills_no_table(alice):
+    for _ in range(40):
+        with pytest.raises(Refused):
+            actions.use_code(alice, "000000")
+        with pytest.raises(Refused):
+            actions.use_passkey(alice, {})
+    reasons = Event.objects.filter(subject=alice.uuid).values_list("reason", flat=True)
+    assert sorted(reasons) == [
+        "Second factor: too many attempts", "Second factor: wrong code",
+        "Second factor: wrong passkey",
+    ]  # fmt: skip
