@@ -4,6 +4,7 @@ What allauth leaves out and we ask for: a nonce, signatures of ID tokens, the is
 configured, userinfo about the same person as the token, and answers of the right shape.
 """
 
+import hashlib
 from typing import Any
 
 import requests
@@ -15,12 +16,15 @@ from allauth.socialaccount.providers.oauth2.client import OAuth2Client
 from allauth.socialaccount.providers.oauth2.views import OAuth2CallbackView
 from allauth.socialaccount.providers.openid_connect.provider import OpenIDConnectProvider
 from allauth.socialaccount.providers.openid_connect.views import OpenIDConnectOAuth2Adapter
+from django.core.cache import cache
 from django.http import HttpRequest
 
-from registration.identities import tokens
+from registration.identities import tokens, visits
 from registration.identities.providers import is_safe
 
 TIMEOUT_S = 5
+#: What a provider says of itself is not asked again for so long.
+KNOWN_FOR_S = 600
 #: Of what a provider says of somebody, what is kept.
 KEPT = ("name", "given_name", "family_name", "preferred_username")
 LONGEST_CLAIM = 254
@@ -65,6 +69,10 @@ def ask(method: str, url: str, **more: Any) -> dict[str, Any]:
     return answer
 
 
+def _key(url: str) -> str:
+    return f"provider-{hashlib.sha256(url.encode()).hexdigest()}"
+
+
 class Client(OAuth2Client):
     def get_access_token(
         self, code: str, pkce_code_verifier: str | None = None, extra_data: Any = None
@@ -102,12 +110,17 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         """Raises: requests.RequestException, Untrusted."""
         if not hasattr(self, "_openid_config"):
             provider = self.get_provider()
-            config = ask("GET", provider.server_url)
+            url = provider.server_url
+            if known := cache.get(_key(url)):
+                self._openid_config = known
+                return self._openid_config
+            config = ask("GET", url)
             if config.get("issuer") != provider.app.settings["server_url"]:
                 raise Untrusted(f"The provider calls itself {str(config.get('issuer'))[:200]!r}")
             for name in (*_ENDPOINTS, "userinfo_endpoint"):
                 if (name in _ENDPOINTS or name in config) and not is_safe(config.get(name)):
                     raise Untrusted(f"The provider's {name} is missing or not HTTPS")
+            cache.set(_key(url), config, KNOWN_FOR_S)
             self._openid_config = config
         return self._openid_config
 
@@ -127,17 +140,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         self, request: HttpRequest, app: Any, token: SocialToken, **kwargs: Any
     ) -> SocialLogin:
         """Raises: requests.RequestException, Untrusted, NotProvedNow."""
-        config = self.openid_config
-        try:
-            claims = tokens.verify(
-                kwargs["response"]["id_token"],
-                keys=ask("GET", config["jwks_uri"]),
-                issuer=config["issuer"],
-                client_id=app.client_id,
-                nonce=self.nonce,
-            )
-        except tokens.Untrusted as exc:
-            raise Untrusted(str(exc)) from exc
+        claims = self._claims(kwargs["response"]["id_token"], app.client_id)
         if self.proof_began_at and not tokens.is_proof_since(claims, self.proof_began_at):
             raise NotProvedNow(f"auth_time is {str(claims.get('auth_time'))[:40]!r}")
         userinfo = self._userinfo(token.token) if app.settings["fetch_userinfo"] else {}
@@ -149,6 +152,27 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         if any(account.extra_data.get("iss") != claims["iss"] for account in known):
             raise Untrusted("This provider's id stood for another issuer before")
         return login
+
+    def _claims(self, id_token: str, client_id: str) -> dict[str, Any]:
+        """What the token says, checked with the keys that are known, or else with those of now.
+
+        Raises: requests.RequestException, Untrusted.
+        """
+        config = self.openid_config
+        asked = {"issuer": config["issuer"], "client_id": client_id, "nonce": self.nonce}
+        url = config["jwks_uri"]
+        if known := cache.get(_key(url)):
+            try:
+                return tokens.verify(id_token, keys=known, **asked)
+            except tokens.Untrusted:  # the provider may have new ones
+                cache.delete(_key(url))
+        keys = ask("GET", url)
+        try:
+            claims = tokens.verify(id_token, keys=keys, **asked)
+        except tokens.Untrusted as exc:
+            raise Untrusted(str(exc)) from exc
+        cache.set(_key(url), keys, KNOWN_FOR_S)
+        return claims
 
     def _userinfo(self, access_token: str) -> dict[str, Any]:
         url = self.openid_config.get("userinfo_endpoint")
@@ -217,7 +241,9 @@ class Callback(OAuth2CallbackView):
             return render_authentication_error(request, provider, exception=exc)
 
     def _get_state(self, request: HttpRequest, provider: Provider) -> Any:
-        state, response = super()._get_state(request, provider)
+        state, response = visits.take(request, request.GET.get("state", ""), provider.sub_id), None
+        if state is None:
+            state, response = super()._get_state(request, provider)
         if state:
             self.adapter.nonce = state.get("nonce", "")
             self.adapter.proof_began_at = state.get("proof_began_at", 0.0)

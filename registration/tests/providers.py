@@ -42,6 +42,7 @@ class Provider:
     key: Any = None  # another key to sign with than the one that is published
     algorithm: str = "RS256"
     asked: list[dict[str, str]] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)  # of every request
     challenges: dict[str, str] = field(default_factory=dict)
     broken: int = 0  # the status that every answer has
 
@@ -112,6 +113,7 @@ def _spoil(server: flask.Flask, provider: Provider) -> None:
 def _watch(provider: Provider) -> Any:
     """Remember what was asked, and hold the portal to its PKCE (RFC 7636)."""
     request = flask.request
+    provider.paths.append(request.path)
     if request.path == "/oauth2/authorize":
         asked = dict(request.args)
         provider.asked.append(asked)

@@ -2,6 +2,7 @@
 
 import secrets
 import time
+from contextlib import nullcontext
 from typing import Any
 
 import requests
@@ -11,6 +12,7 @@ from allauth.socialaccount.adapter import get_adapter
 from allauth.socialaccount.helpers import render_authentication_error
 from allauth.socialaccount.internal.flows import signup
 from allauth.socialaccount.internal.flows.login import record_authentication
+from allauth.socialaccount.internal.statekit import get_states
 from allauth.socialaccount.models import SocialAccount, SocialApp, SocialLogin
 from allauth.socialaccount.providers.base import AuthProcess
 from django.contrib import messages
@@ -23,14 +25,17 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
-from registration import actions
+from registration import actions, throttle
 from registration.doors import UserRequest, address_of, answers, find_or_404, path_to
 from registration.forms.identities import FinishForm
-from registration.identities import client, sources
-from registration.identities.adapter import PROVE
+from registration.identities import client, sources, visits
+from registration.identities.adapter import PROVE, said_no
 from registration.identities.said import identity_of
 
 HOME = "/"
+#: From an address, in a window (throttle.WINDOW): a class that signs in together may.
+MOST_STARTS = 100
+TOO_MANY = 429
 #: That the provider asks even whom it knows, and says when it did (section 3.1.2.1).
 ASKED_AGAIN = {"prompt": "login", "max_age": "0"}
 
@@ -85,18 +90,31 @@ def _go(
     Not a redirect: browsers hold a redirect after a form against the policy of our page,
     which knows nothing of the sites that a provider leads on to.
     """
+    if until := throttle.take(MOST_STARTS, "provider", address_of(request)):
+        sentence = (
+            f"{MOST_STARTS} sign-ins through other sites were begun from your network address in "
+            f"a short time. Try again after {until:%H:%M} UTC."
+        )
+        return said_no(request, sentence, TOO_MANY)
     nonce = secrets.token_urlsafe(24)
     asked = {"nonce": nonce} | (ASKED_AGAIN if process == PROVE else {})
+    is_visitor = not request.user.is_authenticated
+    states: dict[str, Any] = {}
     try:
-        answer = provider.redirect(
-            request, process, next_url=there, nonce=nonce, auth_params=asked, **state
-        )
+        with visits.of_visitor(request) if is_visitor else nullcontext():
+            answer = provider.redirect(
+                request, process, next_url=there, nonce=nonce, auth_params=asked, **state
+            )
+            states = get_states(request) if is_visitor else {}
     except (requests.RequestException, client.Untrusted) as exc:
         return render_authentication_error(request, provider, exception=exc)
     if not isinstance(answer, HttpResponseRedirect):
         return answer
     context = {"name": provider.name, "url": answer.url}
-    return render(request, "socialaccount/leave.html", context)
+    page = render(request, "socialaccount/leave.html", context)
+    if is_visitor:
+        visits.keep(page, states, provider.app.provider_id)
+    return page
 
 
 @never_cache
