@@ -14,7 +14,6 @@ from registration.models.people import (
     UserManager,
     UserQuerySet,
     limits_in_words,
-    with_history,
 )
 from registration.models.rejections import Rejection
 from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate, patterns_of
@@ -48,5 +47,4 @@ __all__ = [
     "Waiting",
     "limits_in_words",
     "patterns_of",
-    "with_history",
 ]

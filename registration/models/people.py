@@ -1,6 +1,6 @@
 """People: who they are, where their account stands, what they may hold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -13,7 +13,6 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from core.machine import Stateful
-from core.models import Event
 from registration.states import (
     ACCOUNT_DEADLINES,
     ACCOUNT_MOVES,
@@ -222,13 +221,6 @@ class User(AbstractBaseUser, Stateful):
         """Whether this person is let in: the state says so, and nothing else."""
         return self.state in LET_IN
 
-    def is_earlier_request_of(self, other: "User") -> bool:
-        is_same = (
-            self.username.lower() == other.username.lower()
-            or self.email.lower() == other.email.lower()
-        )
-        return is_same and self.pk < other.pk
-
     @property
     def verbs(self) -> frozenset[str]:
         """What an administrator may ask of it now. Buttons and actions both read this."""
@@ -264,26 +256,6 @@ class User(AbstractBaseUser, Stateful):
 
     def audience(self) -> tuple[int, ...]:
         return (self.pk,)
-
-    # Filled by ``with_history`` for pages that show them.
-    decision: Event | None = None
-    earlier: Sequence["User"] = ()
-
-
-def with_history(people: list[User]) -> list[User]:
-    """Who decided last about each of ``people``, and what they asked before: two queries."""
-    moves = Event.objects.filter(subject__in=[user.uuid for user in people], verb="moved")
-    decisions = {event.subject: event for event in moves.select_related("by").order_by("pk")}
-    names = {user.username.lower() for user in people}
-    addresses = {user.email.lower() for user in people}
-    asked = User.objects.filter(state__in=NAMELESS).alias(
-        name=Lower("username"), address=Lower("email")
-    )
-    refused = list(asked.filter(Q(name__in=names) | Q(address__in=addresses)).order_by("-pk"))
-    for user in people:
-        user.decision = decisions.get(user.uuid)
-        user.earlier = [other for other in refused if other.is_earlier_request_of(user)]
-    return people
 
 
 def _own_or(own: int | None, default: int) -> int:

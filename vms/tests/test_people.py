@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 from asgiref.sync import sync_to_async
-from django.db import connections
+from django.db import connection, connections
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from cloud.types import VmPhase
@@ -299,3 +300,22 @@ def test_who_is_shut_out_is_given_nothing(admin):
     with pytest.raises(Refused) as refused:
         actions.hand_over([VMFactory()], to=UserFactory(suspended=True), by=admin)
     assert refused.value.code == "not_active"
+
+
+def test_the_page_of_a_person_reads_no_history_but_theirs(admin, browser):
+    person = UserFactory(username="carla", confirmed=True)
+    accounts.reject(person, by=admin, reason="Who are you?")
+    with CaptureQueriesContext(connection) as queries:
+        page = browser.get(f"/users/{person.uuid}/").text
+    assert "Who are you?" in page
+    assert f"by {admin}" in page
+    of_moves = [query["sql"] for query in queries if "'moved'" in query["sql"]]
+    assert of_moves == []
+
+
+def test_the_page_of_a_person_tells_who_used_their_name_or_address_too(browser):
+    person = UserFactory(username="carla", confirmed=True)
+    UserFactory(username="carla", email="other@example.org", rejected=True, reason="Not known.")
+    page = browser.get(f"/users/{person.uuid}/").text
+    assert "The same user name" in page
+    assert "Not known." in page

@@ -15,6 +15,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from core.models import Event
 from registration import acting, actions, holdings, sessions
+from registration.applicants import applicants
 from registration.doors import (
     UserRequest,
     administrators_only,
@@ -25,7 +26,7 @@ from registration.doors import (
 from registration.forms.accounts import ActForm, CloseForm, SuspendForm
 from registration.forms.base import Form
 from registration.forms.quota import QuotaForm, shown
-from registration.models import QuotaWish, User, with_history
+from registration.models import QuotaWish, User
 from registration.states import AccountState
 from vms.actions import quota_use
 from vms.models import VM
@@ -49,7 +50,8 @@ def _page(request: UserRequest, person: User, **forms: Form) -> HttpResponse:
     """The page; a form that was refused comes in ``forms`` and makes it a 422."""
     machines = VM.objects.filter(owner=person)
     context = {
-        "person": with_history([person])[0],
+        "person": person,
+        "row": applicants([person])[0],
         "is_oneself": person.pk == request.user.pk,
         "use": quota_use(person),
         "site_quota": shown(asdict(User().quota)),
