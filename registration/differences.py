@@ -9,6 +9,9 @@ from itertools import zip_longest
 SAME, ADDED, REMOVED, CHANGED, FOLDED = "same", "added", "removed", "changed", "folded"
 #: Paragraphs less alike than this are told as one removed and one added.
 ALIKE = 0.4
+#: Pairs of words, or of paragraphs, that are compared; comparing costs up to their product.
+#: Beyond, one is told as removed and the other as added.
+MOST_PAIRS = 1_000_000
 
 _BREAK = re.compile(r"\n\s*\n|\n(?=\s*(?:[-*+]|\d+[.)])\s)|\n(?=#)|(?<=\n)(?=#)")
 _WORD = re.compile(r"\S+\s*")
@@ -44,6 +47,9 @@ def _paragraphs(text: str) -> list[str]:
 
 
 def _blocks(old: Sequence[str], new: Sequence[str]) -> Iterator[Block]:
+    if len(old) * len(new) > MOST_PAIRS:
+        yield from _replaced(old, new)
+        return
     matcher = SequenceMatcher(a=old, b=new, autojunk=False)
     for what, start, end, new_start, new_end in matcher.get_opcodes():
         if what == "equal":
@@ -54,14 +60,23 @@ def _blocks(old: Sequence[str], new: Sequence[str]) -> Iterator[Block]:
 
 
 def _replaced(old: Sequence[str], new: Sequence[str]) -> Iterator[Block]:
+    left = MOST_PAIRS
     for was, now in zip_longest(old, new):
-        if was is not None and now is not None and _are_alike(was, now):
+        if was is not None and was == now:
+            yield _whole(SAME, was)
+            continue
+        left -= _pairs(was, now)
+        if left >= 0 and was is not None and now is not None and _are_alike(was, now):
             yield Block(CHANGED, tuple(_words(was, now)))
             continue
         if was is not None:
             yield _whole(REMOVED, was)
         if now is not None:
             yield _whole(ADDED, now)
+
+
+def _pairs(was: str | None, now: str | None) -> int:
+    return len((was or "").split()) * len((now or "").split())
 
 
 def _whole(kind: str, text: str) -> Block:

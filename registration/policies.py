@@ -1,13 +1,19 @@
 """Which policies hold, who has agreed to them, and what changed from one to the next."""
 
+import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.cache import cache
 from django.db.models import Count, QuerySet
 
-from registration.differences import Block, differences
+from registration import differences as comparing
+from registration.differences import Block
 from registration.models import Policy, User
 from registration.policy_text import TEXT
+
+#: How long a difference is kept, in seconds; texts of versions never change.
+KEPT_S = 30 * 24 * 3600
 
 
 def current() -> Policy:
@@ -48,6 +54,17 @@ def change(policy: Policy, *, since: int) -> Change:
     later = Policy.objects.filter(version__gt=since, version__lte=policy.version)
     told = list(later.exclude(changes="").defer("text").order_by("version"))
     return Change(known, told, differences(known.text, policy.text) if known else [])
+
+
+def differences(before: str, after: str) -> list[Block]:
+    """What differs between two texts; once known, it is not worked out again."""
+    texts = f"{len(before)}\0{before}\0{after}"
+    key = f"differences-{hashlib.sha256(texts.encode()).hexdigest()}"
+    blocks: list[Block] | None = cache.get(key)
+    if blocks is None:
+        blocks = comparing.differences(before, after)
+        cache.set(key, blocks, KEPT_S)
+    return blocks
 
 
 def former(policy: Policy) -> Policy | None:

@@ -32,6 +32,7 @@ urlpatterns = [
     ),
     path("policies/agree/", policies.agree, name="agree"),
     path("policies/<int:version>/", policies.version, name="policy"),
+    path("policies/<int:version>/changes/", policies.changes, name="policy_changes"),
     path("policies/versions/", policies.versions, name="policy_versions"),
     path("policies/versions/new/", policies.new, name="new_policy"),
     path("policies/versions/missing/", policies.missing, name="policy_missing"),

@@ -6,7 +6,11 @@ from django.urls import reverse
 from registration import policies
 from registration.gates import answers
 
-OPEN = answers.ALWAYS_OPEN | {"registration:agree", "registration:policy"}
+OPEN = answers.ALWAYS_OPEN | {
+    "registration:agree",
+    "registration:policy",
+    "registration:policy_changes",
+}
 
 
 def gate(request: HttpRequest) -> HttpResponse | None:

@@ -9,7 +9,8 @@ from registration.gates import answers
 
 #: What is needed to set one up.
 OPEN = answers.ALWAYS_OPEN | {
-    "registration:agree", "registration:policy", "account_reauthenticate",
+    "registration:agree", "registration:policy", "registration:policy_changes",
+    "account_reauthenticate",
     "socialaccount_prove", "openid_connect_callback", "socialaccount_login_cancelled",
     "mfa_index", "mfa_activate_totp", "mfa_add_webauthn",
     "mfa_view_recovery_codes", "mfa_download_recovery_codes",

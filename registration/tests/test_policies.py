@@ -289,3 +289,34 @@ def test_what_is_as_before_is_folded():
         "same: Paragraph 10.",
         "folded: 9",
     ]
+
+
+def test_the_public_page_compares_nothing(client, admin):
+    publish(admin)
+    page = client.get("/policies/").text
+    assert "<ins>" not in page
+    assert 'href="/policies/2/changes/"' in page
+    assert "<ins>" in client.get("/policies/2/changes/").text
+    assert "It is the first version." in client.get("/policies/1/changes/").text
+    assert client.get("/policies/3/changes/").status_code == 404
+
+
+def test_what_changed_is_worked_out_once(client, admin, monkeypatch):
+    publish(admin)
+    first = client.get("/policies/2/changes/").text
+    monkeypatch.setattr("registration.differences._blocks", None)  # asked again, it would fail
+    assert client.get("/policies/2/changes/").text.count("<ins>") == first.count("<ins>") > 0
+
+
+def test_long_texts_are_compared_within_bounds():
+    before = " ".join(f"word{n}" for n in range(20_000))
+    after = " ".join(f"word{n}" for n in range(20_001, 0, -1))
+    assert [block.kind for block in differences(before, after)] == ["removed", "added"]
+
+
+def test_many_long_paragraphs_are_compared_within_bounds():
+    before = "\n\n".join(" ".join(f"w{n}" for n in range(700)) + f" {p}" for p in range(6))
+    after = before.replace("w699", "changed")
+    kinds = [block.kind for block in differences(before, after)]
+    assert kinds[:2] == ["changed", "changed"]
+    assert set(kinds[2:]) == {"removed", "added"}

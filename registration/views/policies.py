@@ -37,15 +37,34 @@ def version(request: HttpRequest, version: int) -> HttpResponse:
 
 def _show(request: HttpRequest, policy: Policy) -> HttpResponse:
     versions = list(Policy.objects.defer("text"))
-    before = policies.former(policy)
     context = {
         "policy": policy,
         "latest": versions[0] if versions else policy,
         "versions": versions,
-        "before": before,
-        "blocks": differences(before.text, policy.text) if before else [],
+        "before": policies.former(policy),
     }
     return render(request, "registration/policies.html", context)
+
+
+@require_safe
+def changes(request: HttpRequest, version: int) -> HttpResponse:
+    """What a version changed in the one before it, word for word."""
+    policy = policies.find(version)
+    if policy is None:
+        raise Http404
+    before = policies.former(policy)
+    context = {
+        "policy": policy,
+        "before": before,
+        "blocks": policies.differences(before.text, policy.text) if before else [],
+        "crumbs": [
+            {
+                "label": f"Version {policy.version}",
+                "url": reverse("registration:policy", args=[policy.version]),
+            }
+        ],
+    }
+    return render(request, "registration/policy_changes.html", context)
 
 
 @login_required

@@ -83,6 +83,7 @@ TABLE = (
         marketplace:entry GET
         marketplace:endorsement GET
         registration:policy GET
+        registration:policy_changes GET
         """,
     ),
     Audience(
