@@ -181,6 +181,8 @@ EMAIL_BACKEND = (
     if EMAIL_HOST
     else "registration.filebased.EmailBackend"
 )
+# Without a mail server, mails are kept in files for so many days.
+PORTAL_MAIL_DAYS = env.number("PORTAL_MAIL_DAYS", 30)
 DEFAULT_FROM_EMAIL = env.text("PORTAL_MAIL_FROM", f"portal@{PORTAL_PUBLIC_HOST}")
 
 # People ----------------------------------------------------------------------------

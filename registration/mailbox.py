@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.policy import default
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import overload
 
 from django.conf import settings
+from django.utils import timezone
 
 ENDING = ".eml"
 #: Date, time, since lately the fraction of the second, and something random.
@@ -67,10 +68,10 @@ class Heads(Sequence[Head]):
 
     def __init__(self, folder: Path, keys: list[str]) -> None:
         self._folder = folder
-        self._keys = keys
+        self.keys = keys
 
     def __len__(self) -> int:
-        return len(self._keys)
+        return len(self.keys)
 
     @overload
     def __getitem__(self, place: int) -> Head: ...
@@ -78,8 +79,8 @@ class Heads(Sequence[Head]):
     def __getitem__(self, place: slice) -> list[Head]: ...
     def __getitem__(self, place: int | slice) -> Head | list[Head]:
         if isinstance(place, int):
-            return _head(self._folder, self._keys[place])
-        return [_head(self._folder, key) for key in self._keys[place]]
+            return _head(self._folder, self.keys[place])
+        return [_head(self._folder, key) for key in self.keys[place]]
 
 
 def newest() -> Heads:
@@ -103,6 +104,20 @@ def search(text: str) -> Sequence[Head]:
         for head in newest()[:MOST_SEARCHED]
         if all(word in f"{head.subject} {head.to}".casefold() for word in words)
     ]
+
+
+def tidy() -> int:
+    """Forget the mails that are older than the settings say; how many there were."""
+    folder, until = Path(settings.EMAIL_FILE_PATH), _oldest_kept()
+    old = [key for key in newest().keys if key[: len(until)] < until]
+    for key in old:
+        (folder / f"{key}{ENDING}").unlink(missing_ok=True)
+    return len(old)
+
+
+def _oldest_kept() -> str:
+    """As the names of files begin."""
+    return f"{timezone.now() - timedelta(days=settings.PORTAL_MAIL_DAYS):%Y%m%d-%H%M%S}"
 
 
 def find(key: str) -> Mail | None:

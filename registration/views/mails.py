@@ -48,7 +48,12 @@ def index(request: UserRequest) -> HttpResponse:
         raise Http404
     wanted = request.GET.get("q", "").strip()[:100]
     page = Paginator(mailbox.search(wanted), PAGE).get_page(request.GET.get("page"))
-    context = {"page": page, "q": wanted, "query": query_without(request, "page")}
+    context = {
+        "page": page,
+        "q": wanted,
+        "query": query_without(request, "page"),
+        "days": settings.PORTAL_MAIL_DAYS,
+    }
     return render(request, "registration/mails.html", context)
 
 
