@@ -7,6 +7,7 @@ from django.conf import settings
 from django.http import HttpRequest
 from django.utils.functional import SimpleLazyObject
 
+from registration.emails import is_kept_in_files
 from registration.models import Waiting
 
 
@@ -23,5 +24,5 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "reference": getattr(request, "reference", ""),
         # Asked for by whole pages only, and of administrators only; fragments never count.
         "waiting": SimpleLazyObject(Waiting.now) if is_staff else None,
-        "mails_in_files": "filebased" in settings.EMAIL_BACKEND,
+        "mails_in_files": is_kept_in_files(),
     }

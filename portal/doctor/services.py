@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from portal.doctor.check import Check, fault, ok, warning
+from registration.emails import is_kept_in_files
 from registration.models import OutgoingMail
 from vms.models import CloudStatus
 
@@ -108,7 +109,7 @@ def _worker(cloud: str, status: CloudStatus | None) -> Check:
 
 def mail() -> Iterator[Check]:
     name = "Mail"
-    if "filebased" in settings.EMAIL_BACKEND:
+    if is_kept_in_files():
         yield _mail_files(name)
         return
     try:

@@ -75,7 +75,6 @@ from registration.actions.mails import (
 from registration.actions.moderation import (
     LONGEST_REASON,
     approve,
-    approve_many,
     by_rule,
     reconsider,
     reject,
@@ -153,7 +152,6 @@ __all__ = [
     "apply_again",
     "apply_rule",
     "approve",
-    "approve_many",
     "ask_for_more",
     "by_rule",
     "cancel_change_of_email",

@@ -65,8 +65,8 @@ def close(
 
     Raises:
         Refused: ``not_administrator``, ``not_oneself``, ``last_administrator``,
-            ``account_state``, ``reason_missing``, ``reason_too_long``, ``heir_state``, and
-            those of quotas.
+            ``account_state``, ``reason_missing``, ``reason_too_long``, ``heir_state``,
+            ``machines_alive`` (one of them could not be killed), and those of quotas.
     """
     rules.must_be_administrator(by)
     reason = reason_for_them(reason)

@@ -49,6 +49,7 @@ def send_link(user: User) -> None:
 
 
 def link_to(name: str, user: User) -> str:
+    """The whole address of the page ``name``, with what proves that its mail was read."""
     path = reverse(name, args=[user.uuid, links.address_links.make_token(user)])
     return f"{settings.PORTAL_URL}{path}"
 

@@ -1,6 +1,6 @@
 """What administrators, and the rules they wrote, decide about requests for an account."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from django.db import transaction
@@ -48,28 +48,6 @@ def approve(user: User, *, by: User, limits: Limits | None = None) -> None:
         _move(user, AccountState.ACTIVE, by=by)
         user.rejections.all().delete()
         emails.activated(user)
-
-
-def approve_many(
-    users: Iterable[User], *, by: User, limits: Limits | None = None
-) -> tuple[list[User], list[tuple[User, Refused]]]:
-    """Let in everybody who can be; the others come back with the reason, each for itself.
-
-    Raises:
-        Refused: ``not_administrator``, ``quota_invalid``.
-    """
-    rules.must_be_administrator(by)
-    done, refusals = [], []
-    for user in users:
-        try:
-            approve(user, by=by, limits=limits)
-        except Refused as refused:
-            if refused.code == "quota_invalid":
-                raise
-            refusals.append((user, refused))
-        else:
-            done.append(user)
-    return done, refusals
 
 
 def reject(user: User, *, by: User, reason: str) -> None:

@@ -76,9 +76,11 @@ def publish_policies(
 
 
 def must_be_policies(text: str, changes: str, before: Policy) -> None:
-    """Raises:
-    Refused: ``text_missing``, ``text_too_long``, ``text_same``, ``changes_missing``,
-        ``changes_too_long``.
+    """Whether these may be published after ``before``.
+
+    Raises:
+        Refused: ``text_missing``, ``text_too_long``, ``text_same``, ``changes_missing``,
+            ``changes_too_long``.
     """
     if not text:
         raise Refused("text_missing", "Write the policies.", field="text")

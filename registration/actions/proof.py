@@ -1,12 +1,13 @@
 """Proving again, with the password, who one is."""
 
 from registration.actions import rules
+from registration.identities.directory import SOURCE
 from registration.models import User
 
 
 def has_password(user: User) -> bool:
     """Whether a password proves who ``user`` is: one kept here, or the directory's."""
-    return user.source == "ldap" or user.has_usable_password()
+    return user.source == SOURCE or user.has_usable_password()
 
 
 def prove_password(user: User, password: str) -> None:

@@ -72,6 +72,7 @@ def must_allow_asking(user: User, verb: str) -> None:
 
 
 def has_changed(user: User) -> Refused:
+    """The refusal of who asks about a request that is not any more what they saw."""
     state = user.get_state_display().lower()
     return Refused("account_state", f"Your request has changed meanwhile: it is {state} now.")
 

@@ -32,6 +32,7 @@ LONGEST_NAME = 40
 
 
 def has_second_factor(user: Any) -> bool:
+    """Whether ``user`` has an app or a passkey; recovery codes alone are none."""
     return bool(Authenticator.objects.filter(user_id=user.pk, type__in=MAIN).exists())
 
 
@@ -239,6 +240,7 @@ def _remove(user: User, authenticator: Authenticator, *, with_codes: bool) -> No
 
 
 def label_of(authenticator: Authenticator) -> str:
+    """What people call it: its kind, and the name of a passkey."""
     label = LABELS[authenticator.type]
     return f"{label} “{authenticator.data['name']}”" if authenticator.type == KEY else label
 

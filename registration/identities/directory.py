@@ -20,10 +20,12 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from registration.identities.providers import DIRECTORY
+
 logger = logging.getLogger(__name__)
 
 #: What ``User.source`` says of somebody from the directory.
-SOURCE = "ldap"
+SOURCE = DIRECTORY
 TIMEOUT_S = 5
 PLACE = "%(user)s"
 #: Where Debian keeps the authorities that everybody trusts; its libldap looks nowhere.

@@ -18,8 +18,9 @@ from django.core.exceptions import ImproperlyConfigured
 WHERE = "PORTAL_OIDC_PROVIDERS"
 WELL_KNOWN = "/.well-known/openid-configuration"
 _ID = re.compile(r"[a-z][a-z0-9-]{1,39}\Z")
-#: ``User.source`` says "ldap" of people from the directory.
-_NOT_AN_ID = frozenset({"ldap", "openid_connect"})
+#: What ``User.source`` says of people from the directory.
+DIRECTORY = "ldap"
+_NOT_AN_ID = frozenset({DIRECTORY, "openid_connect"})
 _KEYS: dict[str, type[Any]] = {
     "id": str, "name": str, "issuer": str, "client_id": str, "client_secret": str,
     "client_secret_file": str, "scopes": list, "pkce": bool, "userinfo": bool,

@@ -75,21 +75,6 @@ def test_an_approval_sets_the_quota_or_does_nothing_at_all(admin):
     assert event.detail["after"] == {"machines": 7, "disk_bytes": 2**40}
 
 
-def test_of_many_each_is_approved_for_itself(admin):
-    waiting = UserFactory.create_batch(3, confirmed=True)
-    gone = UserFactory(withdrawn=True)
-    done, refusals = actions.approve_many([*waiting, gone], by=admin, limits={"machines": 2})
-    assert done == waiting
-    assert [(user, refused.code) for user, refused in refusals] == [(gone, "account_state")]
-    assert set(User.objects.filter(quota_machines=2)) == set(waiting)
-
-
-def test_a_limit_that_cannot_be_stops_all_of_many(admin):
-    with pytest.raises(Refused):
-        actions.approve_many([UserFactory(confirmed=True)], by=admin, limits={"vcpus": -1})
-    assert User.objects.waiting().count() == 1
-
-
 def test_a_rejection_needs_a_reason_which_is_mailed(admin, posted):
     user = UserFactory(confirmed=True)
     for reason, code in ((" ", "reason_missing"), ("x" * 501, "reason_too_long")):

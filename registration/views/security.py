@@ -20,6 +20,7 @@ from registration import actions, sealing
 from registration.actions import second_factor
 from registration.doors import UserRequest, answers
 from registration.forms.security import FirstCodeForm
+from registration.identities.directory import SOURCE
 
 #: The session's key: the sealed secret of the app that is being set up.
 PENDING = "second_factor_pending"
@@ -38,6 +39,7 @@ def index(request: UserRequest) -> HttpResponse:
         "codes": codes,
         "codes_left": second_factor.recovery_codes_left(codes) if codes else 0,
         "most_passkeys": second_factor.MOST_PASSKEYS,
+        "is_in_directory": request.user.source == SOURCE,
         "is_needed": second_factor.is_asked_of(request.user) and not rows,
     }
     return render(request, "mfa/index.html", context)

@@ -228,7 +228,6 @@ ACCOUNTS: Mapping[str, Example] = {
     "apply_again": _apply_again,
     "apply_rule": lambda case: (case.who_waits(), actions.apply_rule(case.rule(), by=case.admin)),
     "approve": lambda case: actions.approve(case.who_waits(), by=case.admin),
-    "approve_many": lambda case: actions.approve_many([case.who_waits()], by=case.admin),
     "ask_for_more": lambda case: actions.ask_for_more(
         case.alice, limits={"machines": 99}, message="For a course."
     ),
