@@ -1,10 +1,9 @@
 """Which policies hold, who has agreed to them, and what changed from one to the next."""
 
-import hashlib
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from django.core.cache import cache
 from django.db.models import Count, QuerySet
 
 from registration import differences as comparing
@@ -12,8 +11,8 @@ from registration.differences import Block
 from registration.models import Policy, User
 from registration.policy_text import TEXT
 
-#: How long a difference is kept, in seconds; texts of versions never change.
-KEPT_S = 30 * 24 * 3600
+#: Of so many pairs of versions, each process remembers what differs.
+PAIRS_KEPT = 32
 
 
 def current() -> Policy:
@@ -45,7 +44,7 @@ class Change:
 
     since: Policy | None
     told: list[Policy]  # the versions after it, whose ``changes`` say what is new
-    blocks: list[Block]
+    blocks: tuple[Block, ...]
 
 
 def change(policy: Policy, *, since: int) -> Change:
@@ -53,18 +52,13 @@ def change(policy: Policy, *, since: int) -> Change:
     known = find(since)
     later = Policy.objects.filter(version__gt=since, version__lte=policy.version)
     told = list(later.exclude(changes="").defer("text").order_by("version"))
-    return Change(known, told, differences(known.text, policy.text) if known else [])
+    return Change(known, told, differences(known.text, policy.text) if known else ())
 
 
-def differences(before: str, after: str) -> list[Block]:
-    """What differs between two texts; once known, it is not worked out again."""
-    texts = f"{len(before)}\0{before}\0{after}"
-    key = f"differences-{hashlib.sha256(texts.encode()).hexdigest()}"
-    blocks: list[Block] | None = cache.get(key)
-    if blocks is None:
-        blocks = comparing.differences(before, after)
-        cache.set(key, blocks, KEPT_S)
-    return blocks
+@lru_cache(maxsize=PAIRS_KEPT)
+def differences(before: str, after: str) -> tuple[Block, ...]:
+    """What differs between two texts; once known, a process does not work it out again."""
+    return tuple(comparing.differences(before, after))
 
 
 def former(policy: Policy) -> Policy | None:

@@ -56,7 +56,7 @@ def changes(request: HttpRequest, version: int) -> HttpResponse:
     context = {
         "policy": policy,
         "before": before,
-        "blocks": policies.differences(before.text, policy.text) if before else [],
+        "blocks": policies.differences(before.text, policy.text) if before else (),
         "crumbs": [
             {
                 "label": f"Version {policy.version}",
