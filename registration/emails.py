@@ -113,9 +113,10 @@ def email_confirm(user: User, link: str) -> None:
     _post("email_confirm", user.new_email, person=user, link=link)
 
 
-def email_change_asked(user: User) -> None:
+def email_change_asked(user: User, token: str) -> None:
     """Tell the address that counts: its owner may not be who asked."""
-    link, reset_link = _link("registration:profile"), _link("registration:reset")
+    link = _link("registration:new_email_stop", user.uuid, token)
+    reset_link = _link("registration:reset")
     who, email = user.email, user.new_email
     _post("email_change_asked", who, person=user, email=email, link=link, reset_link=reset_link)
 

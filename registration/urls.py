@@ -66,6 +66,11 @@ urlpatterns = [
         addresses.confirm_new_email,
         name="new_email_confirm",
     ),
+    path(
+        "profile/email/<uuid:uid>/<slug:token>/stay/",
+        addresses.stop_new_email,
+        name="new_email_stop",
+    ),
     path("profile/password/", profile.password, name="password"),
     path("profile/quota/ask/", wishes.ask, name="wish"),
     path("profile/quota/ask/<uuid:uuid>/withdraw/", wishes.withdraw, name="withdraw_wish"),

@@ -18,6 +18,8 @@ from registration.actions.addresses import (
     confirm_new_email,
     person_of_new_email,
     person_to_confirm,
+    person_who_wants_another,
+    stop_change_of_email,
 )
 from registration.actions.applications import Application, create_administrator, register
 from registration.actions.approval import (
@@ -197,6 +199,7 @@ __all__ = [
     "person_of_link",
     "person_of_new_email",
     "person_to_confirm",
+    "person_who_wants_another",
     "prove_by_passkey",
     "prove_password",
     "publish_policies",
@@ -229,6 +232,7 @@ __all__ = [
     "set_role",
     "sign_in",
     "stop_acting",
+    "stop_change_of_email",
     "suspend",
     "switch_rule",
     "take_back",

@@ -114,7 +114,7 @@ def change_email(user: User, email: str) -> None:
     may_write_to(email)
     with transaction.atomic():
         _want(user, email)
-        emails.email_change_asked(user)
+        emails.email_change_asked(user, links.same_address_links.make_token(user))
         user.record_event("email_change_asked", by=user, before=user.email, after=email)
         link = link_to("registration:new_email_confirm", user)
         holder = User.objects.exclude(pk=user.pk).holding(email=email).first()
@@ -131,6 +131,32 @@ def cancel_change_of_email(user: User) -> None:
         user.record_event("email_change_cancelled", by=user)
 
 
+def person_who_wants_another(uid: uuid.UUID, token: str) -> User:
+    """Whose wish for another address this link, which went to the address that counts, ends now.
+
+    Raises:
+        Refused: ``link_spent``.
+    """
+    return _wanting(uid, token, links.same_address_links)
+
+
+def stop_change_of_email(uid: uuid.UUID, token: str) -> User:
+    """Use the link: links to the other address are worthless, and it is forgotten.
+
+    Raises:
+        Refused: ``link_spent``, also if the other address counts already.
+    """
+    user = person_who_wants_another(uid, token)
+    rows = User.objects.filter(pk=user.pk, email=user.email, email_serial=user.email_serial)
+    with transaction.atomic():
+        if not rows.update(new_email="", email_serial=user.email_serial + 1):
+            raise links.spent()
+        user.refresh_from_db()
+        user.record_event("email_change_cancelled", by=user)
+        user.announce()
+    return user
+
+
 def _want(user: User, email: str) -> None:
     user.new_email = email
     user.email_serial += 1
@@ -144,9 +170,13 @@ def person_of_new_email(uid: uuid.UUID, token: str) -> User:
     Raises:
         Refused: ``link_spent``.
     """
+    return _wanting(uid, token, links.address_links)
+
+
+def _wanting(uid: uuid.UUID, token: str, signed: links.AddressLinks) -> User:
     people = User.objects.active().exclude(new_email="")
     user: User | None = people.filter(uuid=uid).first()
-    if user is None or not links.address_links.check_token(user, token):
+    if user is None or not signed.check_token(user, token):
         raise links.spent()
     return user
 

@@ -36,8 +36,15 @@ class AddressLinks(PasswordResetTokenGenerator):
         return "\0".join(map(str, (*known, *proven)))
 
 
+class SameAddressLinks(AddressLinks):
+    """To stay with the address as it is: go to that address, and die with the wish."""
+
+    key_salt = "registration.actions.addresses.stay"
+
+
 password_links = PasswordLinks()
 address_links = AddressLinks()
+same_address_links = SameAddressLinks()
 
 
 def spent() -> Refused:

@@ -13,6 +13,7 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal import auth as totp
 from django.conf import settings
 from django.db import transaction
+from django.db.models import F
 
 from core.errors import Refused
 from core.models import Outcome, record
@@ -292,6 +293,8 @@ def reset_second_factor(user: User, *, by: User) -> None:
             raise Refused("no_second_factor", f"{user} has no second factor.")
         Authenticator.objects.filter(user=user).delete()
         sessions.end(sessions.of(user))
+        # Whoever had the factors may have asked for another address.
+        User.objects.filter(pk=user.pk).update(new_email="", email_serial=F("email_serial") + 1)
         factors = [label_of(row) for row in rows]
         user.record_event("second_factor_reset", by=by, factors=factors)
         emails.second_factor_changed(user, "An administrator has removed all of it.")

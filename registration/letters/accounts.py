@@ -82,7 +82,11 @@ The link works once. If you have no such account, do nothing.""",
         (
             *PERSON,
             EMAIL,
-            link("where one cancels it", "/profile/", "Open the profile"),
+            link(
+                "where one cancels it; works without signing in",
+                "/profile/email/…/stay/",
+                "Stay with this address",
+            ),
             link("where one gets a new password", "/reset/", "Get a new password", "reset_link"),
         ),
         "Another address for your account",
@@ -97,7 +101,7 @@ other address:
 
 {reset_link}
 
-If you have changed your mind, cancel it in your profile:
+To stay with the address as it is, open this link and press the button; it works for a day:
 
 {link}""",
         frozenset({"email"}),

@@ -13,6 +13,7 @@ from registration import actions
 from registration.actions import addresses, links
 from registration.models import ApprovalRule, User
 from registration.states import AccountState
+from registration.tests.browsing import with_app
 from registration.tests.factories import PASSWORD, UserFactory
 from registration.tests.test_applications import CARLA, carla
 
@@ -125,7 +126,7 @@ def wanted(alice, posted) -> tuple[User, tuple[str, str]]:
         actions.change_email(alice, "al@new.example")
     assert [mail.to for mail in mails] == [["alice@example.org"], ["al@new.example"]]
     assert "al@new.example" in mails[0].body
-    assert "/profile/email/" not in mails[0].body
+    assert link_in(mails[0])[1] != link_in(mails[1])[1]
     return alice, link_in(mails[1])
 
 
@@ -221,3 +222,42 @@ def test_an_address_that_is_none_or_the_same_is_refused(alice, email, code):
     with pytest.raises(Refused) as refused:
         actions.change_email(alice, email)
     assert (refused.value.code, refused.value.field) == (code, "email")
+
+
+@pytest.fixture
+def way_back(alice, posted) -> str:
+    """The link in the mail to the address that counts."""
+    with posted() as mails:
+        actions.change_email(alice, "thief@example.net")
+    return re.search(r"/profile/email/[\w-]+/[\w-]+/stay/", mails[0].body)[0]
+
+
+def test_the_old_address_ends_the_change_without_signing_in(alice, way_back, client):
+    token = links.address_links.make_token(alice)
+    assert "thief@example.net" in client.get(way_back).text
+    alice.refresh_from_db()
+    assert alice.new_email == "thief@example.net"  # mail scanners open links too
+    assert "Your address stays" in client.post(way_back).text
+    alice.refresh_from_db()
+    assert (alice.email, alice.new_email) == ("alice@example.org", "")
+    assert Event.objects.of(alice.uuid).last().verb == "email_change_cancelled"
+    with pytest.raises(Refused):
+        actions.confirm_new_email(alice.uuid, token)
+    assert client.post(way_back).status_code == 404
+
+
+def test_the_link_that_ends_a_change_confirms_none(alice, way_back, client):
+    assert client.post(way_back.removesuffix("stay/")).status_code == 404
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.org"
+
+
+def test_a_reset_of_the_second_factor_ends_a_change_of_address(alice, admin, posted):
+    with_app(alice)
+    with posted() as mails:
+        actions.change_email(alice, "thief@example.net")
+    actions.reset_second_factor(alice, by=admin)
+    with pytest.raises(Refused):
+        actions.confirm_new_email(*link_in(mails[1]))
+    alice.refresh_from_db()
+    assert alice.new_email == ""

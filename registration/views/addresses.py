@@ -86,6 +86,22 @@ def confirm_new_email(request: HttpRequest, uid: uuid.UUID, token: str) -> HttpR
     return render(request, "registration/confirm_new_email.html", context)
 
 
+@sensitive_variables("token")
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def stop_new_email(request: HttpRequest, uid: uuid.UUID, token: str) -> HttpResponse:
+    """Whoever reads the address that counts may be kept out of the account by who is in it."""
+    try:
+        if request.method == "POST":
+            user = actions.stop_change_of_email(uid, token)
+            return render(request, "registration/new_email_stopped.html", {"person": user})
+        user = actions.person_who_wants_another(uid, token)
+    except Refused as refused:
+        return _spent(request, refused)
+    context = {"person": user, "uid": uid, "token": token}
+    return render(request, "registration/stop_new_email.html", context)
+
+
 def _spent(request: HttpRequest, refused: Refused) -> HttpResponse:
     context = {"refusal": str(refused), "is_spent": refused.code == "link_spent"}
     return render(request, "registration/confirm_spent.html", context, status=404)

@@ -336,6 +336,9 @@ ACCOUNTS: Mapping[str, Example] = {
     ),
     "sign_in": lambda case: actions.sign_in(login="alice", password=PASSWORD, address="::1"),
     "stop_acting": lambda case: actions.stop_acting(case.alice, by=case.admin),
+    "stop_change_of_email": lambda case: actions.stop_change_of_email(
+        case.alice.uuid, case.secret(links.same_address_links.make_token(case.alice))
+    ),
     "suspend": lambda case: actions.suspend(case.alice, by=case.admin, reason="Spam."),
     "switch_rule": lambda case: actions.switch_rule(
         case.rule(), by=case.admin, is_enabled=False
@@ -378,8 +381,8 @@ CATALOGUE: Mapping[str, Example] = {
 READS = {
     "registration": {
         "find_invitation", "has_password", "has_second_factor", "holder_of_address",
-        "person_of_link", "person_of_new_email", "person_to_confirm", "recovery_codes",
-        "waiting_for", "ways_in",
+        "person_of_link", "person_of_new_email", "person_to_confirm", "person_who_wants_another",
+        "recovery_codes", "waiting_for", "ways_in",
         # A launch writes its own line, and the keys with it.
         "note_use_of_keys",
     },

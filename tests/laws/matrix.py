@@ -96,6 +96,7 @@ TABLE = (
         openid_connect_login GET POST
         registration:confirm_email GET POST
         registration:new_email_confirm GET POST
+        registration:new_email_stop GET POST
         registration:register GET POST
         registration:reset GET POST
         registration:reset_cancel POST
