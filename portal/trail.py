@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Q
 from django.urls import NoReverseMatch, reverse
 
 from core.models import NOTHING, Event, EventQuerySet
 from portal import words
-from registration.models import GIB, User
+from registration.models import GIB, User, same
 
 ROWS = 50
 BATCH = 1000
@@ -215,5 +214,5 @@ def sentence(line: Line) -> str:
 
 def people_named(text: str) -> list[User]:
     """Everybody who has, or had, this user name or address."""
-    named = Q(username__iexact=text) | Q(email__iexact=text)
+    named = same("username", text) | same("email", text)
     return list(User.objects.filter(named)[:10])

@@ -10,7 +10,7 @@ from registration import emails, names
 from registration.actions import addresses, rules
 from registration.identities import directory, sources
 from registration.identities.directory import SOURCE, Entry
-from registration.models import User
+from registration.models import User, same
 from registration.states import ADDRESSLESS, AccountState
 
 #: What the directory says of somebody, by our names for it.
@@ -56,7 +56,7 @@ def _adopt(entry: Entry) -> User | None:
     rows = User.objects.filter(source=SOURCE, source_id=directory.id_of_dn(entry.dn))
     user: User | None = rows.first()
     if user is None and entry.username:
-        rows = User.objects.filter(source=SOURCE, source_id="", username__iexact=entry.username)
+        rows = User.objects.filter(same("username", entry.username), source=SOURCE, source_id="")
         user = rows.order_by("-pk").first()
         user = None if user is None or _was_renamed(user) else user
     if user is None or not rows.filter(pk=user.pk).update(source_id=entry.id):

@@ -10,7 +10,7 @@ from core import live
 from core.errors import Refused
 from core.models import deny, record
 from registration import names
-from registration.models import Group, Membership, Role, User
+from registration.models import Group, Membership, Role, User, same
 
 MOST_GROUPS = 20  # that one person owns
 SHORTEST_NAME, LONGEST_NAME, LONGEST_DESCRIPTION = 3, 40, 200
@@ -74,7 +74,7 @@ def create_group(*, owner: User, name: str, description: str = "") -> Group:
 @contextmanager
 def _alone(group: Group) -> Iterator[None]:
     """A transaction that writes a group's name, which nobody else's may be like."""
-    others = Group.objects.exclude(pk=group.pk).filter(name__iexact=group.name)
+    others = Group.objects.exclude(pk=group.pk).filter(same("name", group.name))
     taken = Refused(
         "group_name_taken",
         f"There is a group called {group.name} already. Choose another name.",

@@ -17,7 +17,7 @@ from core.errors import Refused
 from registration import emails, names, throttle
 from registration.actions import addresses
 from registration.actions.groups import alone_with, announce, must_keep, note
-from registration.models import Group, Invitation, Membership, User
+from registration.models import Group, Invitation, Membership, User, same
 
 MOST_PEOPLE = 500  # in a group
 MOST_INVITATIONS = 100  # open at a time, to a group
@@ -62,7 +62,7 @@ def invite(group: Group, *, by: User, whom: str) -> Invitation:
 
 
 def _named(username: str) -> User:
-    user = User.objects.active().filter(username__iexact=username).first()
+    user = User.objects.active().filter(same("username", username)).first()
     if user is None:
         raise Refused(
             "nobody_of_that_name",
@@ -77,17 +77,17 @@ def _named(username: str) -> User:
 def _must_be_new(group: Group, user: User | None, email: str) -> None:
     if user and group.memberships.filter(user=user).exists():
         raise Refused("already_member", f"{user} is in this group already.", field="whom")
-    same = group.invitations.filter(user=user) if user else group.invitations.filter(
-        email__iexact=email
+    earlier = group.invitations.filter(user=user) if user else group.invitations.filter(
+        same("email", email)
     )  # fmt: skip
-    if known := same.open().first():
+    if known := earlier.open().first():
         raise Refused(
             "already_invited",
             f"{user or email} is invited already, until {known.expires_at:%-d %B %Y}. "
             "Withdraw that invitation to send it again.",
             field="whom",
         )
-    same.delete()
+    earlier.delete()
     if group.invitations.open().count() >= MOST_INVITATIONS:
         raise Refused(
             "too_many_invitations",

@@ -10,7 +10,7 @@ from core.errors import Refused
 from core.models import record
 from registration import emails, letters, mailbox, names, throttle
 from registration.actions import rules
-from registration.models import MailText, OutgoingMail, User
+from registration.models import MailText, OutgoingMail, User, same
 
 #: In a window (throttle.WINDOW), by one administrator, to their own address.
 MOST_TRIALS = 20
@@ -140,7 +140,7 @@ def open_mail(key: str, *, by: User) -> mailbox.Mail | None:
 
 def _only(address: str) -> int | None:
     """Whom a mail is to, if the address is one person's."""
-    people = list(User.objects.filter(email__iexact=address).values_list("pk", flat=True)[:2])
+    people = list(User.objects.filter(same("email", address)).values_list("pk", flat=True)[:2])
     return people[0] if len(people) == 1 else None
 
 

@@ -6,7 +6,7 @@ from django import forms
 
 from registration.actions import LONGEST_REASON, MEANWHILE
 from registration.forms.base import Form, text
-from registration.models import User
+from registration.models import User, same
 
 _MEANWHILE = {
     "leave": "Leave their machines running",
@@ -87,7 +87,7 @@ class CloseForm(Form):
         if self.cleaned_data.get("what") != "hand_over":
             return None
         name = str(self.cleaned_data["heir"]).strip()
-        heir: User | None = User.objects.active().filter(username__iexact=name).first()
+        heir: User | None = User.objects.active().filter(same("username", name)).first()
         if heir is None or heir == self.person:
             sentence = "Write the user name of somebody else whose account is active."
             raise forms.ValidationError(sentence, code="heir_state")

@@ -17,6 +17,7 @@ from registration.models.people import (
 )
 from registration.models.rejections import Rejection
 from registration.models.site import ApprovalRule, MailText, Policy, ReasonTemplate, patterns_of
+from registration.models.text import same
 from registration.models.wishes import QuotaWish, Waiting
 
 __all__ = [
@@ -47,4 +48,5 @@ __all__ = [
     "Waiting",
     "limits_in_words",
     "patterns_of",
+    "same",
 ]

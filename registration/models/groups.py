@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from registration.models.people import User
+from registration.models.text import same
 
 
 class Role(models.TextChoices):
@@ -109,7 +110,7 @@ class InvitationQuerySet(models.QuerySet["Invitation"]):
         """What this person can accept: offered to the account, or to its confirmed address."""
         meant = Q(user=user)
         if user.email_confirmed_at is not None:
-            meant |= Q(email__iexact=user.email)
+            meant |= same("email", user.email)
         groups = Membership.objects.filter(user=user).values("group")
         return self.open().filter(meant).exclude(group__in=groups)
 

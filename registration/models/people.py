@@ -13,6 +13,7 @@ from django.db.models.functions import Lower
 from django.utils import timezone
 
 from core.machine import Stateful
+from registration.models.text import same
 from registration.states import (
     ACCOUNT_DEADLINES,
     ACCOUNT_MOVES,
@@ -99,9 +100,9 @@ class UserQuerySet(models.QuerySet["User"]):
         """Whoever holds this user name or this address; letter case does not matter."""
         wanted = Q()
         if username:
-            wanted |= Q(username__iexact=username) & ~Q(state__in=NAMELESS)
+            wanted |= same("username", username) & ~Q(state__in=NAMELESS)
         if email:
-            wanted |= Q(email__iexact=email) & ~Q(state__in=ADDRESSLESS)
+            wanted |= same("email", email) & ~Q(state__in=ADDRESSLESS)
         return self.filter(wanted) if wanted else self.none()
 
     def named(self, login: str) -> "User | None":
@@ -111,10 +112,10 @@ class UserQuerySet(models.QuerySet["User"]):
         nobody who only wrote it: whether that works would tell if it has an account.
         """
         if "@" in login:
-            rows, loses = self.filter(email__iexact=login), ADDRESSLESS
+            rows, loses = self.filter(same("email", login)), ADDRESSLESS
             rows = rows.exclude(state__in=loses, email_confirmed_at=None)
         else:
-            rows, loses = self.filter(username__iexact=login), NAMELESS
+            rows, loses = self.filter(same("username", login)), NAMELESS
         lost = Case(When(state__in=loses, then=Value(1)), default=Value(0))
         return rows.order_by(lost, "-pk").first()
 
