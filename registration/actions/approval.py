@@ -67,8 +67,7 @@ def add_rule(*, by: User, pattern: str, note: str = "") -> ApprovalRule:
     """
     rules.must_be_administrator(by)
     rule = ApprovalRule(pattern=_pattern(pattern), note=_note(note), created_by=by)
-    _save(rule)
-    _record(rule, "rule_added", by, pattern=rule.pattern, note=rule.note)
+    _save(rule, "rule_added", by, pattern=rule.pattern, note=rule.note)
     return rule
 
 
@@ -84,8 +83,7 @@ def change_rule(rule: ApprovalRule, *, by: User, pattern: str, note: str = "") -
     if after == before:
         return
     rule.pattern, rule.note = after["pattern"], after["note"]
-    _save(rule)
-    _record(rule, "rule_changed", by, before=before, after=after)
+    _save(rule, "rule_changed", by, before=before, after=after)
 
 
 _pattern = pattern  # the actions have an argument of that name
@@ -95,14 +93,18 @@ def _note(text: str) -> str:
     return names.one_line(text)[:LONGEST_NOTE]
 
 
-def _save(rule: ApprovalRule) -> None:
-    """Raises: Refused: ``pattern_known``."""
+def _save(rule: ApprovalRule, verb: str, by: User, **detail: Any) -> None:
+    """Together with its line: no rule lets people in without an author.
+
+    Raises: Refused: ``pattern_known``.
+    """
     try:
         with transaction.atomic():
             if rule.pk:
                 rule.save(update_fields=["pattern", "note"])
             else:
                 rule.save()
+            _record(rule, verb, by, **detail)
     except IntegrityError:
         sentence = f"There is a rule for {rule.pattern} already."
         raise Refused("pattern_known", sentence, field="pattern") from None

@@ -1,4 +1,5 @@
 import pytest
+from django.db.models.signals import pre_save
 from django.utils import timezone
 
 from core.errors import Refused
@@ -334,3 +335,24 @@ def test_a_reason_is_reworded_and_removed_on_the_record(admin):
     events = Event.objects.filter(kind="reason_template")
     assert [event.verb for event in events] == ["reason_added", "reason_changed", "reason_removed"]
     assert events[1].detail["before"]["text"] == "Where?"
+
+
+@pytest.fixture
+def no_audit():
+    """A portal that ends whenever it is about to write a line."""
+
+    def end(**_):
+        raise SystemExit
+
+    pre_save.connect(end, sender=Event)
+    yield
+    pre_save.disconnect(end, sender=Event)
+
+
+def test_no_rule_is_kept_without_its_line(admin, no_audit):
+    rule = ApprovalRule.objects.create(pattern="lab.example", created_by=admin)
+    with pytest.raises(SystemExit):
+        actions.add_rule(by=admin, pattern="other.example")
+    with pytest.raises(SystemExit):
+        actions.change_rule(rule, by=admin, pattern="another.example")
+    assert list(ApprovalRule.objects.values_list("pattern", flat=True)) == ["lab.example"]
