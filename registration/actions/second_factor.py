@@ -57,13 +57,17 @@ def use_code(user: User, code: str) -> Authenticator:
 def use_passkey(user: User, credential: Any) -> Authenticator:
     """Check what a passkey of ``user`` signed.
 
-    Raises: Refused: ``passkey_wrong``.
+    Outside of a transaction, as ``use_code``.
+
+    Raises: Refused: ``too_many_attempts``, ``passkey_wrong``.
     """
+    what = _take_try(user, "passkey")
     try:
         used = passkeys.proved(user, credential)
     except Refused:
         _deny(user, "Second factor: wrong passkey")
         raise
+    throttle.forget(*what)
     user.record_event("second_factor_used", by=user, factor=label_of(used))
     return used
 
@@ -91,16 +95,16 @@ def prove_by_passkey(credential: Any, *, address: str) -> Authenticator:
     return used
 
 
-def _take_try(user: User) -> tuple[str, str]:
-    """Counted per account, before the code is looked at.
+def _take_try(user: User, field: str = "code") -> tuple[str, ...]:
+    """Counted per account, before the code is looked at; wrong codes keep no passkey out.
 
     Raises: Refused: ``too_many_attempts``.
     """
-    what = ("second factor", str(user.uuid))
+    what = ("second factor", field, str(user.uuid))
     if until := throttle.take(MOST_WRONG_CODES, *what):
         _deny(user, "Second factor: too many attempts")
         refusal = rules.too_many_failures(until)
-        raise Refused(refusal.code, str(refusal), field="code")
+        raise Refused(refusal.code, str(refusal), field=field)
     return what
 
 

@@ -374,3 +374,14 @@ def test_who_tries_codes_for_hours_fills_no_table(alice):
         "Second factor: too many attempts", "Second factor: wrong code",
         "Second factor: wrong passkey",
     ]  # fmt: skip
+
+
+def test_after_ten_wrong_passkeys_none_is_looked_at(alice):
+    with_app(alice)
+    codes = []
+    for _ in range(12):
+        with pytest.raises(Refused) as refused:
+            actions.use_passkey(alice, {})
+        codes.append(refused.value.code)
+    assert codes == ["passkey_wrong"] * 10 + ["too_many_attempts"] * 2
+    assert actions.use_code(alice, code_of()).type == "totp"  # that way in stays open
