@@ -12,12 +12,14 @@ import smtplib
 import threading
 from collections.abc import Iterable
 from datetime import timedelta
+from email.errors import MessageError
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.message import sanitize_address
 from django.utils import timezone
 
 from registration.letters import Letter
@@ -35,8 +37,15 @@ MOST_TRIES = 12
 #: How long it is remembered who was not told.
 KEEP_GIVEN_UP = timedelta(days=30)
 
+#: What the words or the addresses of one mail may raise, on their way through codecs and headers.
+_UNFIT = (ValueError, TypeError, LookupError, MessageError)
+
 #: One after another in each process: a mail server that hangs takes one thread of a worker.
 _lane = threading.Lock()
+
+
+class Unfit(Exception):
+    """No mail can be made of this one, or no mail server can be told it, today or later."""
 
 
 def put(kind: str, letter: Letter, *, to: Iterable[str], reply_to: str = "") -> list[OutgoingMail]:
@@ -76,14 +85,19 @@ def _deliver() -> int:
     try:
         while mail := _take():
             try:
-                connection = connection or get_connection()
+                connection = connection or _connection()
                 _send(mail, connection)
-            except (OSError, ImproperlyConfigured) as exc:  # SMTP's errors are OSErrors too
+            except Unreadable:
+                _give_up(mail, "The portal's secret key has changed since it was written.")
+            except Unfit as exc:
+                _give_up(mail, str(exc))
+                if connection is not None:
+                    connection.close()  # it may be in the middle of this mail
+            # SMTP's errors are OSErrors too; a ValueError is about our own settings.
+            except (OSError, ImproperlyConfigured, ValueError) as exc:
                 _note(mail, exc)
                 if not _is_about_the_mail(exc):
                     break
-            except Unreadable:
-                _give_up(mail, "The portal's secret key has changed since it was written.")
             else:
                 sent += bool(mail.to)
     finally:
@@ -104,11 +118,22 @@ def _take() -> OutgoingMail | None:
     return None
 
 
+def _connection() -> BaseEmailBackend:
+    """Raises: OSError, ImproperlyConfigured, ValueError: the settings are about all mails."""
+    sanitize_address(settings.DEFAULT_FROM_EMAIL, "utf-8")
+    return get_connection()
+
+
 def _send(mail: OutgoingMail, connection: BaseEmailBackend) -> None:
-    """Raises: OSError, ImproperlyConfigured, Unreadable."""
+    """Raises: OSError, ImproperlyConfigured, ValueError, Unreadable, Unfit."""
     if mail.to:
         connection.open()  # once: nothing is done if it is open
-        connection.send_messages([_message(mail)])
+        try:
+            connection.send_messages([_message(mail)])
+        except Unreadable:
+            raise
+        except _UNFIT as exc:
+            raise Unfit(f"No mail could be made of it: {_in_words(exc)}") from exc
         logger.info("mail.sent", extra={"kind": mail.kind, "tries": mail.tries})
     mail.delete()
 

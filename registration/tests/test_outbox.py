@@ -21,7 +21,7 @@ from core.errors import Refused
 from core.models import Event
 from registration import actions, emails, outbox, tasks
 from registration.models import OutgoingMail
-from registration.sealing import unseal
+from registration.sealing import seal, unseal
 from registration.tests.factories import UserFactory
 from registration.tests.postman import Postman, postman
 
@@ -263,3 +263,30 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_mail_loses_none(server, sett
 def test_what_smtplib_says_is_told_in_words():
     error = smtplib.SMTPAuthenticationError(535, b"bad credentials")
     assert outbox._in_words(error) == "535 bad credentials"
+
+
+@pytest.mark.parametrize("fields", [
+    {"to": "bad\n@example.org"}, {"to": "two@at@example.org"},
+    {"subject": "Two\nlines"}, {"reply_to": "a\rb@example.org"}, {"sealed": seal("no JSON")},
+])  # fmt: skip
+def test_a_mail_that_none_can_be_made_of_keeps_no_other_waiting(server, fields):
+    bad, _ = written("bad@example.org", "good@example.org")
+    OutgoingMail.objects.filter(pk=bad.pk).update(**fields)
+    assert outbox.deliver() == 1
+    assert [letter["To"] for letter in server.taken] == ["good@example.org"]
+    bad.refresh_from_db()
+    assert bad.next_try_at is None
+    assert bad.error.startswith("No mail could be made of it: ")
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("DEFAULT_FROM_EMAIL", "two@at@example.org"), ("EMAIL_USE_TLS", True),
+])  # fmt: skip
+def test_wrong_settings_cost_no_mail(server, settings, name, value):
+    settings.EMAIL_USE_SSL = name == "EMAIL_USE_TLS"
+    setattr(settings, name, value)
+    (row,) = written("a@example.org")
+    assert outbox.deliver() == 0
+    row.refresh_from_db()
+    assert row.next_try_at is not None
+    assert row.error
