@@ -14,14 +14,18 @@ from django.http import HttpRequest, HttpResponse, JsonResponse, StreamingHttpRe
 from django.shortcuts import redirect, render
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from core.logs import request_id
+from core.logs import given_id, request_id
 
 UNPROCESSABLE = 422
 _GIVEN = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 class RequestIdMiddleware:
-    """Give each request an id: in the log, in ``X-Request-ID``, and on error pages."""
+    """Give each request an id: in the log, in ``X-Request-ID``, on error pages, in the audit.
+
+    It is always ours: with one of their choice, somebody could pass their acts off as another's.
+    An id that came with the request is in the log beside it.
+    """
 
     async_capable = True
     sync_capable = True
@@ -34,7 +38,8 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> Any:
         given = request.headers.get("X-Request-ID", "")
-        reference = given if _GIVEN.fullmatch(given) else secrets.token_hex(6)
+        given_id.set(given if _GIVEN.fullmatch(given) else "")
+        reference = secrets.token_hex(6)
         request.reference = reference  # type: ignore[attr-defined]
         if self.is_async:
             return self._acall(request, reference)

@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 #: The id of the request or task that is being served; "" outside of both.
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+#: The id that the client or a proxy gave the request: in the log beside ours, and nowhere else.
+given_id: ContextVar[str] = ContextVar("given_id", default="")
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -15,6 +17,8 @@ def _extra(record: logging.LogRecord) -> dict[str, object]:
     extra = {key: value for key, value in vars(record).items() if key not in _STANDARD}
     if reference := request_id.get():
         extra["reference"] = reference
+    if given := given_id.get():
+        extra["given"] = given
     return extra
 
 

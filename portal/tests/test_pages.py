@@ -1,7 +1,15 @@
 """Pages that belong to no app, or to all."""
 
-import pytest
+import json
+import logging
 
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from core.http import RequestIdMiddleware
+from core.logs import JsonFormatter
+from core.models import Event
 from marketplace.tests.factories import EntryFactory
 from registration.tests.factories import UserFactory
 from vms.models import CloudStatus
@@ -9,6 +17,8 @@ from vms.states import VmState
 from vms.tests.factories import VMFactory
 
 pytestmark = pytest.mark.django_db
+
+LINE = logging.makeLogRecord({"msg": "page.asked", "levelname": "INFO"})
 
 
 @pytest.fixture
@@ -82,12 +92,26 @@ def test_health_is_for_machines(client, redis_server):
 
 
 def test_every_answer_carries_a_reference_and_a_strict_policy(client):
-    response = client.get("/", headers={"X-Request-ID": "given-by-proxy"})
-    assert response["X-Request-ID"] == "given-by-proxy"
-    assert client.get("/", headers={"X-Request-ID": "a\nb"})["X-Request-ID"] != "a\nb"
+    response = client.get("/")
+    assert response["X-Request-ID"]
     policy = response["Content-Security-Policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+
+
+@pytest.mark.parametrize(("given", "logged"), [("given-by-proxy", "given-by-proxy"), ("a\nb", "")])
+def test_a_reference_is_ours_and_the_one_that_came_is_in_the_log(client, given, logged):
+    answer = client.post(
+        "/login/", {"login": "nobody", "password": "x"}, headers={"X-Request-ID": given}
+    )
+    ours = Event.objects.last().reference
+    assert ours == answer["X-Request-ID"] != given
+    middleware = RequestIdMiddleware(lambda request: HttpResponse(JsonFormatter().format(LINE)))
+    line = json.loads(
+        middleware(RequestFactory().get("/", headers={"X-Request-ID": given})).content
+    )
+    assert line.get("given", "") == logged
+    assert line["reference"] != given
 
 
 def test_a_page_that_does_not_exist_says_so(client):
@@ -104,6 +128,6 @@ def test_nul_is_refused_at_the_door(client, alice, path):
 def test_a_page_that_breaks_shows_its_reference(client, monkeypatch):
     client.raise_request_exception = False
     monkeypatch.setattr("portal.views.site.VM_MEANINGS", {})
-    response = client.get("/help/", headers={"X-Request-ID": "ref-12345678"})
+    response = client.get("/help/")
     assert response.status_code == 500
-    assert "ref-12345678" in response.content.decode()
+    assert response["X-Request-ID"] in response.content.decode()
