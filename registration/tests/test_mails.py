@@ -56,7 +56,7 @@ def sent_to(user) -> dict:
         "identities_changed": lambda: emails.identities_changed(user, "Added: ORCID."),
         "password_changed": lambda: emails.password_changed(user),
         "email_confirm": lambda: emails.email_confirm(user, LINK),
-        "email_change_asked": lambda: emails.email_change_asked(user),
+        "email_change_asked": lambda: emails.email_change_asked(user, "a-token"),
         "email_changed": lambda: emails.email_changed(user, "old@example.org"),
         "second_factor_changed": lambda: emails.second_factor_changed(user, "Added: a passkey."),
         "wish_asked": lambda: emails.wish_asked(wish, [user]),
