@@ -405,7 +405,7 @@ def test_the_link_in_a_mail_is_looked_at_without_harm_and_works_once(
     with posted() as mails:
         actions.invite(group, by=alice, whom="robert@home.example")
     link = link_in(mails[0])
-    assert client.get(link).url.startswith("/login/?next=/groups/join/")
+    assert client.get(link).status_code == 200
     bobs = signed_in(bob)  # has the account under another address
     for _ in range(2):
         assert "invites you" in bobs.get(link).text
@@ -448,3 +448,17 @@ def test_lists_cost_the_same_for_few_and_for_many(admin, signed_in):
             spent.append(len(queries))
         counts.append(spent)
     assert counts[0] == counts[1]
+
+
+def test_a_visitor_with_the_link_learns_who_invites_and_where_to_go(client, posted, alice, group):
+    with posted() as mails:
+        actions.invite(group, by=alice, whom="x@example.org")
+    link = link_in(mails[0])
+    page = client.get(link)
+    assert page.status_code == 200
+    assert "Galaxies" in page.text
+    assert alice.get_full_name() in page.text
+    assert f'href="/login/?next={link}"' in page.text
+    assert f'href="/register/?next={link}"' in page.text
+    assert client.post(link, {"answer": "accept"}).url == f"/login/?next={link}"
+    assert client.get("/groups/join/nothing/").status_code == 404

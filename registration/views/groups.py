@@ -6,6 +6,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.views import redirect_to_login
 from django.core.paginator import Paginator
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -245,12 +246,20 @@ def _answer(
     raise Http404
 
 
-@login_required
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def invitation(request: UserRequest, token: str) -> HttpResponse:
-    """The link in a mail. Opening it changes nothing."""
+    """The link in a mail. Opening it changes nothing; it tells whoever holds it who invites."""
+    if not request.user.is_authenticated and request.method == "POST":
+        return redirect_to_login(request.get_full_path())
     found = actions.find_invitation(token)
+    if not request.user.is_authenticated:
+        return render(
+            request,
+            "registration/invitation_visitor.html",
+            {"invitation": found},
+            status=GONE if found is None else 200,
+        )
     if found is None:
         return render(request, "registration/invitation_over.html", status=GONE)
     if request.method == "POST":

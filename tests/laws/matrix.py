@@ -82,6 +82,7 @@ TABLE = (
         marketplace:catalogue GET
         marketplace:entry GET
         marketplace:endorsement GET
+        registration:invitation GET
         registration:policy GET
         registration:policy_changes GET
         """,
@@ -137,7 +138,7 @@ TABLE = (
         marketplace:copy GET
         registration:add_key GET
         registration:groups GET
-        registration:invitation GET POST
+        registration:invitation POST
         registration:keys GET
         registration:new_group GET POST
         registration:stop_acting POST
