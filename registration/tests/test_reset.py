@@ -51,3 +51,12 @@ def test_the_link_can_be_cancelled(client, link):
 def test_too_many_resets_are_refused(client, alice):
     answers = [client.post("/reset/", {"login": "alice"}).status_code for _ in range(6)]
     assert answers == [302] * 5 + [422]
+
+
+def test_a_site_without_mail_promises_none(client, alice, settings):
+    settings.EMAIL_BACKEND = "registration.filebased.EmailBackend"
+    for page in ("/reset/", "/reset/sent/"):
+        text = client.get(page).text
+        assert "an administrator passes the link on" in text
+        assert "spam" not in text
+        assert "We send you" not in text
