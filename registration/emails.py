@@ -62,7 +62,7 @@ def activated(user: User) -> None:
 
 
 def rejected(user: User) -> None:
-    _post("rejected", user.email, person=user, reason=user.reason)
+    _post("rejected", user.email, person=user, reason=user.reason, link=_link("login"))
 
 
 def reopened(user: User) -> None:

@@ -65,11 +65,14 @@ def compose(kind: Kind, values: Mapping[str, str], words: Wording | None = None)
     blocks = list(_blocks(kind, words.text, known))
     body = "\n\n".join(block.text for block in blocks)
     foot = f"-- \n{settings.PORTAL_SITE_NAME}\n{settings.PORTAL_URL}\n"
+    if settings.PORTAL_CONTACT:
+        foot += f"Questions: {settings.PORTAL_CONTACT}\n"
     context = {
         "blocks": blocks,
         "subject": subject,
         "site_name": settings.PORTAL_SITE_NAME,
         "portal_url": settings.PORTAL_URL,
+        "contact": settings.PORTAL_CONTACT,
     }
     return Letter(
         f"{settings.PORTAL_SITE_NAME}: {subject}",

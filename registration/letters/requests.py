@@ -165,7 +165,7 @@ make one.""",
         "rejected",
         "Request rejected",
         "To the person, with the reason that the administrator gave.",
-        (*PERSON, THE_REASON),
+        (*PERSON, THE_REASON, SIGN_IN),
         "Your registration was not accepted",
         """\
 Dear {name},
@@ -174,7 +174,9 @@ your request for the account {username} was not accepted. The administrator wrot
 
 {reason}
 
-You may register again; the user name and your e-mail address are free.""",
+You can apply again: sign in with your user name and password, and choose “Apply again”.
+
+{link}""",
         REASON,
     ),
     Kind(

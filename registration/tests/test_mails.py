@@ -344,3 +344,11 @@ def test_only_administrators_word_mails(alice):
         with pytest.raises(Refused) as refused:
             act(CONFIRM, by=alice, words=OWN)
         assert refused.value.code == "not_administrator"
+
+
+def test_the_foot_of_a_mail_names_the_address_for_questions(settings):
+    settings.PORTAL_CONTACT = "help@cloud.example"
+    letter = letters.sample(letters.KINDS["rejected"])
+    assert "Questions: help@cloud.example" in letter.text
+    assert "mailto:help@cloud.example" in letter.html
+    assert "/login/" in letter.text
