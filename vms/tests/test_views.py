@@ -292,3 +292,9 @@ def test_user_data_is_measured_before_it_is_read(browser):
     big = "#cloud-config\n" + "a: b\n" * 20_000
     response = launch(browser, EntryFactory(), without_key="on", user_data=big)
     assert "the limit is 65536" in str(response.context["form"].errors["user_data"])
+
+
+def test_a_launch_without_an_image_leads_to_the_marketplace(browser):
+    answer = browser.get("/vms/launch/", follow=True)
+    assert answer.redirect_chain == [("/marketplace/", 302)]
+    assert "Choose an image first" in answer.text

@@ -25,6 +25,9 @@ def launch(request: UserRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())
     identifier = request.GET.get("image", "")
+    if not identifier:
+        messages.info(request, "Choose an image first.")
+        return redirect("marketplace:catalogue")
     entry = (
         Entry.objects.visible_to(request.user).launchable().filter(identifier=identifier).first()
     )
