@@ -319,3 +319,16 @@ def test_the_page_of_a_person_tells_who_used_their_name_or_address_too(browser):
     page = browser.get(f"/users/{person.uuid}/").text
     assert "The same user name" in page
     assert "Not known." in page
+
+
+def test_a_closed_account_has_no_quota_to_be_set(browser, alice):
+    page = f"/users/{alice.uuid}/"
+    assert "Set the quota" in browser.get(page).text
+    User.objects.filter(pk=alice.pk).update(state=AccountState.CLOSED)
+    assert "Set the quota" not in browser.get(page).text
+
+
+def test_closing_says_that_the_machines_keep_their_keys(browser, alice):
+    VMFactory(owner=alice)
+    text = browser.get(f"/users/{alice.uuid}/close/").text
+    assert "authorized_keys" in text
