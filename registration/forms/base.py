@@ -101,7 +101,7 @@ def message() -> forms.CharField:
         required=False,
         widget=forms.Textarea,
         attrs={"rows": 4},
-        help_text="Where you work, and what you want to run. It is what the decision rests on.",
+        help_text="Where you work, and what you want to run: it helps an administrator to decide.",
     )
 
 
