@@ -4,25 +4,24 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('registration', '0005_unconfirmed_addresses'),
+        ("registration", "0005_unconfirmed_addresses"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='sshkey',
-            name='added_from',
+            model_name="sshkey",
+            name="added_from",
             field=models.CharField(blank=True, editable=False, max_length=45),
         ),
         migrations.AddField(
-            model_name='sshkey',
-            name='last_used_at',
+            model_name="sshkey",
+            name="last_used_at",
             field=models.DateTimeField(blank=True, editable=False, null=True),
         ),
         migrations.AddField(
-            model_name='sshkey',
-            name='last_used_on',
+            model_name="sshkey",
+            name="last_used_on",
             field=models.CharField(blank=True, editable=False, max_length=80),
         ),
     ]
