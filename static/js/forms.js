@@ -8,7 +8,10 @@ import { morph } from "./morph.js";
 const SENT_MS = 8000;
 
 function showMessages(page) {
-  const fresh = page.querySelector("#messages");
+  // Beside a row of a table they come in a <template>: forms that stand between rows lose
+  // what is in them when they are parsed.
+  const holder = page.querySelector("template[data-messages]");
+  const fresh = (holder?.content ?? page).querySelector("#messages");
   if (fresh?.childElementCount) document.getElementById("messages").append(...fresh.children);
 }
 

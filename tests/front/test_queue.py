@@ -154,3 +154,18 @@ def test_a_key_with_a_modifier_is_the_browsers(queue, site):
     queue.keyboard.press("Alt+a")
     expect(queue.locator("#row-0")).to_be_focused()
     assert site.posts == []
+
+
+def test_the_undo_in_the_message_is_sent_whole(queue, site):
+    decided = (
+        '<template data-messages><div id="messages"><div class="message">Approved.'
+        '<form method="post" action="/bulk/"><input type="hidden" name="row" value="2">'
+        '<button name="verb" value="back">Take back</button></form></div></div></template>'
+    )
+    site.pages["/2/yes/"] = row(2, decided="approved") + decided
+    site.pages["/bulk/"] = "done"
+    queue.locator("#row-2 [data-act=yes]").click()
+    queue.locator("#messages").get_by_role("button", name="Take back").click()
+    queue.wait_for_url("**/bulk/")
+    [_, (path, fields)] = site.posts
+    assert (path, fields["row"], fields["verb"]) == ("/bulk/", ["2"], ["back"])
