@@ -42,7 +42,8 @@ def test_the_sign_in_reads_no_whole_table(plan, login, django_assert_num_queries
     assert "SCAN" not in said, said
 
 
-def test_letter_case_does_not_matter(alice):
+def test_letter_case_does_not_matter():
+    alice = UserFactory(username="alice")
     assert User.objects.named("ALICE") == User.objects.named("Alice@Example.org") == alice
     assert people_named("ALICE") == [alice]
     assert list(User.objects.holding(username="aLice")) == [alice]
