@@ -37,7 +37,7 @@ class FilterForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        nouns = {code: kind.noun for code, kind in words.KINDS.items()}
+        nouns = {code: kind.listed or kind.noun for code, kind in words.KINDS.items()}
         self._offer("kind", _choices(nouns, "Every kind"))
         self._offer("action", _choices(_actions(), "Every action"))
         self._offer("outcome", _choices(words.OUTCOMES, "Every outcome"))

@@ -131,7 +131,8 @@ def _told(event: Event, reader: User) -> Line:
 def _who(event: Event) -> str:
     if event.by is not None:
         return event.by.username
-    return "The portal" if event.door in ("task", "command") else "Somebody"
+    is_portal = event.door in ("task", "command") or "rule_uuid" in event.detail
+    return "The portal" if is_portal else "Somebody who was not signed in"
 
 
 def _name(event: Event) -> str:
@@ -150,7 +151,11 @@ def _phrase(event: Event) -> str:
         return f"could not {verb.to}"
     if event.verb != "moved":
         return verb.past
-    known = words.MOVES.get((event.kind, event.now))
+    if event.kind == User.KIND and "rule_uuid" in event.detail:
+        return f"let in {{}} by the rule {event.detail.get('rule', '')}"
+    known = words.move_of(event.kind, event.was, event.now)
+    if event.kind == User.KIND and "vouched" in event.detail:
+        known = "vouched for the address of {}"
     if known and (event.by_id or event.on_behalf_of_id):
         return known
     states = words.kind_of(event.kind).states

@@ -19,6 +19,7 @@ class Kind:
     page: str = ""
     is_theirs: bool = True
     states: Mapping[str, str] = field(default_factory=dict)
+    listed: str = ""  # the noun by itself, if it is another one than in a sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,8 @@ KINDS: Mapping[str, Kind] = {
     "mail": Kind("mail"),
     "mail_text": Kind("text of a mail"),
     "page": Kind("page"),
-    "policy": Kind("policies,"),
-    "quota_wish": Kind("wish for", states=dict(WishState.choices)),
+    "policy": Kind("policies,", listed="policies"),
+    "quota_wish": Kind("wish for", listed="wish", states=dict(WishState.choices)),
     "readiness": Kind("readiness of machine", states=dict(ReadinessState.choices)),
     "reason_template": Kind("reason"),
     "social_account": Kind("connected identity"),
@@ -176,6 +177,18 @@ MOVES: Mapping[tuple[str, str], str] = {
     ("quota_wish", "withdrawn"): "withdrew {}",
 }
 
+#: The same where it matters where the thing came from: these go before ``MOVES``.
+MOVES_FROM: Mapping[tuple[str, str, str], str] = {
+    ("account", "active", "confirmed"): "took back the approval of {}",
+    ("account", "confirmed", "applied"): "gave another address in the request for {}",
+    ("account", "rejected", "applied"): "let the request for {} wait again",
+    ("account", "rejected", "confirmed"): "let the request for {} wait again",
+    ("account", "suspended", "active"): "ended the suspension of {}",
+    ("account", "withdrawn", "applied"): "let the request for {} wait again",
+    ("account", "withdrawn", "confirmed"): "let the request for {} wait again",
+    ("quota_wish", "declined", "waiting"): "let {} wait again",
+}
+
 OUTCOMES = {"done": "Done", "denied": "Refused", "failed": "Failed"}
 DOORS = {
     "page": "a page", "api": "the API", "console": "a console", "live": "the stream",
@@ -198,6 +211,10 @@ def verb_of(verb: str) -> Verb:
     """Without words of its own, a verb reads as its code does."""
     plain = f"{verb.replace('_', ' ')}: {{}}"
     return VERBS.get(verb) or Verb(plain, plain)
+
+
+def move_of(kind: str, was: str, now: str) -> str | None:
+    return MOVES_FROM.get((kind, was, now)) or MOVES.get((kind, now))
 
 
 def field_of(name: str) -> str:

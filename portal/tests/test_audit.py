@@ -189,7 +189,30 @@ def test_what_an_administrator_did_as_somebody_is_marked(client, alice):
 def test_a_visitor_is_told_from_the_portal(client, admin):
     with called(Caller("page", "192.0.2.1")):
         deny("account", NOTHING, "signed_in")
-    assert seen(client)[0].startswith("Somebody tried to sign in")
+    assert seen(client)[0].startswith("Somebody who was not signed in tried to sign in")
+
+
+@pytest.mark.parametrize(
+    ("was", "now", "told"),
+    [
+        ("active", "confirmed", "ops took back the approval of account bob."),
+        ("rejected", "confirmed", "ops let the request for account bob wait again."),
+        ("suspended", "active", "ops ended the suspension of account bob."),
+        ("confirmed", "active", "ops let in account bob."),
+    ],
+)
+def test_a_move_is_told_by_where_it_came_from(client, admin, was, now, told):
+    record("account", uuid.uuid4(), "moved", by=admin, label="bob", was=was, now=now)
+    assert seen(client) == [told]
+
+
+def test_what_a_rule_did_is_told_as_the_portals(client, admin):
+    with called(Caller("page", "192.0.2.1")):
+        record(
+            "account", uuid.uuid4(), "moved", label="bob", was="confirmed", now="active",
+            rule="example.org", rule_uuid=str(uuid.uuid4()),
+        )  # fmt: skip
+    assert seen(client) == ["The portal let in account bob by the rule example.org."]
 
 
 FILTERS = [
