@@ -4,7 +4,7 @@ import csv
 import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from asgiref.sync import iscoroutinefunction, markcoroutinefunction, sync_to_async
@@ -150,7 +150,8 @@ def csv_answer(
     """
     writer = csv.writer(_Line())
     lines = (writer.writerow([_harmless(cell) for cell in row]) for row in rows)
-    pieces = iter(lambda: "".join(islice(lines, _LINES)), "")
+    marked = chain(["\ufeff"], lines)  # else spreadsheets show accents as two letters
+    pieces = iter(lambda: "".join(islice(marked, _LINES)), "")
     is_async = isinstance(request, ASGIRequest)
     response = StreamingHttpResponse(
         _one_by_one(pieces) if is_async else pieces, content_type="text/csv; charset=utf-8"

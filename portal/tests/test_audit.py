@@ -147,7 +147,7 @@ def test_everything_can_be_had_as_a_table(client, admin, alice):
     record("vm", uuid.uuid4(), "asked", by=alice, label="=1+1", before={"a": 1}, after={"a": 2})
     put(verb="kill")
     answer = client.get("/audit/table.csv", {"who": "alice"})
-    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode())))
+    rows = list(csv.DictReader(io.StringIO(b"".join(answer.streaming_content).decode("utf-8-sig"))))
     (row,) = rows
     assert (row["person"], row["name"], row["changes"]) == ("alice", "'=1+1", "a: 1 -> 2")
     assert row["sentence"] == "alice asked for machine =1+1"

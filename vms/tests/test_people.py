@@ -135,7 +135,7 @@ async def test_a_running_portal_sends_the_file_while_it_is_made(async_client, tr
     await async_client.aforce_login(admin)
     answer = await async_client.get("/users/table.csv")
     assert answer.is_async
-    text = b"".join([piece async for piece in answer.streaming_content]).decode()
+    text = b"".join([piece async for piece in answer.streaming_content]).decode("utf-8-sig")
     await sync_to_async(connections.close_all)()  # of the thread, which lives on
     assert text.splitlines()[1].startswith("boss,")
 
