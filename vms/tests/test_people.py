@@ -121,7 +121,7 @@ def test_the_list_as_a_file_is_what_the_filters_leave(browser, alice):
     UserFactory.create_batch(3, suspended=True)
     VMFactory(owner=alice)
     answer = browser.get("/users/table.csv?state=active&sort=username")
-    lines = list(csv.DictReader(io.StringIO(answer.getvalue().decode())))
+    lines = list(csv.DictReader(io.StringIO(answer.getvalue().decode("utf-8-sig"))))
     assert [line["user name"] for line in lines] == ["alice", "boss"]
     assert lines[0]["machines"] == "1"
     assert lines[0]["given name"] == "'=HYPERLINK(1)"

@@ -201,7 +201,7 @@ def test_the_report_as_a_file_has_every_line(client, admin):
     for number in range(30):
         lived(UserFactory(), APRIL, APRIL + timedelta(hours=number + 1))
     answer = client.get("/usage/table.csv?period=days&first=2026-04-01&until=2026-04-30")
-    lines = answer.getvalue().decode().splitlines()
+    lines = answer.getvalue().decode("utf-8-sig").splitlines()
     assert len(lines) == 31
     assert answer["Content-Disposition"] == (
         'attachment; filename="usage-2026-04-01-to-2026-04-30.csv"'
