@@ -17,9 +17,10 @@ def providers() -> Iterator[Check]:
 
 
 def _provider(provider: client.Provider) -> Check:
-    """Its description and its keys are read, as at every sign-in."""
+    """Its description and its keys are read anew."""
     name = f"Sign-in with {provider.name}"
     adapter = client.Adapter(HttpRequest(), provider.app.provider_id)
+    adapter.may_remember = False
     try:
         config = adapter.openid_config
         keys = client.ask("GET", config["jwks_uri"]).get("keys")

@@ -102,6 +102,8 @@ class Adapter(OpenIDConnectOAuth2Adapter):
     client_class = Client
     #: What this sign-in was begun with; the callback says it.
     nonce = ""
+    #: Whether what was read some minutes ago will do.
+    may_remember = True
     #: When a proof was begun, in seconds of the epoch; 0: a sign-in, an old session will do.
     proof_began_at = 0.0
 
@@ -111,7 +113,7 @@ class Adapter(OpenIDConnectOAuth2Adapter):
         if not hasattr(self, "_openid_config"):
             provider = self.get_provider()
             url = provider.server_url
-            if known := cache.get(_key(url)):
+            if self.may_remember and (known := cache.get(_key(url))):
                 self._openid_config = known
                 return self._openid_config
             config = ask("GET", url)
