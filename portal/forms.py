@@ -15,18 +15,10 @@ def _choices(codes: dict[str, str], every: str) -> list[tuple[str, str]]:
     return [("", every), *named]
 
 
-def _actions() -> dict[str, str]:
-    verbs = {code: _plain(verb.to) for code, verb in words.VERBS.items() if code != "moved"}
-    moves = {f"moved:{state}": _plain(past) for (_, state), past in words.MOVES.items()}
-    return verbs | {"moved": "go from state to state"} | moves
-
-
-def _plain(phrase: str) -> str:
-    return " ".join(phrase.replace("{}", "…").split())
-
-
 class FilterForm(forms.Form):
     """Every field may be left out. ``parts`` are the questions to ask the database."""
+
+    is_administrators = False
 
     q = forms.CharField(label="Name or UUID of a thing", max_length=100, required=False)
     kind = forms.ChoiceField(label="Kind", required=False)
@@ -39,7 +31,8 @@ class FilterForm(forms.Form):
         super().__init__(*args, **kwargs)
         nouns = {code: kind.listed or kind.noun for code, kind in words.KINDS.items()}
         self._offer("kind", _choices(nouns, "Every kind"))
-        self._offer("action", _choices(_actions(), "Every action"))
+        verbs = words.choices(is_administrator=self.is_administrators)
+        self._offer("action", [("", "Every action"), *verbs])
         self._offer("outcome", _choices(words.OUTCOMES, "Every outcome"))
         for name in ("since", "until"):
             self.fields[name].widget = forms.DateInput(attrs={"type": "date"})
@@ -47,7 +40,7 @@ class FilterForm(forms.Form):
             is_choice = isinstance(field, forms.ChoiceField)
             field.widget.attrs["class"] = "form-select" if is_choice else "form-control"
 
-    def _offer(self, name: str, choices: list[tuple[str, str]]) -> None:
+    def _offer(self, name: str, choices: list[Any]) -> None:
         field = self.fields[name]
         if isinstance(field, forms.ChoiceField):
             field.choices = choices
@@ -80,6 +73,8 @@ class FilterForm(forms.Form):
 
 class AuditForm(FilterForm):
     """An administrator's: whose, through which door, and of which request."""
+
+    is_administrators = True
 
     who = forms.CharField(label="Person", max_length=254, required=False)
     door = forms.ChoiceField(label="Door", required=False)

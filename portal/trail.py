@@ -65,9 +65,10 @@ def of_thing(rows: EventQuerySet, text: str) -> EventQuerySet:
 
 
 def of_action(rows: EventQuerySet, action: str) -> EventQuerySet:
-    """``action`` is a verb, or a state that something went to: ``moved:active``."""
-    verb, _, state = action.partition(":")
-    return rows.filter(verb=verb, now=state) if state else rows.filter(verb=verb)
+    """``action`` is a verb, or where a kind of thing went: ``moved:account:active``."""
+    verb, _, move = action.partition(":")
+    kind, _, state = move.partition(":")
+    return rows.filter(verb=verb, kind=kind, now=state) if state else rows.filter(verb=verb)
 
 
 def mine(user: User) -> list[EventQuerySet]:

@@ -53,116 +53,148 @@ KINDS: Mapping[str, Kind] = {
     "vm": Kind("machine", "vms:detail", states=dict(VmState.choices)),
 }
 
-VERBS: Mapping[str, Verb] = {
-    # Of everything.
-    "added": Verb("added {}", "add {}"),
-    "asked": Verb("asked for {}", "ask for {}"),
-    "changed": Verb("changed {}", "change {}"),
-    "moved": Verb("moved {}", "move {}"),
-    "opened": Verb("opened {}", "open {}"),
-    "removed": Verb("removed {}", "remove {}"),
-    # Machines.
-    "console": Verb("opened a console of {}", "open a console of {}"),
-    "handed_over": Verb("handed over {}", "hand over {}"),
-    "kill": Verb("killed {}", "kill {}"),
-    "reboot": Verb("rebooted {}", "reboot {}"),
-    "shut_down": Verb("shut down {}", "shut down {}"),
-    "start": Verb("started {}", "start {}"),
-    "taken_over": Verb("gave {} to its new owner", "give {} to its new owner"),
-    # The catalogue.
-    "deprecated": Verb("withdrew {}", "withdraw {}"),
-    "endorsed": Verb("endorsed {}", "endorse {}"),
-    # Coming in.
-    "looked": Verb("looked where the request of {} stands", "look where {} stands"),
-    "password_given": Verb(
-        "gave the right password of {}, before the second step", "sign in as {}"
-    ),
-    "password_proved": Verb("gave the password of {}", "give the password of {}"),
-    "proved_again": Verb("proved again to be {}", "prove again to be {}"),
-    "second_factor_used": Verb("used a second factor of {}", "use a second factor of {}"),
-    "session_ended": Verb("ended a session of {}", "end a session of {}"),
-    "sessions_ended": Verb("ended sessions of {}", "end sessions of {}"),
-    "signed_in": Verb("signed in as {}", "sign in as {}"),
-    "token_used": Verb("used {}", "use {}"),
-    # An account's life.
-    "acting_started": Verb("began to act as {}", "act as {}"),
-    "acting_stopped": Verb("stopped acting as {}", "stop acting as {}"),
-    "directory_known": Verb("knows {} by the directory's own id", "know {} by an id"),
-    "address_kept": Verb("kept the address of {}", "change the address of {}"),
-    "administered": Verb("acted as an administrator with {}", "act as an administrator with {}"),
-    "administrator_made": Verb("made {} an administrator's", "make {} an administrator's"),
-    "administrator_revoked": Verb(
-        "made {} an administrator's no more", "make {} an administrator's no more"
-    ),
-    "created": Verb("made {}", "make {}"),
-    "link_sent_again": Verb("sent the link to {} again", "send the link to {} again"),
-    "policies_agreed": Verb("agreed to the policies as {}", "agree to the policies as {}"),
-    "quota_set": Verb("set the quota of {}", "set the quota of {}"),
-    "registered": Verb("asked for {}", "ask for {}"),
-    "request_corrected": Verb("corrected the request for {}", "correct the request for {}"),
-    "took_over": Verb("gave {} what another account held", "give {} what another account holds"),
-    # A person's own things.
-    "defaults_chosen": Verb("chose the defaults of {}", "choose the defaults of {}"),
-    "email_change_asked": Verb("asked for another address of {}", "change the address of {}"),
-    "email_change_cancelled": Verb("kept the address of {}", "keep the address of {}"),
-    "email_changed": Verb("changed the address of {}", "change the address of {}"),
-    "identity_connected": Verb("connected an identity to {}", "connect an identity to {}"),
-    "identity_disconnected": Verb(
-        "disconnected an identity from {}", "disconnect an identity from {}"
-    ),
-    "instance_type_chosen": Verb("chose a size for {}", "choose a size for {}"),
-    "key_added": Verb("added {}", "add {}"),
-    "key_made_default": Verb("made {} the default", "make {} the default"),
-    "key_removed": Verb("removed {}", "remove {}"),
-    "key_renamed": Verb("renamed {}", "rename {}"),
-    "password_changed": Verb("changed the password of {}", "change the password of {}"),
-    "password_reset": Verb("set a new password of {} by a link", "set a new password of {}"),
-    "profile_changed": Verb("changed the profile of {}", "change the profile of {}"),
-    "recovery_codes_renewed": Verb("renewed the recovery codes of {}", "renew the codes of {}"),
-    "reset_asked": Verb("asked for a new password of {}", "ask for a new password of {}"),
-    "reset_cancelled": Verb("cancelled a link to a new password of {}", "cancel a link of {}"),
-    "second_factor_added": Verb("added a second factor to {}", "add a second factor to {}"),
-    "second_factor_removed": Verb("removed a second factor of {}", "remove a second factor of {}"),
-    "second_factor_renamed": Verb("renamed a passkey of {}", "rename a passkey of {}"),
-    "second_factor_reset": Verb(
-        "took away the second factors of {}", "take away the second factors of {}"
-    ),
-    "token_created": Verb("made {}", "make {}"),
-    "token_revoked": Verb("revoked {}", "revoke {}"),
-    "tokens_revoked": Verb("revoked the API tokens of {}", "revoke the API tokens of {}"),
-    "wish_withdrawn": Verb("withdrew {}", "withdraw {}"),
-    # Groups.
-    "group_changed": Verb("changed {}", "change {}"),
-    "group_created": Verb("made {}", "make {}"),
-    "group_declined": Verb("declined to join {}", "decline to join {}"),
-    "group_deleted": Verb("deleted {}", "delete {}"),
-    "group_invitation_withdrawn": Verb(
-        "withdrew an invitation to {}", "withdraw an invitation to {}"
-    ),
-    "group_invited": Verb("invited somebody to {}", "invite somebody to {}"),
-    "group_joined": Verb("joined {}", "join {}"),
-    "group_left": Verb("left {}", "leave {}"),
-    "group_member_removed": Verb("removed somebody from {}", "remove somebody from {}"),
-    "group_role_changed": Verb("changed a role in {}", "change a role in {}"),
-    "invitation_accept": Verb("accepted {}", "accept {}"),
-    "invitation_decline": Verb("declined {}", "decline {}"),
-    # The site.
-    "mail_opened": Verb("opened {}", "open {}"),
-    "mail_text_changed": Verb("changed {}", "change {}"),
-    "mail_text_restored": Verb("restored {}", "restore {}"),
-    "mail_tried": Verb("sent themselves {} to try it", "try {}"),
-    "mails_forgotten": Verb("gave up {} that could not be sent", "give up {}"),
-    "mails_retried": Verb("sent {} again", "send {} again"),
-    "policies_published": Verb("published {}", "publish {}"),
-    "reason_added": Verb("added {} for rejections", "add {} for rejections"),
-    "reason_changed": Verb("changed {} for rejections", "change {} for rejections"),
-    "reason_removed": Verb("removed {} for rejections", "remove {} for rejections"),
-    "rule_added": Verb("added {}", "add {}"),
-    "rule_changed": Verb("changed {}", "change {}"),
-    "rule_removed": Verb("removed {}", "remove {}"),
-    "rule_switched_off": Verb("switched off {}", "switch off {}"),
-    "rule_switched_on": Verb("switched on {}", "switch on {}"),
+#: The verbs by what they are about: the heading, and what ``{}`` stands for in a list of verbs.
+GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
+    ("Anything", "something"): {
+        "added": Verb("added {}", "add {}"),
+        "asked": Verb("asked for {}", "ask for {}"),
+        "changed": Verb("changed {}", "change {}"),
+        "moved": Verb("moved {}", "move {}"),
+        "opened": Verb("opened {}", "open {}"),
+        "removed": Verb("removed {}", "remove {}"),
+    },
+    ("Machines", "a machine"): {
+        "console": Verb("opened a console of {}", "open a console of {}"),
+        "handed_over": Verb("handed over {}", "hand over {}"),
+        "kill": Verb("killed {}", "kill {}"),
+        "reboot": Verb("rebooted {}", "reboot {}"),
+        "shut_down": Verb("shut down {}", "shut down {}"),
+        "start": Verb("started {}", "start {}"),
+        "taken_over": Verb("gave {} to its new owner", "give {} to its new owner"),
+    },
+    ("Marketplace", "an entry"): {
+        "deprecated": Verb("withdrew {}", "withdraw {}"),
+        "endorsed": Verb("endorsed {}", "endorse {}"),
+    },
+    ("Coming in", "an account"): {
+        "looked": Verb("looked where the request of {} stands", "look where {} stands"),
+        "password_given": Verb(
+            "gave the right password of {}, before the second step", "sign in as {}"
+        ),
+        "password_proved": Verb("gave the password of {}", "give the password of {}"),
+        "proved_again": Verb("proved again to be {}", "prove again to be {}"),
+        "second_factor_used": Verb("used a second factor of {}", "use a second factor of {}"),
+        "session_ended": Verb("ended a session of {}", "end a session of {}"),
+        "sessions_ended": Verb("ended sessions of {}", "end sessions of {}"),
+        "signed_in": Verb("signed in as {}", "sign in as {}"),
+        "token_used": Verb("used {}", "use {}"),
+    },
+    ("Accounts", "an account"): {
+        "acting_started": Verb("began to act as {}", "act as {}"),
+        "acting_stopped": Verb("stopped acting as {}", "stop acting as {}"),
+        "directory_known": Verb("knows {} by the directory's own id", "know {} by an id"),
+        "address_kept": Verb("kept the address of {} by a mail's link", "change the address of {}"),
+        "administered": Verb(
+            "acted as an administrator with {}", "act as an administrator with {}"
+        ),
+        "administrator_made": Verb("made {} an administrator's", "make {} an administrator's"),
+        "administrator_revoked": Verb(
+            "made {} an administrator's no more", "make {} an administrator's no more"
+        ),
+        "created": Verb("made {}", "make {}"),
+        "link_sent_again": Verb("sent the link to {} again", "send the link to {} again"),
+        "policies_agreed": Verb("agreed to the policies as {}", "agree to the policies as {}"),
+        "quota_set": Verb("set the quota of {}", "set the quota of {}"),
+        "registered": Verb("asked for {}", "ask for {}"),
+        "request_corrected": Verb("corrected the request for {}", "correct the request for {}"),
+        "took_over": Verb(
+            "gave {} what another account held", "give {} what another account holds"
+        ),
+    },
+    ("A person's own things", "an account"): {
+        "defaults_chosen": Verb("chose the defaults of {}", "choose the defaults of {}"),
+        "email_change_asked": Verb("asked for another address of {}", "change the address of {}"),
+        "email_change_cancelled": Verb("kept the address of {}", "keep the address of {}"),
+        "email_changed": Verb("changed the address of {}", "change the address of {}"),
+        "identity_connected": Verb("connected an identity to {}", "connect an identity to {}"),
+        "identity_disconnected": Verb(
+            "disconnected an identity from {}", "disconnect an identity from {}"
+        ),
+        "instance_type_chosen": Verb("chose a size for {}", "choose a size for {}"),
+        "key_added": Verb("added {}", "add {}"),
+        "key_made_default": Verb("made {} the default", "make {} the default"),
+        "key_removed": Verb("removed {}", "remove {}"),
+        "key_renamed": Verb("renamed {}", "rename {}"),
+        "password_changed": Verb("changed the password of {}", "change the password of {}"),
+        "password_reset": Verb("set a new password of {} by a link", "set a new password of {}"),
+        "profile_changed": Verb("changed the profile of {}", "change the profile of {}"),
+        "recovery_codes_renewed": Verb("renewed the recovery codes of {}", "renew the codes of {}"),
+        "reset_asked": Verb("asked for a new password of {}", "ask for a new password of {}"),
+        "reset_cancelled": Verb("cancelled a link to a new password of {}", "cancel a link of {}"),
+        "second_factor_added": Verb("added a second factor to {}", "add a second factor to {}"),
+        "second_factor_removed": Verb(
+            "removed a second factor of {}", "remove a second factor of {}"
+        ),
+        "second_factor_renamed": Verb("renamed a passkey of {}", "rename a passkey of {}"),
+        "second_factor_reset": Verb(
+            "took away the second factors of {}", "take away the second factors of {}"
+        ),
+        "token_created": Verb("made {}", "make {}"),
+        "token_revoked": Verb("revoked {}", "revoke {}"),
+        "tokens_revoked": Verb("revoked the API tokens of {}", "revoke the API tokens of {}"),
+        "wish_withdrawn": Verb("tried to withdraw {}", "withdraw {}"),
+    },
+    ("Groups", "a group"): {
+        "group_changed": Verb("changed {}", "change {}"),
+        "group_created": Verb("made {}", "make {}"),
+        "group_declined": Verb("declined to join {}", "decline to join {}"),
+        "group_deleted": Verb("deleted {}", "delete {}"),
+        "group_invitation_withdrawn": Verb(
+            "withdrew an invitation to {}", "withdraw an invitation to {}"
+        ),
+        "group_invited": Verb("invited somebody to {}", "invite somebody to {}"),
+        "group_joined": Verb("joined {}", "join {}"),
+        "group_left": Verb("left {}", "leave {}"),
+        "group_member_removed": Verb("removed somebody from {}", "remove somebody from {}"),
+        "group_role_changed": Verb("changed a role in {}", "change a role in {}"),
+        "invitation_accept": Verb("accepted {}", "accept {}"),
+        "invitation_decline": Verb("declined {}", "decline {}"),
+    },
+    ("The site", "the site"): {
+        "mail_opened": Verb("opened {}", "open {}"),
+        "mail_text_changed": Verb("changed {}", "change {}"),
+        "mail_text_restored": Verb("restored {}", "restore {}"),
+        "mail_tried": Verb("sent themselves {} to try it", "try {}"),
+        "mails_forgotten": Verb("gave up {} that could not be sent", "give up {}"),
+        "mails_retried": Verb("sent {} again", "send {} again"),
+        "policies_published": Verb("published {}", "publish {}"),
+        "reason_added": Verb("added {} for rejections", "add {} for rejections"),
+        "reason_changed": Verb("changed {} for rejections", "change {} for rejections"),
+        "reason_removed": Verb("removed {} for rejections", "remove {} for rejections"),
+        "rule_added": Verb("added {}", "add {}"),
+        "rule_changed": Verb("changed {}", "change {}"),
+        "rule_removed": Verb("removed {}", "remove {}"),
+        "rule_switched_off": Verb("switched off {}", "switch off {}"),
+        "rule_switched_on": Verb("switched on {}", "switch on {}"),
+    },
 }
+
+VERBS: Mapping[str, Verb] = {
+    code: verb for verbs in GROUPS.values() for code, verb in verbs.items()
+}
+
+#: Headings of what only administrators do.
+ADMINISTRATION = frozenset({"The site"})
+
+#: What ``{}`` stands for in a list of verbs, by how the verb begins, where it is not its group's.
+THINGS = {
+    "invitation_": "an invitation", "key_": "an SSH key", "mail_opened": "a mail",
+    "mail_text_": "the text of a mail", "mail_tried": "a mail", "mails_": "a mail",
+    "policies_published": "new policies", "reason_": "a reason", "rule_": "an approval rule",
+    "second_factor_renamed": "an account", "token_": "an API token", "wish_": "a wish for quota",
+    "taken_over": "a machine", "mail": "a mail",
+}  # fmt: skip
+
 
 #: What a person did who moved a thing to a state, where there is a word for it.
 MOVES: Mapping[tuple[str, str], str] = {
@@ -181,12 +213,12 @@ MOVES: Mapping[tuple[str, str], str] = {
 MOVES_FROM: Mapping[tuple[str, str, str], str] = {
     ("account", "active", "confirmed"): "took back the approval of {}",
     ("account", "confirmed", "applied"): "gave another address in the request for {}",
-    ("account", "rejected", "applied"): "let the request for {} wait again",
-    ("account", "rejected", "confirmed"): "let the request for {} wait again",
+    ("account", "rejected", "applied"): "put the request for {} back in the queue",
+    ("account", "rejected", "confirmed"): "put the request for {} back in the queue",
     ("account", "suspended", "active"): "ended the suspension of {}",
-    ("account", "withdrawn", "applied"): "let the request for {} wait again",
-    ("account", "withdrawn", "confirmed"): "let the request for {} wait again",
-    ("quota_wish", "declined", "waiting"): "let {} wait again",
+    ("account", "withdrawn", "applied"): "put the request for {} back in the queue",
+    ("account", "withdrawn", "confirmed"): "put the request for {} back in the queue",
+    ("quota_wish", "declined", "waiting"): "put {} back in the queue",
 }
 
 OUTCOMES = {"done": "Done", "denied": "Refused", "failed": "Failed"}
@@ -211,6 +243,32 @@ def verb_of(verb: str) -> Verb:
     """Without words of its own, a verb reads as its code does."""
     plain = f"{verb.replace('_', ' ')}: {{}}"
     return VERBS.get(verb) or Verb(plain, plain)
+
+
+def choices(*, is_administrator: bool) -> list[tuple[str, list[tuple[str, str]]]]:
+    """The verbs to choose from, by heading; each says by itself what was done."""
+    groups = [
+        (heading, [(code, _listed(code, verb, thing)) for code, verb in verbs.items()])
+        for (heading, thing), verbs in GROUPS.items()
+        if is_administrator or heading not in ADMINISTRATION
+    ]
+    moves = [
+        (f"moved:{kind}:{state}", past.format(_A[kind])) for (kind, state), past in MOVES.items()
+    ]
+    decided = ("Decisions", moves)
+    return [
+        (heading, sorted(codes, key=lambda pair: pair[1])) for heading, codes in (decided, *groups)
+    ]
+
+
+_A = {"account": "an account", "quota_wish": "a wish for quota"}
+
+
+def _listed(code: str, verb: Verb, thing: str) -> str:
+    for beginning, other in THINGS.items():
+        if code.startswith(beginning):
+            return verb.past.format(other)
+    return verb.past.format(thing)
 
 
 def move_of(kind: str, was: str, now: str) -> str | None:

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from core.caller import Caller, called
 from core.models import NOTHING, Event, deny, record
-from portal import trail
+from portal import trail, words
 from registration.states import AccountState
 from registration.tests.factories import UserFactory
 from vms import actions
@@ -94,7 +94,7 @@ def test_what_people_wrote_is_text_and_nothing_else(client, admin, alice):
         ({"who": "nobody"}, 0),
         ({"kind": "group"}, 1),
         ({"action": "kill"}, 1),
-        ({"action": "moved:active"}, 1),
+        ({"action": "moved:account:active"}, 1),
         ({"outcome": "denied"}, 1),
         ({"door": "api"}, 1),
         ({"q": "web-1"}, 1),
@@ -196,7 +196,7 @@ def test_a_visitor_is_told_from_the_portal(client, admin):
     ("was", "now", "told"),
     [
         ("active", "confirmed", "ops took back the approval of account bob."),
-        ("rejected", "confirmed", "ops let the request for account bob wait again."),
+        ("rejected", "confirmed", "ops put the request for account bob back in the queue."),
         ("suspended", "active", "ops ended the suspension of account bob."),
         ("confirmed", "active", "ops let in account bob."),
     ],
@@ -246,3 +246,11 @@ def test_sentences_say_who_acted_for_whom(alice):
     event = put(verb="kill", by=admin, on_behalf_of=alice, subject_name="web-1")
     (line,) = trail.told([event], reader=admin)
     assert trail.sentence(line) == "ops, as alice, killed machine web-1"
+
+
+@pytest.mark.parametrize("is_administrator", [True, False])
+def test_no_two_actions_to_choose_from_read_alike(is_administrator):
+    groups = words.choices(is_administrator=is_administrator)
+    labels = [label for _, verbs in groups for _, label in verbs]
+    assert len(labels) == len(set(labels))
+    assert ("The site" in dict(groups)) is is_administrator
