@@ -15,11 +15,25 @@ NEW_HELP = "At least 8 characters; not common, not only digits, not like your na
 KEY_PLACEHOLDER = "ssh-ed25519 AAAA… you@laptop"
 
 
+#: What a bound of a field says; ``show_value`` is what was given.
+BOUNDS = {
+    "max_length": "At most %(limit_value)d characters; this has %(show_value)d.",
+    "min_length": "At least %(limit_value)d characters; this has %(show_value)d.",
+    "max_value": "At most %(limit_value)s; this is %(show_value)s.",
+    "min_value": "At least %(limit_value)s; this is %(show_value)s.",
+}
+
+
 class Form(forms.Form):
     """A form whose refusals stand beside the field they are about."""
 
     #: field -> the rule that its text has to pass
     RULES: dict[str, Callable[[str], str]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.error_messages = {**field.error_messages, **BOUNDS}
 
     def clean(self) -> dict[str, Any]:
         for field, rule in self.RULES.items():

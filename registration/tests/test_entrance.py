@@ -216,3 +216,10 @@ def test_a_closed_account_is_told_so_after_the_right_password_only(client):
     assert "is closed" not in wrong.text
     right = client.post("/login/", {"login": "carla", "password": PASSWORD})
     assert (right.status_code, "This account is closed." in right.text) == (422, True)
+
+
+def test_a_text_that_is_too_long_is_told_the_number_and_what_it_has(client):
+    page = client.post("/register/", {"username": "x" * 10_000, "message": "x" * 9_000})
+    assert "At most 20 characters; this has 10000." in page.text
+    assert "At most 2000 characters; this has 9000." in page.text
+    assert "Ensure this value" not in page.text
