@@ -230,7 +230,7 @@ def test_a_passkey_is_added_and_signs_in_without_a_password(site: Site):
 
 
 def test_a_page_opened_by_its_number_says_that_passkeys_need_a_name(site: Site):
-    person = member(site, "nora")
+    person = member(site, "nadia")
     window = site.window()
     page = window.page
     give_password(window, person)
@@ -243,7 +243,7 @@ def test_a_page_opened_by_its_number_says_that_passkeys_need_a_name(site: Site):
 
 
 def test_what_was_sent_is_done_after_one_has_confirmed(site: Site):
-    person = member(site, "rita")
+    person = member(site, "ruben")
     window = site.window()
     page = window.page
     give_password(window, person)
