@@ -162,6 +162,7 @@ def _users() -> list[User]:
             family_name=str(number),
             password=make_password(None),
             state=AccountState.ACTIVE,
+            policy_version=1,
         )
         for number in range(MEMBERS)
     ]
