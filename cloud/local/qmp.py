@@ -91,6 +91,9 @@ async def connect(folder: Path, name: str) -> QMPClient:
     sock = await open_socket(folder, name)
     try:
         await client.connect(sock)
+    except AssertionError as error:  # how qemu.qmp says that the other end left as it greeted
+        await hang_up(client)
+        raise EOFError("QEMU hung up while it was greeted") from error
     except BaseException:
         sock.close()
         raise
