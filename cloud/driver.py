@@ -16,19 +16,22 @@ answer is lost, ``find_*(token)`` finds the thing again.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import BinaryIO, Protocol
+from pathlib import Path
+from typing import Protocol
 
 from cloud.types import (
     Capabilities,
     Capacity,
     ConsoleEndpoint,
     ConsoleKind,
+    DiskFormat,
     ImageInfo,
     ImageSource,
     VmInfo,
     VmSpec,
     VmUsage,
     VolumeInfo,
+    VolumeSource,
 )
 
 #: Called with (bytes done, bytes in all), at least once a second, by calls that move
@@ -132,25 +135,106 @@ class CloudDriver(Protocol):
         """Forget a cached image. Machines that run from it go on. Quiet if gone."""
 
     # Volumes -------------------------------------------------------------------
+    #
+    # A volume is a disk that outlives machines. One that is plugged into a machine to be
+    # written to is that machine's alone; plugged in read-only, it may be in many.
 
-    def find_volume(self, token: str) -> VolumeInfo | None: ...
+    def find_volume(self, token: str) -> VolumeInfo | None:
+        """The volume that was asked for with ``token``, whole and ready; None until then."""
 
-    def create_volume(self, size_bytes: int, *, token: str) -> VolumeInfo: ...
+    def get_volume(self, ref: str) -> VolumeInfo:
+        """Raises: NotFound."""
+
+    def list_volumes(self) -> Iterable[VolumeInfo]:
+        """Every volume of ours, in one sweep of the engine."""
+
+    def create_volume(self, size_bytes: int, *, token: str) -> VolumeInfo:
+        """An empty volume; sparse where the engine can. ``size_bytes``: a multiple of 512.
+
+        Raises:
+            CloudRefused: that is not a size. CloudBusy: the site is full.
+        """
 
     def import_volume(
-        self, source: BinaryIO, *, size_bytes: int, token: str, on_progress: Progress
-    ) -> VolumeInfo: ...
+        self, source: VolumeSource, *, token: str, on_progress: Progress
+    ) -> VolumeInfo:
+        """A volume with the disk that is in a file. The file is left alone.
 
-    def export_volume(self, ref: str, sink: BinaryIO, *, on_progress: Progress) -> None: ...
+        Raises:
+            CloudRefused: it is not what ``source`` says, is damaged, or names other files.
+                Nothing is kept.
+            CloudBusy: somebody is importing this token now, or the site is full.
+        """
 
-    def copy_volume(self, ref: str, *, token: str, on_progress: Progress) -> VolumeInfo: ...
+    def copy_volume(
+        self, ref: str, *, token: str, snapshot: str = "", on_progress: Progress
+    ) -> VolumeInfo:
+        """An independent volume that begins as this one is now, or was at ``snapshot``.
 
-    def get_volume(self, ref: str) -> VolumeInfo: ...
+        Copy-on-write where the engine can; ``capabilities().lacks["copy_on_write"]`` says why
+        not. Snapshots are not copied.
 
-    def delete_volume(self, ref: str) -> None: ...
+        Raises:
+            NotFound. CloudBusy: it is being written to by a machine, or by somebody else.
+        """
 
-    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> VolumeInfo: ...
+    def export_volume(
+        self, ref: str, path: Path, format: DiskFormat, *, snapshot: str = "", on_progress: Progress
+    ) -> None:
+        """Write the disk to a new file at ``path``, whole or not at all: RAW (sparse) or QCOW2.
 
-    def attach_volume(self, vm_ref: str, volume_ref: str, *, read_only: bool) -> None: ...
+        Raises:
+            NotFound. CloudBusy: it is being written to by a machine, or the disk is full.
+            Unsupported: another format.
+        """
 
-    def detach_volume(self, vm_ref: str, volume_ref: str) -> None: ...
+    def grow_volume(self, ref: str, size_bytes: int) -> VolumeInfo:
+        """Make it larger, plugged in or not. Quiet if it has this size.
+
+        Raises:
+            NotFound. CloudRefused: that would make it smaller. CloudBusy.
+        """
+
+    def delete_volume(self, ref: str) -> None:
+        """Remove it, with its snapshots. Quiet if gone. Raises: CloudBusy: it is plugged in."""
+
+    def create_snapshot(self, ref: str, *, token: str) -> None:
+        """Keep what the volume holds now, under ``token``. Quiet if there is one.
+
+        Of a volume that a machine writes to, it is what a power failure would have left.
+
+        Raises: NotFound. CloudBusy.
+        """
+
+    def restore_snapshot(self, ref: str, *, token: str) -> None:
+        """Have the volume hold again what it did then; what came later is lost.
+
+        Raises: NotFound: no such volume or snapshot. CloudBusy: it is plugged in.
+        """
+
+    def delete_snapshot(self, ref: str, *, token: str) -> None:
+        """Forget a snapshot. Quiet if gone. Raises: CloudBusy."""
+
+    def attach_volume(self, vm_ref: str, volume_ref: str, *, read_only: bool) -> None:
+        """Plug it into a machine, running or off; seen later in ``VmInfo.disks``. Quiet if it is.
+
+        Its serial number in the guest is its token. It stays plugged in when the machine is
+        restarted, until it is detached or the machine deleted.
+
+        Raises:
+            NotFound: which of the two, says the sentence.
+            CloudBusy: another machine has it to write to, or this one is to write and others
+                have it; or the machine is being changed.
+            CloudRefused: the machine has no room for another disk.
+        """
+
+    def detach_volume(self, vm_ref: str, volume_ref: str, *, force: bool = False) -> None:
+        """Unplug it; seen later in ``VmInfo.disks``. Quiet if it is not plugged in.
+
+        Raises:
+            CloudBusy: the guest has not let go of it: it is still plugged in, and works. With
+                ``force`` it is unplugged all the same, and what was not written is lost.
+        """
+
+    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> VolumeInfo:
+        """This machine's root disk as a new independent volume."""

@@ -60,14 +60,40 @@ class ImageInfo:
     virtual_size_bytes: int
 
 
+class DiskFormat(StrEnum):
+    """How a file lays a disk out, by the names of ``qemu-img -f``. An ISO 9660 is raw."""
+
+    RAW = "raw"
+    QCOW2 = "qcow2"
+    VDI = "vdi"
+    VMDK = "vmdk"
+    VHD = "vpc"
+    VHDX = "vhdx"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plug:
+    """A volume to be plugged into a machine. ``volume`` is its ref."""
+
+    volume: str
+    read_only: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VmSpec:
-    """A machine to be made. Free text (``name``) may hold any character."""
+    """A machine to be made. Free text (``name``) may hold any character.
+
+    It boots from ``image``, or from the volume ``root_volume`` (a ref), which it writes to and
+    which outlives it; the other one is blank.
+    """
 
     name: str
     vcpus: int
     memory_mib: int
-    image: str  # the image's *token*: it may still be on its way (see Capabilities)
+    image: str = ""  # the image's *token*: it may still be on its way (see Capabilities)
+    root_volume: str = ""
+    volumes: tuple[Plug, ...] = ()  # plugged in from the start
+    volatile_bytes: tuple[int, ...] = ()  # empty disks that end with the machine
     swap_mib: int = 0
     cpu_share: float = 1.0  # weight against other machines, 0.1 to 1.0 of a full share
     disk_bus: DiskBus = DiskBus.VIRTIO
@@ -88,10 +114,15 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disk:
-    """A volume plugged into a machine; ``device`` as the guest is likely to see it."""
+    """A volume plugged into a machine.
 
-    volume: str
+    ``device`` as the guest is likely to see it ("/dev/sda"), ``stable_path`` what follows from
+    the volume's token wherever the guest runs udev ("/dev/disk/by-id/…"); blank: cannot be told.
+    """
+
+    volume: str  # ref
     device: str
+    stable_path: str = ""
     read_only: bool = False
 
 
@@ -118,6 +149,15 @@ class VmUsage:
     disk_write_bytes: int | None = None
     net_rx_bytes: int | None = None
     net_tx_bytes: int | None = None
+    volumes: Mapping[str, "VolumeUsage"] = field(default_factory=dict)  # by ref
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeUsage:
+    """What one machine has read from and written to one volume, since it was plugged in."""
+
+    read_bytes: int
+    write_bytes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,11 +176,26 @@ class ConsoleEndpoint:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSource:
+    """A file that is to become a volume; the portal has inspected it (``cloud.diskfiles``).
+
+    ``size_bytes`` is that of the disk in it; a driver refuses a file that has become another.
+    """
+
+    path: Path
+    format: DiskFormat
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VolumeInfo:
+    """A volume. ``size_bytes`` is what a guest sees, ``used_bytes`` what the site keeps of it."""
+
     ref: str
     token: str
     size_bytes: int
-    sha1: str = ""
+    used_bytes: int | None = None
+    snapshots: tuple[str, ...] = ()  # tokens, oldest first
     message: str = ""
 
 

@@ -47,6 +47,8 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"expires": 2},
         },
+        "volumes.sweep": {"task": "volumes.sweep", "schedule": 2.0, "options": {"expires": 2}},
+        "volumes.tidy": {"task": "volumes.tidy", "schedule": 60.0, "options": {"expires": 60}},
         "vms.reconcile": {"task": "vms.reconcile", "schedule": 15.0, "options": {"expires": 15}},
         "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
         "registration.deliver": {

@@ -40,6 +40,10 @@ def choice(name: str, *known: str) -> str:
     return value
 
 
+def path(name: str, default: Path) -> Path:
+    return Path(text(name) or default).absolute()
+
+
 def words(name: str) -> list[str]:
     """A comma list; empty by default."""
     return [word.strip() for word in text(name).split(",") if word.strip()]

@@ -49,6 +49,7 @@ INSTALLED_APPS = [
     "portal",
     "vms",
     "marketplace",
+    "volumes",
     "registration",
     "core",
     "crispy_forms",
@@ -149,6 +150,23 @@ PORTAL_QUOTA_VCPUS = env.number("PORTAL_QUOTA_VCPUS", 8)
 PORTAL_QUOTA_MEMORY_MIB = env.number("PORTAL_QUOTA_MEMORY_MIB", 16384)
 PORTAL_QUOTA_DISK_GIB = env.number("PORTAL_QUOTA_DISK_GIB", 100)  # persistent disks
 PORTAL_QUOTA_IMAGES = env.number("PORTAL_QUOTA_IMAGES", 10)
+
+# Disks -----------------------------------------------------------------------------
+# Where files land that become disks, and where downloads are prepared: on the same disk as
+# the engine's, if there is a choice. Web processes and workers share both.
+PORTAL_ARRIVALS = env.path("PORTAL_ARRIVALS", PORTAL_HOME / "arrivals")
+PORTAL_DOWNLOADS = env.path("PORTAL_DOWNLOADS", PORTAL_HOME / "downloads")
+# How long a deleted disk can be restored, in days; it counts in its owner's quota until then.
+PORTAL_BIN_DAYS = env.number("PORTAL_BIN_DAYS", 7)
+# How long an upload waits for its next byte, and a download for who asked for it, in hours.
+PORTAL_UPLOAD_HOURS = env.number("PORTAL_UPLOAD_HOURS", 168)
+PORTAL_DOWNLOAD_HOURS = env.number("PORTAL_DOWNLOAD_HOURS", 24)
+# The largest file that may be uploaded or fetched, in GiB, before it is unpacked.
+PORTAL_ARRIVAL_GIB = env.number("PORTAL_ARRIVAL_GIB", 1024)
+# Volatile disks of one machine together, in GiB: they are in no quota.
+PORTAL_VOLATILE_GIB = env.number("PORTAL_VOLATILE_GIB", 50)
+# Private networks that the portal may fetch from on behalf of a person: "10.1.0.0/16, ...".
+PORTAL_FETCH_NETWORKS = env.words("PORTAL_FETCH_NETWORKS")
 
 # What the sign-in pages count: in the database, so that it outlives every process.
 CACHES = {

@@ -9,6 +9,13 @@ from dataclasses import dataclass, field
 from marketplace.states import ImageState
 from registration.states import AccountState, WishState
 from vms.states import ReadinessState, VmState
+from volumes.states import (
+    AttachmentState,
+    ExportState,
+    OfferState,
+    SnapshotState,
+    VolumeState,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +42,10 @@ KINDS: Mapping[str, Kind] = {
     "api_token": Kind("API token"),
     "approval_rule": Kind("approval rule", "registration:rule", is_theirs=False),
     "authenticator": Kind("passkey"),
+    "attachment": Kind("attachment of disk", states=dict(AttachmentState.choices)),
+    "disk_offer": Kind("offer of disk", states=dict(OfferState.choices)),
     "entry": Kind("Marketplace entry"),
+    "export": Kind("download of disk", states=dict(ExportState.choices)),
     "group": Kind("group", "registration:group"),
     "image": Kind("copy of image", states=dict(ImageState.choices)),
     "instance_type": Kind("size"),
@@ -48,9 +58,11 @@ KINDS: Mapping[str, Kind] = {
     "readiness": Kind("readiness of machine", states=dict(ReadinessState.choices)),
     "reason_template": Kind("reason"),
     "social_account": Kind("connected identity"),
+    "snapshot": Kind("snapshot", states=dict(SnapshotState.choices)),
     "ssh_key": Kind("SSH key"),
     "user_session": Kind("session"),
     "vm": Kind("machine", "vms:detail", states=dict(VmState.choices)),
+    "volume": Kind("disk", "volumes:detail", states=dict(VolumeState.choices)),
 }
 
 #: The verbs by what they are about: the heading, and what ``{}`` stands for in a list of verbs.
@@ -71,6 +83,10 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "shut_down": Verb("shut down {}", "shut down {}"),
         "start": Verb("started {}", "start {}"),
         "taken_over": Verb("gave {} to its new owner", "give {} to its new owner"),
+    },
+    ("Disks", "a disk"): {
+        "attach": Verb("attached {}", "attach {}"),
+        "detach": Verb("detached {}", "detach {}"),
     },
     ("Marketplace", "an entry"): {
         "deprecated": Verb("withdrew {}", "withdraw {}"),

@@ -1,0 +1,1 @@
+"""Persistent disks: what outlives machines."""

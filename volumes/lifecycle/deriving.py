@@ -1,0 +1,11 @@
+"""COPYING, GROWING, RESTORING: what is made of a disk that there is.
+
+No step waits, none writes its row but through ``keep``, and each may run twice.
+"""
+
+from collections.abc import Mapping
+
+from core.machine import Step
+from volumes.models import Volume
+
+STEPS: Mapping[str, Step[Volume]] = {}

@@ -1,0 +1,11 @@
+"""CREATING, DELETING: a disk comes to be, and goes.
+
+No step waits, none writes its row but through ``keep``, and each may run twice.
+"""
+
+from collections.abc import Mapping
+
+from core.machine import Step
+from volumes.models import Volume
+
+STEPS: Mapping[str, Step[Volume]] = {}

@@ -1,0 +1,45 @@
+"""The tables of disks. No verbs here: those are in ``actions``."""
+
+from volumes.models.arrivals import Arrival, Packing
+from volumes.models.attachments import Attachment, VolumeSample, with_holders
+from volumes.models.derived import Export, ExportFormat, Offer, Snapshot
+from volumes.models.disks import (
+    BOOTABLE,
+    LARGEST_GIB,
+    LONGEST_TAG,
+    PLUGGABLE,
+    SMALLEST_GIB,
+    WRITABLE,
+    Access,
+    DiskType,
+    Origin,
+    Share,
+    Visibility,
+    Volume,
+    VolumeQuerySet,
+)
+
+__all__ = [
+    "BOOTABLE",
+    "LARGEST_GIB",
+    "LONGEST_TAG",
+    "PLUGGABLE",
+    "SMALLEST_GIB",
+    "WRITABLE",
+    "Access",
+    "Arrival",
+    "Attachment",
+    "DiskType",
+    "Export",
+    "ExportFormat",
+    "Offer",
+    "Origin",
+    "Packing",
+    "Share",
+    "Snapshot",
+    "Visibility",
+    "Volume",
+    "VolumeQuerySet",
+    "VolumeSample",
+    "with_holders",
+]

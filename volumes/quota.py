@@ -1,0 +1,41 @@
+"""How much disk a person holds, and the refusal that they would meet."""
+
+from django.db.models import Sum
+from django.db.models.functions import Coalesce
+
+from core.errors import Refused
+from registration.models import GIB, User
+from volumes.models import Snapshot, Volume
+
+
+def bytes_held(user: User) -> int:
+    """Of disks and their snapshots, those in the bin included."""
+    snapshots = Snapshot.objects.held().filter(volume__owner=user)
+    kept = snapshots.aggregate(n=Coalesce(Sum("size_bytes"), 0))["n"]
+    return Volume.objects.filter(owner=user).bytes_held() + int(kept)
+
+
+def bytes_left(user: User) -> int:
+    return max(0, user.quota.disk_bytes - bytes_held(user))
+
+
+def must_fit(user: User, more_bytes: int, *, field: str | None = None) -> None:
+    """Call it in the transaction that writes the row, with the user's row locked.
+
+    Raises:
+        Refused: ``quota_disk``.
+    """
+    held, limit = bytes_held(user), user.quota.disk_bytes
+    if held + more_bytes > limit:
+        raise Refused(
+            "quota_disk",
+            f"Your disk quota is {in_gib(limit)} GiB: you hold {in_gib(held)} GiB and this needs "
+            f"{in_gib(more_bytes)} GiB. Delete a disk (the bin counts too), or ask for more under "
+            "“Quota and usage”.",
+            field=field,
+        )
+
+
+def in_gib(size_bytes: int) -> str:
+    """GiB in words, with up to two decimals: 1, 0.29, 1023.5."""
+    return f"{size_bytes / GIB:.2f}".rstrip("0").rstrip(".")

@@ -1,0 +1,110 @@
+"""Doors with bells: tasks carry ids, take one step, and ring for the next."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from threading import BoundedSemaphore
+from typing import Any
+
+from celery import shared_task
+from django.conf import settings
+
+from core.bells import NOW, ring
+from core.machine import Stateful, due, tick
+from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
+from volumes.models import Attachment, Export, Snapshot, Volume
+from volumes.states import ExportState, VolumeState
+
+#: Rows of each table that one sweep rings; the next sweep is two seconds away.
+SWEEP_ROWS = 200
+#: Steps that move bytes and run at the same time in one process; its other threads answer
+#: questions.
+BULK_AT_ONCE = 2
+BULK: Mapping[type[Stateful], frozenset[str]] = {
+    Volume: frozenset(
+        {
+            VolumeState.FETCHING,
+            VolumeState.CHECKING,
+            VolumeState.UNPACKING,
+            VolumeState.CONVERTING,
+            VolumeState.COPYING,
+        }
+    ),
+    Export: frozenset({ExportState.PREPARING, ExportState.PACKING}),
+}
+
+_lanes = BoundedSemaphore(BULK_AT_ONCE)
+
+
+@shared_task(name="volumes.tick_volume")
+def tick_volume(pk: int) -> None:
+    _tick(Volume.objects.select_related("owner").filter(pk=pk).first(), VOLUME_STEPS)
+
+
+@shared_task(name="volumes.tick_attachment")
+def tick_attachment(pk: int) -> None:
+    rows = Attachment.objects.select_related("volume", "vm")
+    _tick(rows.filter(pk=pk).first(), ATTACHMENT_STEPS)
+
+
+@shared_task(name="volumes.tick_snapshot")
+def tick_snapshot(pk: int) -> None:
+    _tick(Snapshot.objects.select_related("volume").filter(pk=pk).first(), SNAPSHOT_STEPS)
+
+
+@shared_task(name="volumes.tick_export")
+def tick_export(pk: int) -> None:
+    rows = Export.objects.select_related("volume", "snapshot")
+    _tick(rows.filter(pk=pk).first(), EXPORT_STEPS)
+
+
+def _tick(row: Any, steps: Mapping[str, Any]) -> None:
+    if row is None:
+        return
+    is_bulk = _is_bulk(row)
+    if is_bulk and not _lanes.acquire(blocking=False):
+        return  # the sweep rings again; a bell of our own would multiply with it
+    try:
+        wait = tick(row, steps)
+    finally:
+        if is_bulk:
+            _lanes.release()
+    if wait is not None:
+        ring_row(row, after=wait)
+
+
+def _is_bulk(row: Stateful) -> bool:
+    return str(row.state) in BULK.get(type(row), frozenset())
+
+
+@shared_task(name="volumes.sweep")
+def sweep() -> None:
+    """Ring whatever is overdue. A bell can get lost; a row cannot.
+
+    Nobody answers the bells of a cloud that the site no longer has: they would pile up.
+    """
+    clouds = list(settings.CLOUDS)
+    for volume in due(Volume.objects.filter(cloud__in=clouds))[:SWEEP_ROWS]:
+        ring_row(volume)
+    for table in (Attachment, Snapshot, Export):
+        rows: Any = table._default_manager.filter(volume__cloud__in=clouds)
+        for row in due(rows.select_related("volume"))[:SWEEP_ROWS]:
+            ring_row(row)
+
+
+@shared_task(name="volumes.tidy")
+def tidy() -> None:
+    """End what is past its time: disks in the bin, uploads, downloads, stray files."""
+
+
+_TASKS: Mapping[type[Stateful], Any] = {
+    Volume: tick_volume,
+    Attachment: tick_attachment,
+    Snapshot: tick_snapshot,
+    Export: tick_export,
+}
+
+
+def ring_row(row: Any, *, after: timedelta = NOW) -> None:
+    """Have a worker of this row's cloud look at it, once this transaction commits."""
+    lane = "bulk" if _is_bulk(row) else "cloud"
+    ring(_TASKS[type(row)], row.pk, queue=f"{lane}.{row.cloud}", after=after)
