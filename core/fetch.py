@@ -1,0 +1,308 @@
+"""The one way to an address that a person typed: every hop is checked, every limit holds.
+
+A portal stands inside a site's network, where an address can lead to what only insiders may
+see. So a name is resolved here, each of its addresses is judged, and the connection is made
+to a judged address and no other. Redirects are followed by hand, by the same rules.
+"""
+
+import ipaddress
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import httpcore
+
+MOST_HOPS = 5
+CONNECT_S = 10.0
+READ_S = 30.0
+#: A server that sends less than this over ``READ_S`` keeps us for nothing.
+SLOWEST_BYTES_S = 1024
+#: Ports below 1024 belong to services; of these, only the web's are fetched from.
+WEB_PORTS = {"http": 80, "https": 443}
+FIRST_FREE_PORT = 1024
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+#: Called with (offset, piece): what to write, and where in the file it belongs.
+Sink = Callable[[int, bytes], None]
+
+
+class Unfetchable(Exception):
+    """``str(error)`` is a sentence for who typed the address. ``is_passing``: try again later."""
+
+    def __init__(self, message: str, *, is_passing: bool = False) -> None:
+        super().__init__(message)
+        self.is_passing = is_passing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Head:
+    """What the server said before the bytes.
+
+    ``offset`` is where its bytes begin: 0 if it sends everything, whatever was asked for.
+    ``length`` is that of the whole file, None if it does not say. ``validator`` names this
+    version of it (an ETag, or its date), for going on later.
+    """
+
+    offset: int
+    length: int | None
+    validator: str
+
+
+def networks(words: Iterable[str]) -> tuple[Network, ...]:
+    """Raises: ValueError: one of them is no network ("10.1.0.0/16")."""
+    return tuple(ipaddress.ip_network(word) for word in words)
+
+
+def check(url: str) -> SplitResult:
+    """The parts of an address that may be fetched, as far as it can be told by looking at it.
+
+    Raises:
+        Unfetchable: a sentence naming what is wrong with it.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise Unfetchable("This is not an address.") from error
+    if parts.scheme not in WEB_PORTS or not parts.hostname:
+        raise Unfetchable("An address begins with https:// or http://, and names a server.")
+    if parts.username is not None or parts.password is not None:
+        raise Unfetchable(
+            "An address with a user name or password in it is not fetched: it would be shown to "
+            "whoever sees the disk. Give a link that needs none."
+        )
+    if port is not None and port < FIRST_FREE_PORT and port not in WEB_PORTS.values():
+        raise Unfetchable(
+            f"Port {port} belongs to another service than the web. Use 80, 443, or one from "
+            f"{FIRST_FREE_PORT} on."
+        )
+    return parts
+
+
+def fetch(
+    url: str,
+    sink: Sink,
+    *,
+    offset: int = 0,
+    validator: str = "",
+    most_bytes: int,
+    allowed: Sequence[Network] = (),
+    on_head: Callable[[Head], None] = lambda _head: None,
+) -> Head:
+    """Fetch what is at ``url`` from ``offset`` on, if it is still the version ``validator``.
+
+    ``on_head`` is called once, before the first byte; raising from it or from ``sink`` ends
+    the transfer. ``most_bytes`` bounds the whole file; ``allowed`` are private networks that
+    this site lets people fetch from.
+
+    Raises:
+        Unfetchable: ``is_passing`` if another try, from where this one ended, may succeed.
+    """
+    for _ in range(MOST_HOPS + 1):
+        parts = check(url)
+        with _asked(parts, offset, validator, allowed) as answer:
+            if answer.status in _REDIRECTS:
+                url = _next_hop(url, answer)
+                continue
+            head = _head(answer, offset)
+            if head.length is not None and head.length > most_bytes:
+                raise Unfetchable(_too_large(most_bytes))
+            on_head(head)
+            if answer.status != 416:
+                _pour(answer, head, sink, most_bytes)
+            return head
+    raise Unfetchable(f"It redirects more than {MOST_HOPS} times.")
+
+
+@contextmanager
+def _asked(
+    parts: SplitResult, offset: int, validator: str, allowed: Sequence[Network]
+) -> Iterator[httpcore.Response]:
+    headers = [
+        ("Host", parts.netloc),
+        ("User-Agent", "StratusLab-Portal"),
+        ("Accept", "*/*"),
+        ("Accept-Encoding", "identity"),
+    ]
+    if offset and validator:
+        headers += [("Range", f"bytes={offset}-"), ("If-Range", validator)]
+    limits = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": CONNECT_S}
+    with (
+        _translated(),
+        httpcore.ConnectionPool(
+            ssl_context=ssl.create_default_context(), network_backend=_Judge(allowed)
+        ) as pool,
+        pool.stream(
+            "GET", parts._replace(fragment="").geturl(), headers=headers,
+            extensions={"timeout": limits},
+        ) as answer,
+    ):  # fmt: skip
+        yield answer
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError) as error:
+        if doubt := _doubt(error):
+            raise Unfetchable(
+                f"The server's certificate is not valid: {doubt.verify_message}."
+            ) from error
+        raise Unfetchable("The server does not answer, or hung up.", is_passing=True) from error
+    except (httpcore.UnsupportedProtocol, UnicodeError, ValueError) as error:
+        raise Unfetchable("This is not an address.") from error
+
+
+def _doubt(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """What TLS had against the server's certificate, if that is behind ``error``."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _next_hop(url: str, answer: httpcore.Response) -> str:
+    where = _header(answer, b"location")
+    if not where:
+        raise Unfetchable("The server redirects to nowhere.")
+    there = urljoin(url, where)
+    if url.startswith("https:") and not there.startswith("https:"):
+        raise Unfetchable("The server redirects from https to an address without encryption.")
+    return there
+
+
+def _head(answer: httpcore.Response, offset: int) -> Head:
+    """Raises: Unfetchable: the answer is no file."""
+    status = answer.status
+    if _header(answer, b"content-encoding") not in ("", "identity"):
+        raise Unfetchable("The server packs what it sends although it was asked not to.")
+    etag = _header(answer, b"etag")
+    validator = etag if etag and not etag.startswith("W/") else _header(answer, b"last-modified")
+    size = _header(answer, b"content-length")
+    length = int(size) if size.isdecimal() else None
+    if status == 200:
+        return Head(offset=0, length=length, validator=validator)
+    begins, whole = _content_range(_header(answer, b"content-range"))
+    if status == 206 and begins == offset:
+        return Head(offset=offset, length=whole, validator=validator)
+    if status == 416 and whole == offset:  # we have all of it
+        return Head(offset=offset, length=whole, validator=validator)
+    if status in (408, 425, 429) or status >= 500:
+        raise Unfetchable(f"The server answers {status}: not now.", is_passing=True)
+    why = {404: " (there is no such file)", 401: " (it wants a password)", 403: " (forbidden)"}
+    raise Unfetchable(f"The server answers {status}{why.get(status, '')} instead of a file.")
+
+
+def _content_range(text: str) -> tuple[int | None, int | None]:
+    """Where the bytes begin, and the length of the whole, of "bytes 5-9/10" or "bytes */10"."""
+    unit, _, rest = text.partition(" ")
+    span, _, whole = rest.partition("/")
+    first = span.partition("-")[0]
+    return (
+        int(first) if unit == "bytes" and first.isdecimal() else None,
+        int(whole) if unit == "bytes" and whole.isdecimal() else None,
+    )
+
+
+def _pour(answer: httpcore.Response, head: Head, sink: Sink, most_bytes: int) -> None:
+    at = head.offset
+    mark, mark_at = time.monotonic(), at
+    for piece in answer.iter_stream():
+        if at + len(piece) > most_bytes:
+            raise Unfetchable(_too_large(most_bytes))
+        sink(at, piece)
+        at += len(piece)
+        now = time.monotonic()
+        if now - mark >= READ_S:
+            if at - mark_at < SLOWEST_BYTES_S * READ_S:
+                raise Unfetchable("The server sends too slowly.", is_passing=True)
+            mark, mark_at = now, at
+    if head.length is not None and at < head.length:
+        raise Unfetchable("The server hung up before the end.", is_passing=True)
+
+
+def _too_large(most_bytes: int) -> str:
+    return f"The file is larger than the {most_bytes / 2**30:g} GiB that this site takes."
+
+
+def _header(answer: httpcore.Response, name: bytes) -> str:
+    for key, value in answer.headers:
+        if key.lower() == name:
+            return str(value.decode("latin-1"))[:300]
+    return ""
+
+
+class _Judge(httpcore.NetworkBackend):
+    """Connects to public addresses only, and to private ones that the site allows."""
+
+    def __init__(self, allowed: Sequence[Network]) -> None:
+        self._allowed = allowed
+        self._backend = httpcore.SyncBackend()
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Any = None,
+    ) -> httpcore.NetworkStream:
+        failure: Exception | None = None
+        for address in self._resolve(host, port):
+            try:
+                return self._backend.connect_tcp(
+                    str(address), port, timeout, local_address, socket_options
+                )
+            except httpcore.ConnectError as error:
+                failure = error
+        raise failure or httpcore.ConnectError("no address")
+
+    def connect_unix_socket(self, *_: Any, **__: Any) -> httpcore.NetworkStream:
+        raise httpcore.ConnectError("no sockets of this host")
+
+    def sleep(self, seconds: float) -> None:
+        self._backend.sleep(seconds)
+
+    def _resolve(self, host: str, port: int) -> list[Address]:
+        """Raises: Unfetchable: no such name, or one of its addresses is not for us."""
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except OSError as error:
+            raise Unfetchable(
+                f"There is no server called {host[:100]}.", is_passing=True
+            ) from error
+        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        for address in addresses:
+            if not may_reach(address, self._allowed):
+                raise Unfetchable(
+                    f"{host[:100]} is inside a private network, which the portal does not fetch "
+                    "from. An administrator can allow it (PORTAL_FETCH_NETWORKS)."
+                )
+        return list(dict.fromkeys(addresses))
+
+
+def may_reach(address: Address, allowed: Sequence[Network] = ()) -> bool:
+    """Whether a person may have the portal connect to ``address``."""
+    inner = _inside(address)
+    if any(address in net or inner in net for net in allowed):
+        return True
+    return all(one.is_global and not one.is_multicast for one in (address, inner))
+
+
+def _inside(address: Address) -> Address:
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, Teredo, NAT64), or itself."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(address.packed[-4:])
+    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, address))[1]
+
+
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")

@@ -1,0 +1,253 @@
+"""The one way to an address that a person typed."""
+
+import ipaddress
+import ssl
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from core import fetch
+from core.fetch import Head, Unfetchable
+
+LOOPBACK = fetch.networks(["127.0.0.0/8", "::1/128"])
+CONTENT = bytes(range(256)) * 4096  # 1 MiB
+
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+class Server:
+    """A real web server on loopback; ``answers`` by path, ``asked`` what came."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, Answer] = {}
+        self.asked: list[dict[str, str]] = []
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                outer.asked.append(
+                    {"path": self.path, **{k.lower(): v for k, v in self.headers.items()}}
+                )
+                outer.answers[self.path](self)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
+
+    def url(self, path: str, *, scheme: str = "http") -> str:
+        return f"{scheme}://127.0.0.1:{self.http.server_port}{path}"
+
+    def close(self) -> None:
+        self.http.shutdown()
+        self.http.server_close()
+
+
+@pytest.fixture
+def server():
+    one = Server()
+    yield one
+    one.close()
+
+
+def says(status: int, body: bytes = b"", **headers: str) -> Answer:
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        request.send_response(status)
+        lengths = {"content_length": str(len(body))} | headers
+        for name, value in lengths.items():
+            if value:
+                request.send_header(name.replace("_", "-"), value)
+        request.end_headers()
+        with suppress(ConnectionError):  # it may have heard enough
+            request.wfile.write(body)
+
+    return answer
+
+
+def ranged(request: BaseHTTPRequestHandler) -> None:
+    """A file of one version, that can be asked for from anywhere."""
+    begins = int(request.headers.get("Range", "bytes=0-")[6:-1])
+    if request.headers.get("If-Range", '"v1"') != '"v1"' or not begins:
+        return says(200, CONTENT, etag='"v1"')(request)
+    span = f"bytes {begins}-{len(CONTENT) - 1}/{len(CONTENT)}"
+    return says(206, CONTENT[begins:], content_range=span, etag='"v1"')(request)
+
+
+class File:
+    def __init__(self, have: bytes = b"") -> None:
+        self.bytes = bytearray(have)
+
+    def __call__(self, offset: int, piece: bytes) -> None:
+        self.bytes[offset:] = piece
+
+
+def get(url: str, have: bytes = b"", **more) -> tuple[bytes, Head]:
+    file = File(have)
+    head = fetch.fetch(url, file, **{"most_bytes": 1 << 30, "allowed": LOOPBACK} | more)
+    return bytes(file.bytes), head
+
+
+def refusal(url: str, **more) -> Unfetchable:
+    with pytest.raises(Unfetchable) as refused:
+        get(url, **more)
+    return refused.value
+
+
+class TestBytes:
+    def test_a_file_arrives_whole_with_its_length_and_version(self, server):
+        server.answers["/disk"] = ranged
+        content, head = get(server.url("/disk"))
+        assert content == CONTENT
+        assert head == Head(offset=0, length=len(CONTENT), validator='"v1"')
+
+    def test_it_goes_on_where_it_ended(self, server):
+        server.answers["/disk"] = ranged
+        content, head = get(server.url("/disk"), CONTENT[:1000], offset=1000, validator='"v1"')
+        assert content == CONTENT
+        assert head.offset == 1000
+        assert server.asked[0]["range"] == "bytes=1000-"
+
+    def test_another_version_is_fetched_from_its_beginning(self, server):
+        server.answers["/disk"] = ranged
+        content, head = get(server.url("/disk"), b"old" * 300, offset=900, validator='"v0"')
+        assert head.offset == 0
+        assert content == CONTENT
+
+    def test_what_is_there_whole_is_not_sent_again(self, server):
+        server.answers["/disk"] = says(416, content_range=f"bytes */{len(CONTENT)}")
+        content, head = get(server.url("/disk"), CONTENT, offset=len(CONTENT), validator='"v1"')
+        assert content == CONTENT
+        assert head.length == len(CONTENT)
+
+    def test_without_a_version_it_begins_anew(self, server):
+        server.answers["/disk"] = ranged
+        get(server.url("/disk"), CONTENT[:10], offset=10, validator="")
+        assert "range" not in server.asked[0]
+
+    def test_a_server_that_hangs_up_early_is_asked_again_later(self, server):
+        server.answers["/disk"] = says(200, CONTENT[:1000], content_length="5000")
+        assert refusal(server.url("/disk")).is_passing
+
+    def test_no_more_than_the_limit_is_taken(self, server):
+        server.answers["/known"] = says(200, CONTENT)
+        server.answers["/unknown"] = says(200, CONTENT, content_length="")
+        for path in ("/known", "/unknown"):
+            refused = refusal(server.url(path), most_bytes=1000)
+            assert "larger than" in str(refused)
+            assert not refused.is_passing
+
+
+class TestAnswers:
+    @pytest.mark.parametrize(
+        ("status", "word"), [(404, "no such file"), (401, "password"), (410, "410")]
+    )
+    def test_a_page_instead_of_a_file_is_never_kept(self, server, status, word):
+        server.answers["/x"] = says(status, b"<html>sorry</html>")
+        refused = refusal(server.url("/x"))
+        assert word in str(refused)
+        assert not refused.is_passing
+
+    @pytest.mark.parametrize("status", [429, 500, 503])
+    def test_not_now_is_not_no(self, server, status):
+        server.answers["/x"] = says(status)
+        assert refusal(server.url("/x")).is_passing
+
+    def test_packed_answers_are_refused(self, server):
+        server.answers["/x"] = says(200, b"...", content_encoding="gzip")
+        assert "packs" in str(refusal(server.url("/x")))
+
+
+class TestRedirects:
+    def test_they_are_followed(self, server):
+        server.answers["/a"] = says(302, location="/disk")
+        server.answers["/disk"] = ranged
+        assert get(server.url("/a"))[0] == CONTENT
+
+    def test_not_for_ever(self, server):
+        server.answers["/a"] = says(302, location="/a")
+        assert "redirects more than" in str(refusal(server.url("/a")))
+
+    def test_each_is_checked(self, server):
+        server.answers["/a"] = says(302, location="http://10.1.2.3/secret")
+        server.answers["/b"] = says(302, location="file:///etc/passwd")
+        assert "private network" in str(refusal(server.url("/a")))
+        assert "begins with https" in str(refusal(server.url("/b")))
+
+
+class TestAddresses:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1/", "http://localhost/", "http://[::1]/", "http://10.0.0.1/",
+            "http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/", "http://0.0.0.0/",
+            "http://[::ffff:10.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://2130706433/",
+            "http://0x7f.1/", "http://[2002:7f00:1::]/", "http://192.168.0.1:8080/",
+            "http://100.64.0.1/", "http://224.0.0.1/",
+        ],
+    )  # fmt: skip
+    def test_what_is_inside_stays_inside(self, url):
+        assert "private network" in str(refusal(url, allowed=()))
+
+    @pytest.mark.parametrize(
+        ("url", "word"),
+        [
+            ("ftp://example.org/x", "https://"), ("file:///etc/passwd", "https://"), ("nonsense", "https://"),
+            ("http://", "names a server"), ("http://me:secret@example.org/", "user name"),
+            ("http://example.org:22/", "Port 22"), ("http://example.org:99999/", "not an address"),
+            ("http://[::1/", "not an address"),
+        ],
+    )  # fmt: skip
+    def test_what_is_no_web_address_is_named(self, url, word):
+        assert word in str(refusal(url))
+
+    def test_a_network_can_be_allowed(self):
+        allowed = fetch.networks(["10.1.0.0/16"])
+        assert fetch.may_reach(ipaddress.ip_address("10.1.2.3"), allowed)
+        assert fetch.may_reach(ipaddress.ip_address("::ffff:10.1.2.3"), allowed)
+        assert not fetch.may_reach(ipaddress.ip_address("10.2.2.3"), allowed)
+
+    def test_public_ones_are_reached(self):
+        for public in ("93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"):
+            assert fetch.may_reach(ipaddress.ip_address(public))
+
+    def test_an_unknown_name_may_be_known_later(self):
+        assert refusal("http://no-such-host.invalid/").is_passing
+
+    def test_a_closed_port_may_open_later(self, server):
+        url = server.url("/")
+        server.close()
+        assert refusal(url).is_passing
+
+
+def test_a_certificate_that_nobody_vouches_for_is_refused(server, tmp_path):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(_certificate(tmp_path / "pair.pem"))
+    server.http.socket = context.wrap_socket(server.http.socket, server_side=True)
+    server.answers["/disk"] = ranged
+    refused = refusal(server.url("/disk", scheme="https"))
+    assert "certificate is not valid" in str(refused)
+
+
+def _certificate(path):
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now).not_valid_after(now + timedelta(days=9999))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(private + certificate.public_bytes(serialization.Encoding.PEM))
+    return path
