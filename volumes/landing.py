@@ -1,0 +1,70 @@
+"""Where files land that become disks: under names of ours, one folder for each disk.
+
+::
+
+    PORTAL_ARRIVALS/<uuid of the disk>/file       as it comes in; only ever appended to
+                                      /disk.raw   what was packed in it
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID
+
+from django.conf import settings
+
+from registration.models import GIB
+from volumes.models import Volume
+
+#: Left free on the landing place: databases and logs live there as well.
+FLOOR_BYTES = GIB
+
+
+def folder(volume: Volume) -> Path:
+    return Path(settings.PORTAL_ARRIVALS, str(volume.uuid))
+
+
+def received(volume: Volume) -> Path:
+    """The file as it comes in. Its size says how much of it is there."""
+    return folder(volume) / "file"
+
+
+def unpacked(volume: Volume) -> Path:
+    return folder(volume) / "disk.raw"
+
+
+def received_bytes(volume: Volume) -> int:
+    try:
+        return received(volume).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def make(volume: Volume) -> Path:
+    """Make the disk's folder if it is not there; the path of its file."""
+    folder(volume).mkdir(mode=0o700, parents=True, exist_ok=True)
+    return received(volume)
+
+
+def room_bytes() -> int:
+    """How much may still land."""
+    place = Path(settings.PORTAL_ARRIVALS)
+    place.mkdir(mode=0o700, parents=True, exist_ok=True)
+    about = os.statvfs(place)
+    return max(0, about.f_bavail * about.f_frsize - FLOOR_BYTES)
+
+
+def remove(volume: Volume) -> None:
+    """Remove what has landed of a disk. Quiet if nothing has."""
+    shutil.rmtree(folder(volume), ignore_errors=True)
+
+
+def landed() -> Iterator[tuple[UUID, Path]]:
+    """Every folder of the landing place that is named as ours are."""
+    place = Path(settings.PORTAL_ARRIVALS)
+    for name in sorted(os.listdir(place)) if place.is_dir() else ():
+        try:
+            yield UUID(name), place / name
+        except ValueError:
+            continue  # not ours to touch
