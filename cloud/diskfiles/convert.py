@@ -1,0 +1,219 @@
+"""From one disk format to another, by ``qemu-img`` in a child.
+
+Format and protocol are always named, never guessed: a guest that writes a qcow2 header
+into its raw disk has written bytes. Source: qemu-img(1), "--image-opts".
+"""
+
+import contextlib
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cloud.diskfiles import child
+from cloud.diskfiles.refusal import FileRefused
+from cloud.errors import CloudBusy
+from cloud.types import DiskFormat
+
+#: Called with (bytes done, bytes in all) at least once a second; raising from it ends all.
+Progress = Callable[[int, int], None]
+
+_MIB = 1 << 20
+#: Beside the disk's own bytes: tables of a qcow2 with the smallest clusters, and headers.
+_TABLES_PER_BYTE = 64
+_HEADERS = 64 * _MIB
+_SLOWEST_BYTES_PER_S = 8 * _MIB
+_START_S = 60
+_PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
+#: An older creator's size in cylinders may be smaller than the disk: block/vpc.c of QEMU.
+_OPENED = {DiskFormat.VHD: ",force_size_calc=current_size"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What ``qemu-img info`` says of a file that names no other."""
+
+    size_bytes: int  # of the disk in it
+    format: DiskFormat
+
+
+def look(path: Path, format: DiskFormat, *, uid: int | None = None) -> Look:
+    """Have qemu-img read the heads of a file. ``uid``: whose rights the child has, if we are root.
+
+    Raises:
+        FileRefused: ``not_sound``: it cannot; ``names_files``: it would read others too.
+    """
+    said: list[bytes] = []
+    user = child.unprivileged(uid)
+    with _opened(path, user) as source:
+        ended = child.run(
+            ["qemu-img", "info", "--output=json", "--image-opts", _named(source, format)],
+            uid=user,
+            limits=child.Limits(),
+            files=[source],
+            on_output=said.append,
+            on_tick=_nothing,
+        )
+    _must_have_ended_well(ended, format)
+    about: dict[str, Any] = json.loads(b"".join(said))
+    named = {"backing-filename", "full-backing-filename", "encrypted"} & about.keys()
+    if named or "data-file" in json.dumps(about.get("format-specific", {})):
+        raise FileRefused(
+            "names_files", "The disk refers to other files or is encrypted. Flatten it first."
+        )
+    return Look(size_bytes=int(about["virtual-size"]), format=format)
+
+
+def convert(
+    source: Path,
+    source_format: DiskFormat,
+    target: Path,
+    target_format: DiskFormat,
+    *,
+    size_bytes: int,
+    on_progress: Progress,
+    snapshot: str = "",
+    options: Sequence[str] = (),
+    uid: int | None = None,
+) -> None:
+    """Write the disk in ``source`` to a new file ``target``, whole or not at all, and on disk.
+
+    ``size_bytes`` is the disk's; nothing larger is written. ``snapshot`` is the name of an
+    internal one of a qcow2, ``options`` are ``-o`` of the target's format. Zeros take no room.
+    No directory needs to be open to ``uid``, the child's user if we are root (default: nobody):
+    a source that is not its own becomes readable to all who can reach it, the target is ours.
+
+    Raises:
+        FileRefused: ``not_sound``, ``too_large``, ``too_costly``: the sentence says.
+        CloudBusy: the site's disk is full.
+        FileExistsError: there is a target.
+    """
+    user = child.unprivileged(uid)
+    with _opened(source, user) as reading, _made(target) as writing:
+        _hand_to(writing, user)
+        ended = child.run(
+            _converting(reading, source_format, writing, target_format, snapshot, options),
+            uid=user,
+            limits=_limits(size_bytes, target_format),
+            files=[reading, writing],
+            **_telling(size_bytes, on_progress),
+        )
+        _must_have_ended_well(ended, source_format)
+        _hand_to(writing, None if user is None else os.geteuid())
+        os.fsync(writing)
+    on_progress(size_bytes, size_bytes)
+
+
+def _converting(
+    reading: int,
+    source_format: DiskFormat,
+    writing: int,
+    target_format: DiskFormat,
+    snapshot: str,
+    options: Sequence[str],
+) -> list[str]:
+    chosen = [word for option in options for word in ("-o", option)]
+    at = ["-l", f"snapshot.name={snapshot}"] if snapshot else []
+    source = ["--image-opts", _named(reading, source_format)]
+    # One page: a hole smaller than that is not worth an entry.
+    target = ["-O", target_format.value, *chosen, child.path_of(writing)]
+    return ["qemu-img", "convert", "-p", "-S", "4k", *at, *source, *target]
+
+
+def _named(fd: int, format: DiskFormat) -> str:
+    file = f"file.driver=file,file.filename={child.path_of(fd)}"
+    return f"driver={format.value},{file}{_OPENED.get(format, '')}"
+
+
+def _limits(size_bytes: int, target_format: DiskFormat) -> child.Limits:
+    tables = 0 if target_format is DiskFormat.RAW else size_bytes // _TABLES_PER_BYTE + _HEADERS
+    return child.Limits(
+        cpu_s=_START_S + size_bytes // _SLOWEST_BYTES_PER_S,
+        file_bytes=-(-size_bytes // 512) * 512 + tables,
+    )
+
+
+def _telling(size_bytes: int, on_progress: Progress) -> dict[str, Any]:
+    """What listens to the child: its percents, and the time when it says nothing."""
+    done = 0
+
+    def hear(said: bytes) -> None:
+        nonlocal done
+        if percents := _PERCENT.findall(said):
+            done = max(done, int(float(percents[-1]) / 100 * size_bytes))
+
+    return {"on_output": hear, "on_tick": lambda: on_progress(min(done, size_bytes), size_bytes)}
+
+
+@contextlib.contextmanager
+def _opened(path: Path, uid: int | None) -> Iterator[int]:
+    """Open it for a child of ``uid``, which reaches it by the descriptor alone."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as error:
+        raise FileRefused(
+            "not_there", "The disk's file cannot be read.", detail=repr(error)
+        ) from error
+    try:
+        _let_read(fd, uid)
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _let_read(fd: int, uid: int | None) -> None:
+    """Its directory keeps others out; who comes by the descriptor still needs the bit."""
+    about = os.fstat(fd)
+    if uid is not None and about.st_uid != uid and not about.st_mode & 0o004:
+        os.fchmod(fd, (about.st_mode & 0o777) | 0o044)
+
+
+@contextlib.contextmanager
+def _made(path: Path) -> Iterator[int]:
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    is_whole = False
+    try:
+        yield fd
+        is_whole = True
+    finally:
+        os.close(fd)
+        if not is_whole:
+            path.unlink(missing_ok=True)
+
+
+def _hand_to(fd: int, uid: int | None) -> None:
+    if uid is not None:
+        os.fchown(fd, uid, uid)
+
+
+def _must_have_ended_well(ended: child.Ended, format: DiskFormat) -> None:
+    if ended.code == 0:
+        return
+    detail = f"qemu-img ended with {ended.code}: {ended.words}"
+    if "No space left on device" in ended.words:
+        raise CloudBusy(
+            "The site's disk is full. It goes on when there is room again.", detail=detail
+        )
+    if ended.code == -signal.SIGXFSZ or "File too large" in ended.words:
+        raise FileRefused(
+            "too_large", "The disk in the file is larger than its head says.", detail=detail
+        )
+    if ended.code in (-signal.SIGXCPU, -signal.SIGKILL) or "allocate memory" in ended.words:
+        raise FileRefused(
+            "too_costly",
+            "Reading the disk took more time or memory than its size allows.",
+            detail=detail,
+        )
+    raise FileRefused(
+        "not_sound",
+        f"The file is not a sound {format.name} disk: qemu-img cannot read it to its end.",
+        detail=detail,
+    )
+
+
+def _nothing() -> None:
+    """Nobody waits for news of a short look."""
