@@ -21,8 +21,18 @@ from marketplace.lifecycle import IMAGE_STEPS
 from marketplace.models import ImageFile
 from vms.lifecycle import READINESS_STEPS, VM_STEPS
 from vms.models import VM, Readiness
+from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
+from volumes.models import Attachment, Export, Snapshot, Volume
 
-LIVES = ((ImageFile, IMAGE_STEPS), (VM, VM_STEPS), (Readiness, READINESS_STEPS))
+LIVES = (
+    (ImageFile, IMAGE_STEPS),
+    (Volume, VOLUME_STEPS),
+    (VM, VM_STEPS),
+    (Readiness, READINESS_STEPS),
+    (Attachment, ATTACHMENT_STEPS),
+    (Snapshot, SNAPSHOT_STEPS),
+    (Export, EXPORT_STEPS),
+)
 
 
 def wait_for(condition: Callable[[], object], *, within_s: float = 10, every_s: float = 0.02):

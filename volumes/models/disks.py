@@ -148,7 +148,7 @@ class Volume(Stateful):
     wanted_snapshot = models.UUIDField(null=True, blank=True)  # while it is copied or goes back
     purge_at = models.DateTimeField(null=True, blank=True)  # in the bin: when it ends for good
 
-    objects: ClassVar[models.Manager["Volume"]] = VolumeQuerySet.as_manager()  # type: ignore[assignment]
+    objects: ClassVar[models.Manager["Volume"]] = VolumeQuerySet.as_manager()
 
     class Meta:
         verbose_name = "disk"
