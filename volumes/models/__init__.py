@@ -1,7 +1,7 @@
 """The tables of disks. No verbs here: those are in ``actions``."""
 
 from volumes.models.arrivals import Arrival, Packing
-from volumes.models.attachments import Attachment, VolumeSample, with_holders
+from volumes.models.attachments import Attachment, VolumeSample, settle_use, with_holders
 from volumes.models.derived import Export, ExportFormat, Offer, Snapshot
 from volumes.models.disks import (
     BOOTABLE,
@@ -41,5 +41,6 @@ __all__ = [
     "Volume",
     "VolumeQuerySet",
     "VolumeSample",
+    "settle_use",
     "with_holders",
 ]

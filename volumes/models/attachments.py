@@ -1,10 +1,12 @@
 """A disk in a machine, now or once, and what the machine did with it."""
 
+from collections.abc import Callable
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from core.machine import Stateful
 from volumes.models.disks import Volume, VolumeQuerySet
@@ -13,6 +15,7 @@ from volumes.states import (
     ATTACHMENT_MOVES,
     HOLDING,
     AttachmentState,
+    VolumeState,
 )
 
 
@@ -82,7 +85,13 @@ class Attachment(Stateful):
         ]
 
     def __str__(self) -> str:
-        return f"{self.volume} in {self.vm}"
+        return f"{self.volume} in {self.vm_name_for(self.volume.owner_id)}"
+
+    def vm_name_for(self, user_pk: int) -> str:
+        """What a person is told of the machine: its name, or only whose it is."""
+        if self.vm.owner_id == user_pk:
+            return str(self.vm)
+        return f"a machine of {self.vm.owner}"
 
     @property
     def owner_pk(self) -> int | None:
@@ -98,6 +107,42 @@ class Attachment(Stateful):
     def announce(self) -> None:
         self.volume.announce()  # pages show disks
         self.vm.announce()  # and machines
+
+    def move(self, to: str, *, alongside: Callable[[], None] | None = None, **more: Any) -> None:
+        """As every row; whatever the way, its disk is freed in the same transaction."""
+        if to == AttachmentState.DETACHED:
+            more.setdefault("detached_at", timezone.now())
+
+        def with_disk() -> None:
+            if alongside:
+                alongside()
+            self._settle_disk(to)
+
+        super().move(to, alongside=with_disk, **more)
+
+    def _settle_disk(self, to: str) -> None:
+        # A machine that was given to the engine may have written before anybody looked.
+        began = self.state == AttachmentState.PLANNED and self.vm.cloud_ref
+        if to == AttachmentState.ATTACHED or began:
+            self.note_writing()
+        if to == AttachmentState.DETACHED:
+            settle_use(self.volume)
+
+    def note_writing(self) -> None:
+        """From now on the disk may hold something else than the bytes that came in."""
+        if not self.read_only:
+            unwritten = Volume.objects.filter(pk=self.volume_id, written_at=None)
+            unwritten.update(written_at=timezone.now())
+
+
+def settle_use(volume: Volume, *, reason: str = "") -> None:
+    """Have a disk's state say whether a machine holds it. Call it in a transaction."""
+    volume = Volume.objects.select_for_update().get(pk=volume.pk)
+    is_held = Attachment.objects.holding().filter(volume=volume).exists()
+    if volume.state == VolumeState.IN_USE and not is_held:
+        volume.move(VolumeState.AVAILABLE, reason=reason)
+    elif volume.state == VolumeState.AVAILABLE and is_held:
+        volume.move(VolumeState.IN_USE, reason=reason)
 
 
 def with_holders(volumes: VolumeQuerySet) -> VolumeQuerySet:
