@@ -24,7 +24,7 @@ MOST_ROWS = 100
 class QuotaLine(Schema):
     name: str
     label: str
-    used: int
+    used: int | float = Field(description="Whole, but for disk: GiB with two decimals")
     limit: int
     unit: str
 
@@ -51,6 +51,11 @@ class ImageOut(Schema):
     title: str
 
 
+class BootDisk(Schema):
+    uuid: uuid.UUID
+    tag: str = Field(description="Blank if you do not see the disk any more")
+
+
 class Endpoint(Schema):
     guest_port: int
     host: str
@@ -64,11 +69,13 @@ class MachineOut(Schema):
     state: str
     state_since: datetime
     reason: str = Field(description="A sentence saying why it is in this state, or blank")
-    image: ImageOut
+    image: ImageOut | None = Field(description="What it was made from; null: from a disk")
+    boot_disk: BootDisk | None = Field(description="The disk that it boots from; null: an image")
     type: str = Field(description="The size it was launched with")
     vcpus: int
     memory_mib: int
     swap_mib: int
+    volatile_gib: list[int] = Field(description="Sizes of the disks that end with it")
     endpoints: list[Endpoint] = Field(description="Where its ports are reached")
     ssh: str = Field(description="host:port of its SSH, or blank while there is none")
     may: list[str] = Field(description="What it can be asked to do now")
@@ -82,6 +89,13 @@ class MachineOut(Schema):
     @staticmethod
     def resolve_image(vm: VM) -> Any:
         return vm.entry
+
+    @staticmethod
+    def resolve_boot_disk(vm: VM) -> Any:
+        disk = vm.root_disk
+        if disk is None:
+            return None
+        return {"uuid": disk.uuid, "tag": disk.tag if vm.is_root_disk_known else ""}
 
     @staticmethod
     def resolve_type(vm: VM) -> str:

@@ -46,8 +46,9 @@ CONTEXT_SCRIPT = re.compile(rb"portal-context: script ([\x21-\x7e]{1,60}) exit (
 
 def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     """PENDING: find the machine we may already have asked for, or ask."""
-    image = marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
-    if image.state != ImageState.READY and not cloud.capabilities().reserves_before_image:
+    image = _image(vm)
+    is_on_its_way = image is not None and image.state != ImageState.READY
+    if is_on_its_way and not cloud.capabilities().reserves_before_image:
         return Go(VmState.PROLOG)
     info = _find_or_create(vm, cloud)
     if info.phase is VmPhase.FAILED:
@@ -56,6 +57,13 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
         _note(vm, info)
         return None
     return Go(VmState.PROLOG, fields=seen(info) | {"note": ""})
+
+
+def _image(vm: VM) -> ImageFile | None:
+    """The copy of its image on this site, asked for if need be; None: it boots from a disk."""
+    if vm.entry is None:
+        return None
+    return marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
 
 
 def _find_or_create(vm: VM, cloud: CloudDriver) -> VmInfo:
@@ -67,17 +75,18 @@ def _find_or_create(vm: VM, cloud: CloudDriver) -> VmInfo:
 
 def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
     """PROLOG: wait for the image, then for the engine to have made the disks."""
-    image = marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
-    if image.state == ImageState.FAILED:
+    image = _image(vm)
+    if image and image.state == ImageState.FAILED:
         return Go(VmState.FAILED, image.reason)
-    if image.state != ImageState.READY and not vm.cloud_ref:
+    if image and image.state != ImageState.READY and not vm.cloud_ref:
         return None
     info = _find_or_create(vm, cloud)
     match info.phase:
         case VmPhase.FAILED:
             return Go(VmState.FAILED, info.message, seen(info))
         case VmPhase.QUEUED | VmPhase.STAGING:
-            _ask_for_lost_image(image, cloud)
+            if image:
+                _ask_for_lost_image(image, cloud)
             _note(vm, info)
             return None
         case _:

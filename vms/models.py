@@ -5,12 +5,13 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.urls import reverse
 
-from cloud.types import DiskBus, VmSpec
+from cloud.types import DiskBus, Plug, VmSpec
 from core.machine import Stateful
 from marketplace.models import Entry
+from registration.models import GIB
 from vms.states import (
     READINESS_DEADLINES,
     READINESS_MOVES,
@@ -21,6 +22,8 @@ from vms.states import (
     ReadinessState,
     VmState,
 )
+from volumes.models import Visibility, Volume
+from volumes.states import HOLDING
 
 LARGEST_VCPUS = 64
 LARGEST_MEMORY_MIB = 1024 * 1024
@@ -74,16 +77,18 @@ class VMQuerySet(models.QuerySet["VM"]):
 
     def for_rows(self) -> Self:
         """Everything a row or a page of a machine reads, in one query."""
-        return self.select_related("entry", "owner", "readiness")
+        return self.select_related("entry", "root_disk", "owner", "readiness")
 
     def search(self, text: str) -> Self:
-        """Every word must be found in the name, image, address, owner, id or UUID."""
+        """Every word must be found in the name, image or disk, address, owner, id or UUID."""
         rows = self
         for word in text.split():
             found = (
                 Q(name__icontains=word)
                 | Q(entry__title__icontains=word)
                 | Q(entry__identifier__icontains=word)
+                | Q(root_disk__tag__icontains=word, root_disk__owner=F("owner"))
+                | Q(root_disk__uuid__icontains=word)
                 | Q(owner__username__icontains=word)
                 | Q(address__icontains=word)
                 | Q(uuid__icontains=word)
@@ -96,7 +101,7 @@ class VMQuerySet(models.QuerySet["VM"]):
 
 
 class VM(Stateful):
-    """A machine a person asked for."""
+    """A machine a person asked for. It boots from an image, or from a disk that outlives it."""
 
     KIND = "vm"
     MOVES = VM_MOVES
@@ -108,13 +113,20 @@ class VM(Stateful):
     # Chosen by the browser before it asks: the same form sent twice makes one machine.
     launch_key = models.UUIDField()
     name = models.CharField(max_length=80)
-    entry = models.ForeignKey(Entry, models.PROTECT, related_name="vms")
+    entry = models.ForeignKey(
+        Entry, models.PROTECT, related_name="vms", null=True, blank=True, verbose_name="image"
+    )
+    root_disk = models.ForeignKey(
+        Volume, models.PROTECT, related_name="booted", null=True, blank=True
+    )
     type_name = models.CharField(max_length=40)
     vcpus = models.PositiveSmallIntegerField("vCPUs")
     cpu_share = models.FloatField(default=1.0)
     memory_mib = models.PositiveIntegerField()
     swap_mib = models.PositiveIntegerField(default=0)
+    volatile_gib = models.JSONField(default=list, blank=True)  # a size for each empty disk
     disk_bus = models.CharField(max_length=10, default=DiskBus.VIRTIO)
+    default_user = models.CharField(max_length=32, blank=True)  # blank: as its image says
     ssh_keys = models.TextField(blank=True)  # one public key a line
     user_data = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -158,6 +170,9 @@ class VM(Stateful):
         constraints = [
             models.CheckConstraint(condition=Q(state__in=VmState.values), name="vms_vm_state"),
             models.UniqueConstraint(fields=["owner", "launch_key"], name="vms_vm_launch_once"),
+            models.CheckConstraint(
+                condition=Q(entry__isnull=True) ^ Q(root_disk__isnull=True), name="vms_vm_boots"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -201,7 +216,28 @@ class VM(Stateful):
         if end is None:
             return ""
         port = "" if end["port"] == 22 else f"-p {end['port']} "
-        return f"ssh {port}{self.entry.default_user}@{end['host']}"
+        return f"ssh {port}{self.login}@{end['host']}"
+
+    @property
+    def login(self) -> str:
+        """Whom its SSH lets in."""
+        return self.default_user or (self.entry.default_user if self.entry else "root")
+
+    @property
+    def source(self) -> str:
+        """What it boots from, by name; of a disk that went to somebody else, by number."""
+        if self.entry:
+            return self.entry.label
+        disk = self.root_disk
+        return f"disk {disk if self.is_root_disk_known else disk.token[:8]}" if disk else ""
+
+    @property
+    def is_root_disk_known(self) -> bool:
+        """Whether whoever sees the machine sees the disk that it boots from, too."""
+        disk = self.root_disk
+        return disk is not None and (
+            disk.owner_id == self.owner_id or disk.visibility == Visibility.PUBLIC
+        )
 
     @property
     def hostname(self) -> str:
@@ -211,6 +247,11 @@ class VM(Stateful):
         return label or f"vm-{self.token[:8]}"
 
     def spec(self) -> VmSpec:
+        """What to ask a cloud for: the disks that it holds now are plugged in from the start."""
+        held = self.attachments.filter(state__in=HOLDING).select_related("volume")
+        plugs = [Plug(volume=one.volume.cloud_ref, read_only=one.read_only)
+                 for one in held if not one.is_root]  # fmt: skip
+        ports = self.entry.inbound_ports if self.entry else []
         return VmSpec(
             name=self.name,
             hostname=self.hostname,
@@ -218,9 +259,12 @@ class VM(Stateful):
             cpu_share=self.cpu_share,
             memory_mib=self.memory_mib,
             swap_mib=self.swap_mib,
-            image=self.entry.identifier,
+            image=self.entry.identifier if self.entry else "",
+            root_volume=self.root_disk.cloud_ref if self.root_disk else "",
+            volumes=tuple(plugs),
+            volatile_bytes=tuple(size * GIB for size in self.volatile_gib),
             disk_bus=DiskBus(self.disk_bus),
-            inbound_ports=tuple(sorted({22, *self.entry.inbound_ports} - {0})),
+            inbound_ports=tuple(sorted({22, *ports} - {0})),
             ssh_keys=tuple(self.ssh_keys.splitlines()),
             user_data=self.user_data,
         )

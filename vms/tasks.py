@@ -21,7 +21,7 @@ def tick_vm(pk: int) -> None:
     wait: timedelta | None = NOW
     vm = None
     while wait == NOW:
-        vm = VM.objects.select_related("entry", "owner").filter(pk=pk).first()
+        vm = VM.objects.select_related("entry", "root_disk", "owner").filter(pk=pk).first()
         wait = tick(vm, VM_STEPS) if vm else None
     if vm and wait is not None:
         ring_vm(vm, after=wait)

@@ -7,7 +7,8 @@ exactly to the period they make. A machine that changed hands counts for each of
 while it was theirs.
 
 Its disk counts as long as it does, in whole MiB: what the machine sees as its disk (the
-size of the image's file where nobody has looked), and its swap.
+size of the image's file where nobody has looked; nothing where it boots from a disk that
+is kept), its volatile disks, and its swap.
 """
 
 from collections import defaultdict
@@ -53,7 +54,7 @@ class Used:
         self.machine_s += seconds
         self.vcpu_s += seconds * life.vcpus
         self.memory_mib_s += seconds * life.memory_mib
-        self.disk_mib_s += seconds * (life.root_bytes // MIB + life.swap_mib)
+        self.disk_mib_s += seconds * (life.ending_mib)
 
     @property
     def machine_hours(self) -> float:
@@ -89,7 +90,13 @@ class _Life(NamedTuple):
     vcpus: int
     memory_mib: int
     swap_mib: int
+    volatile_gib: list[int]
     root_bytes: int
+
+    @property
+    def ending_mib(self) -> int:
+        """Of disk that ends with the machine."""
+        return self.root_bytes // MIB + self.swap_mib + sum(self.volatile_gib) * MIB_OF_GIB
 
 
 def report(period: Period) -> Report:
@@ -138,10 +145,10 @@ def _lives(period: Period, **whose: Any) -> Iterator[_Life]:
 
 
 def _read(rows: QuerySet[Any], since: Any, until: Any, machine: str) -> Iterator[_Life]:
-    root = Coalesce(f"{machine}entry__virtual_size_bytes", f"{machine}entry__size_bytes")
+    root = Coalesce(f"{machine}entry__virtual_size_bytes", f"{machine}entry__size_bytes", Value(0))
     columns = rows.order_by().values_list(
         "owner_id", since, until, f"{machine}vcpus", f"{machine}memory_mib",
-        f"{machine}swap_mib", root,
+        f"{machine}swap_mib", f"{machine}volatile_gib", root,
     )  # fmt: skip
     for row in columns.iterator(CHUNK):
         yield _Life(*row)

@@ -28,7 +28,7 @@ def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 def _detail_context(vm: VM) -> dict[str, Any]:
     events = list(Event.objects.of(vm.uuid).select_related("by"))
-    image = ImageFile.objects.filter(cloud=vm.cloud, identifier=vm.entry.identifier).first()
+    image = _image(vm)
     started = timeline.running_since(events)
     return {
         "vm": vm,
@@ -39,6 +39,12 @@ def _detail_context(vm: VM) -> dict[str, Any]:
         "attributes": sorted(vm.attributes.items()),
         "ssh_key_lines": vm.ssh_keys.splitlines(),
     }
+
+
+def _image(vm: VM) -> ImageFile | None:
+    if vm.entry is None:
+        return None
+    return ImageFile.objects.filter(cloud=vm.cloud, identifier=vm.entry.identifier).first()
 
 
 @login_required
