@@ -23,7 +23,7 @@ from cloud.errors import CloudError, CloudUnavailable, NotFound
 from cloud.local import files, process
 from cloud.local.process import Process
 from cloud.local.site import Site, is_machine_name
-from cloud.types import DiskBus, Endpoint, VmSpec
+from cloud.types import DiskBus, Endpoint, Plug, VmSpec
 
 TRASH = ".trash-"
 NEW = ".new-"
@@ -40,6 +40,29 @@ class Stage(StrEnum):
     FAILED = "failed"  # it cannot start; ``reason`` says why
 
 
+class Hold(StrEnum):
+    """How far a volume is on its way into a machine that runs, or out of it."""
+
+    COMING = "coming"  # about to be plugged in
+    IN = "in"  # plugged in; of a machine that is off: will be when it starts
+    LEAVING = "leaving"  # about to be unplugged
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugged:
+    """A volume that a machine holds.
+
+    ``slot`` is its SCSI target, the same for as long as the machine holds it; ``letter``
+    counts the guest's SCSI disks in the order in which it has likely named them.
+    """
+
+    volume: str
+    read_only: bool
+    slot: int
+    letter: int
+    hold: Hold = Hold.IN
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What ``machine.json`` holds. Times are seconds since the epoch."""
@@ -52,6 +75,7 @@ class Record:
     queued_at: float
     stage: Stage = Stage.QUEUED
     reason: str = ""
+    plugs: tuple[Plugged, ...] = ()  # by slot
     prepared: bool = False  # its disks are made
     started_at: float = 0.0
     stop_asked_at: float = 0.0
@@ -61,6 +85,12 @@ class Record:
     @property
     def is_alive(self) -> bool:
         return self.stage is Stage.STARTED and process.is_alive(self.process)
+
+    @property
+    def volumes(self) -> dict[str, bool]:
+        """Every volume that it holds, and whether only to read it."""
+        root = {self.spec.root_volume: False} if self.spec.root_volume else {}
+        return root | {plug.volume: plug.read_only for plug in self.plugs}
 
     def endpoints(self, host: str) -> tuple[Endpoint, ...]:
         return tuple(
@@ -78,8 +108,13 @@ class Record:
         spec["inbound_ports"] = tuple(spec["inbound_ports"])
         spec["ssh_keys"] = tuple(spec["ssh_keys"])
         spec["disk_bus"] = DiskBus(spec["disk_bus"])
+        spec["volumes"] = tuple(Plug(**plug) for plug in spec.get("volumes", ()))
+        spec["volatile_bytes"] = tuple(spec.get("volatile_bytes", ()))
         raw["spec"] = VmSpec(**spec)
         raw["stage"] = Stage(raw["stage"])
+        raw["plugs"] = tuple(
+            Plugged(**plug | {"hold": Hold(plug["hold"])}) for plug in raw.get("plugs", ())
+        )
         raw["ports"] = {int(guest): int(port) for guest, port in raw["ports"].items()}
         raw["process"] = Process(**raw["process"])
         return cls(**raw)
