@@ -11,9 +11,23 @@ from volumes.actions.attachments import (
     plan,
     standings,
     too_many,
+    wrong_place,
+)
+from volumes.actions.making import (
+    VERBS,
+    ask_many,
+    cancel,
+    create,
+    delete,
+    dismiss,
+    must_be_a_tag,
+    purge,
+    recover,
+    why_not_delete,
 )
 
 __all__: list[str] = [
-    "MOST_DISKS", "Standing", "attach", "detach", "holder_name", "may_detach", "obstacle", "plan",
-    "standings", "too_many",
+    "MOST_DISKS", "VERBS", "Standing", "ask_many", "attach", "cancel", "create", "delete",
+    "detach", "dismiss", "holder_name", "may_detach", "must_be_a_tag", "obstacle", "plan",
+    "purge", "recover", "standings", "too_many", "why_not_delete", "wrong_place",
 ]  # fmt: skip

@@ -3,7 +3,7 @@
 Lock order, everywhere: machine, then disk; several disks by their primary key.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,7 +127,7 @@ def obstacle(
         )
     return (
         _wrong_type(volume, read_only=read_only, is_root=is_root)
-        or _wrong_place(volume, standing, vm, by)
+        or wrong_place(volume, standing, vm)
         or (None if read_only else _not_to_write(volume, standing))
         or _held(volume, standing, by, read_only=read_only)
     )
@@ -152,7 +152,8 @@ def _wrong_type(volume: Volume, *, read_only: bool, is_root: bool) -> Refused | 
     return None
 
 
-def _wrong_place(volume: Volume, standing: Standing, vm: Any, by: User) -> Refused | None:
+def wrong_place(volume: Volume, standing: Standing, vm: Any) -> Refused | None:
+    """What keeps a disk out of this one machine, whatever else holds of the disk."""
     if vm is None:
         return None
     if volume.cloud != vm.cloud:
@@ -211,17 +212,21 @@ def _listed(names: Sequence[str]) -> str:
     return " and ".join(names)
 
 
-def attach(volume: Volume, vm: Any, *, by: User, read_only: bool) -> Attachment:
+def attach(
+    volume: Volume, vm: Any, *, by: User, read_only: bool, ready: Callable[[], None]
+) -> Attachment:
     """Plug a disk into a machine of ``by``'s own. It is ATTACHING when this returns.
 
-    Whether the machine may take a disk now is for ``vms.disks.attach`` to say, which calls this.
+    ``ready`` is called first in the transaction: it locks the machine, and refuses if that may
+    take no disk now. ``vms.disks.attach`` brings it along; call that one.
 
     Raises:
         Refused: ``not_yours``, ``disk_access``, ``disk_state``, ``disk_type``,
             ``disk_read_only``, ``disk_read_only_share``, ``disk_busy``, ``disk_in_use``,
             ``disk_twice``, ``other_cloud``, ``too_many_disks``.
     """
-    return _take(volume, vm, by=by, read_only=read_only, state=AttachmentState.ATTACHING)
+    wanted = {"by": by, "read_only": read_only, "is_root": False}
+    return _take(volume, vm, ready, AttachmentState.ATTACHING, wanted)
 
 
 def plan(
@@ -235,24 +240,23 @@ def plan(
     Raises:
         Refused: as ``attach``.
     """
-    return _take(
-        volume, vm, by=by, read_only=read_only, is_root=is_root, state=AttachmentState.PLANNED
-    )
+    wanted = {"by": by, "read_only": read_only, "is_root": is_root}
+    return _take(volume, vm, lambda: None, AttachmentState.PLANNED, wanted)
 
 
 def _take(
-    volume: Volume, vm: Any, *, by: User, read_only: bool, state: str, is_root: bool = False
+    volume: Volume, vm: Any, ready: Callable[[], None], state: str, wanted: Mapping[str, Any]
 ) -> Attachment:
-    wanted: dict[str, Any] = {"by": by, "read_only": read_only, "is_root": is_root}
     try:
         try:
             with transaction.atomic():
+                ready()
                 return _taken(volume, vm, state=state, **wanted)
         except IntegrityError:  # the database's last word: somebody was faster
             raise _overtaken(volume, vm, **wanted) from None
     except Refused as refused:
         if refused.code in _RIGHTS:
-            volume.record_denial("attach", by=by, reason=str(refused))
+            volume.record_denial("attach", by=wanted["by"], reason=str(refused))
         raise
 
 

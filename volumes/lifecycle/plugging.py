@@ -4,8 +4,72 @@ No step waits, none writes its row but through ``keep``, and each may run twice.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
 
-from core.machine import Step
+from django.utils import timezone
+
+from cloud.driver import CloudDriver
+from cloud.errors import NotFound
+from cloud.types import Disk, VmInfo
+from core.machine import Go, Step
 from volumes.models import Attachment
+from volumes.states import AttachmentState
 
-STEPS: Mapping[str, Step[Attachment]] = {}
+A = AttachmentState
+
+
+def wait_for_machine(row: Attachment, cloud: CloudDriver) -> Go | None:
+    """PLANNED: the engine was told with the machine itself; wait until it shows the disk."""
+    disk = _plugged(row, cloud)
+    return attached(row, disk) if disk else None
+
+
+def plug_in(row: Attachment, cloud: CloudDriver) -> Go | None:
+    """ATTACHING: look, ask, and look again, so that whoever waits need not wait for a bell."""
+    disk = _plugged(row, cloud)
+    if disk is None:
+        cloud.attach_volume(row.vm.cloud_ref, row.volume.cloud_ref, read_only=row.read_only)
+        disk = _plugged(row, cloud)
+    return attached(row, disk) if disk else None
+
+
+def unplug(row: Attachment, cloud: CloudDriver) -> Go | None:
+    """DETACHING: ask the guest until the disk is out of its machine.
+
+    A row that was never attached is here because its attach came to nothing: the reason says
+    why, and is kept.
+    """
+    if _plugged(row, cloud):
+        row.note_writing()
+        cloud.detach_volume(row.vm.cloud_ref, row.volume.cloud_ref, force=row.is_forced)
+        if _plugged(row, cloud):
+            return None
+    return Go(A.DETACHED, row.reason)
+
+
+STEPS: Mapping[str, Step[Attachment]] = {
+    A.PLANNED: wait_for_machine,
+    A.ATTACHING: plug_in,
+    A.DETACHING: unplug,
+}
+
+
+def attached(row: Attachment, disk: Disk) -> Go:
+    fields: dict[str, Any] = {"device": disk.device, "stable_path": disk.stable_path}
+    if row.attached_at is None:
+        fields["attached_at"] = timezone.now()
+    return Go(A.ATTACHED, fields=fields)
+
+
+def _plugged(row: Attachment, cloud: CloudDriver) -> Disk | None:
+    """The disk as the engine has it in this row's machine; None: it is not in it."""
+    info: VmInfo | None = None
+    if row.vm.cloud_ref:
+        with suppress(NotFound):
+            info = cloud.get_vm(row.vm.cloud_ref)
+    return disk_in(row, info) if info else None
+
+
+def disk_in(row: Attachment, info: VmInfo) -> Disk | None:
+    return next((disk for disk in info.disks if disk.volume == row.volume.cloud_ref), None)
