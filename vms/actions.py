@@ -19,29 +19,44 @@ from vms import tasks
 from vms.models import VM, CloudStatus, InstanceType, Readiness, Tenure
 from vms.quota import Use, machine_use, must_fit, over_quota, quota_use
 from vms.states import VmState
+from volumes import actions as volumes
+from volumes.models import Volume
 
 __all__ = [
     "VERBS", "Order", "Use", "ask_many", "hand_over", "kill", "launch", "machine_use",
     "over_quota", "quota_use", "reboot", "save_type", "shut_down", "start", "too_large",
-    "too_small",
+    "too_small", "too_volatile",
 ]  # fmt: skip
 
 #: Swap is disk that no quota counts: at the most so many times the memory.
 MOST_SWAP = 2
+#: Volatile disks of one machine; together they have at most ``PORTAL_VOLATILE_GIB``.
+MOST_VOLATILE = 4
+#: Refusals of a disk that are about rights, not about the moment: the audit keeps them.
+_DENIALS = frozenset({"disk_access", "disk_read_only_share"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What a person wants to launch. ``ssh_keys`` are public keys, one line each."""
+    """What a person wants to launch. ``ssh_keys`` are public keys, one line each.
 
-    entry: Entry
+    It boots from ``entry`` or from ``root_disk``; the other one is None. ``disks`` are plugged
+    in from the start, each with whether it is read-only; ``volatile_gib`` are the sizes of empty
+    disks that end with the machine.
+    """
+
+    entry: Entry | None = None
+    root_disk: Volume | None = None
     name: str
     type_name: str
     vcpus: int
     memory_mib: int
     swap_mib: int = 0
     cpu_share: float = 1.0
+    disks: Sequence[tuple[Volume, bool]] = ()
+    volatile_gib: Sequence[int] = ()
     disk_bus: str = "virtio"
+    default_user: str = ""  # whom its SSH lets in; blank: as the image says
     ssh_keys: Sequence[str] = ()
     user_data: str = ""
     launch_key: uuid.UUID = field(default_factory=uuid.uuid4)
@@ -52,7 +67,8 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
 
     Raises:
         Refused: ``not_active``, ``image_status``, ``too_small``, ``too_large``, ``quota_machines``,
-            ``quota_vcpus``, ``quota_memory``.
+            ``quota_vcpus``, ``quota_memory``, ``volatile_size``, and for its disks those of
+            ``volumes.actions.attach``.
     """
     if ordered := _ordered(owner, order):
         return ordered
@@ -64,7 +80,9 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
             return ordered
         _must_be_active(owner)
         _must_fit_quota(owner, order)
-        return _create(owner, order, cloud)
+        vm = _create(owner, order, cloud)
+        _plan_disks(vm, order)
+        return vm
 
 
 def _ordered(owner: User, order: Order) -> VM | None:
@@ -78,23 +96,63 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
         launch_key=order.launch_key,
         name=order.name,
         entry=order.entry,
+        root_disk=order.root_disk,
         type_name=order.type_name,
         vcpus=order.vcpus,
         cpu_share=order.cpu_share,
         memory_mib=order.memory_mib,
         swap_mib=order.swap_mib,
+        volatile_gib=list(order.volatile_gib),
         disk_bus=order.disk_bus,
+        default_user=order.default_user,
         ssh_keys="\n".join(order.ssh_keys),
         user_data=order.user_data,
     )
     vm.next_tick_at = vm.state_since
     vm.save(force_insert=True)
     Readiness.objects.create(vm=vm)
-    vm.record_event("asked", by=owner, now=VmState.PENDING, image=str(order.entry.identifier))
+    source = {"image": order.entry.identifier} if order.entry else {"disk": str(order.root_disk)}
+    vm.record_event("asked", by=owner, now=VmState.PENDING, **source)
     note_use_of_keys(owner=owner, lines=order.ssh_keys, machine=vm.name)
     vm.announce()
     tasks.ring_vm(vm)
     return vm
+
+
+def _plan_disks(vm: VM, order: Order) -> None:
+    """Hold its disks for it, in the same transaction as its row: both are there, or neither."""
+    for disk, how in _wanted_disks(order):
+        try:
+            volumes.plan(disk, vm, by=vm.owner, **how)
+        except Refused as refused:
+            raise _beside_disks(refused, how) from None
+
+
+def _must_have_disks(owner: User, order: Order) -> None:
+    """Before anything is written: a denial that is rolled back is in no audit."""
+    wanted = _wanted_disks(order)
+    standing = volumes.standings([disk for disk, _ in wanted], owner)
+    for disk, how in wanted:
+        refused = volumes.obstacle(disk, standing[disk.pk], by=owner, **how)
+        if refused is None:
+            continue
+        if refused.code in _DENIALS:
+            disk.record_denial("attach", by=owner, reason=str(refused))
+        raise _beside_disks(refused, how)
+
+
+def _wanted_disks(order: Order) -> list[tuple[Volume, dict[str, bool]]]:
+    """In the order of their keys: two launches that wait for each other's disks never end."""
+    wanted = [(disk, {"read_only": read_only}) for disk, read_only in order.disks]
+    if order.root_disk:
+        wanted.append((order.root_disk, {"read_only": False, "is_root": True}))
+    return sorted(wanted, key=lambda one: one[0].pk)
+
+
+def _beside_disks(refused: Refused, how: dict[str, bool]) -> Refused:
+    """A disk that the machine boots from was not chosen in a field."""
+    field = None if how.get("is_root") else "disks"
+    return Refused(refused.code, str(refused), field=field)
 
 
 def _must_be_active(owner: User) -> None:
@@ -104,24 +162,47 @@ def _must_be_active(owner: User) -> None:
 
 def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
     _must_be_active(owner)
-    if not Entry.objects.visible_to(owner).filter(pk=order.entry.pk).exists():
-        raise Refused("image_status", "There is no such image in the Marketplace.")
-    if order.entry.kind != "machine":
-        raise Refused("image_status", "This image is a data disk: no machine can boot from it.")
-    if order.entry.status != "valid":
-        raise Refused(
-            "image_status",
-            f"This image is {order.entry.status}. Choose one that is valid in the Marketplace.",
-        )
+    if order.entry:
+        _must_boot(owner, order.entry)
     if reason := too_small(order.entry, order):
         raise Refused("too_small", reason, field="memory_mib")
+    if reason := too_volatile(order.volatile_gib):
+        raise Refused("volatile_size", reason, field="volatile")
+    _must_have_disks(owner, order)
     if reason := too_large(CloudStatus.objects.filter(cloud=cloud).first(), order):
         raise Refused("too_large", reason, field="type_name")
 
 
-def too_small(entry: Entry, size: Any) -> str:
+def _must_boot(owner: User, entry: Entry) -> None:
+    if not Entry.objects.visible_to(owner).filter(pk=entry.pk).exists():
+        raise Refused("image_status", "There is no such image in the Marketplace.")
+    if entry.kind != "machine":
+        raise Refused("image_status", "This image is a data disk: no machine can boot from it.")
+    if entry.status != "valid":
+        raise Refused(
+            "image_status",
+            f"This image is {entry.status}. Choose one that is valid in the Marketplace.",
+        )
+
+
+def too_volatile(sizes_gib: Sequence[int]) -> str:
+    """Why a machine can't have volatile disks of these sizes, or ""."""
+    limit = settings.PORTAL_VOLATILE_GIB
+    if any(size < 1 for size in sizes_gib):
+        return "A volatile disk has 1 GiB or more."
+    if len(sizes_gib) > MOST_VOLATILE:
+        return f"These are {len(sizes_gib)} volatile disks; a machine has {MOST_VOLATILE} at most."
+    if sum(sizes_gib) > limit:
+        return (
+            f"The volatile disks of a machine have {limit} GiB at most, together; these have "
+            f"{sum(sizes_gib)} GiB. For more, create a disk and attach it."
+        )
+    return ""
+
+
+def too_small(entry: Entry | None, size: Any) -> str:
     """Why an image cannot run in a machine of this size, or ""."""
-    if size.memory_mib >= entry.min_memory_mib:
+    if entry is None or size.memory_mib >= entry.min_memory_mib:
         return ""
     return f"This image needs {entry.min_memory_mib} MiB of memory; this has {size.memory_mib} MiB."
 
