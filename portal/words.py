@@ -85,6 +85,12 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "taken_over": Verb("gave {} to its new owner", "give {} to its new owner"),
     },
     ("Disks", "a disk"): {
+        "cancel": Verb("cancelled {}", "cancel {}"),
+        "create": Verb("made {}", "make {}"),
+        "delete": Verb("put {} into the bin", "delete {}"),
+        "dismiss": Verb("dismissed {}", "dismiss {}"),
+        "purge": Verb("deleted {} for good", "delete {} for good"),
+        "recover": Verb("took {} out of the bin", "take {} out of the bin"),
         "attach": Verb("attached {}", "attach {}"),
         "detach": Verb("detached {}", "detach {}"),
     },

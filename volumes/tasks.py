@@ -10,7 +10,13 @@ from django.conf import settings
 
 from core.bells import NOW, ring
 from core.machine import Stateful, due, tick
-from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
+from volumes.lifecycle import (
+    ATTACHMENT_STEPS,
+    EXPORT_STEPS,
+    SNAPSHOT_STEPS,
+    VOLUME_STEPS,
+    making,
+)
 from volumes.models import Attachment, Export, Snapshot, Volume
 from volumes.states import ExportState, VolumeState
 
@@ -94,6 +100,7 @@ def sweep() -> None:
 @shared_task(name="volumes.tidy")
 def tidy() -> None:
     """End what is past its time: disks in the bin, uploads, downloads, stray files."""
+    making.empty_bin()
 
 
 _TASKS: Mapping[type[Stateful], Any] = {
