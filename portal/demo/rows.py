@@ -17,6 +17,7 @@ from core.models import Event
 from marketplace.identifiers import identifier_of
 from marketplace.models import Entry, ImageFile
 from portal.demo import words
+from portal.demo.disks import add_disks, remove_disks
 from portal.demo.lives import Visit, live
 from portal.demo.making import BATCH, DOMAIN, PREFIX, make
 from portal.demo.people import add_people, forget
@@ -48,8 +49,10 @@ def people() -> QuerySet[User]:
     return found
 
 
-def seed(*, machines: int, entries: int, users: int = 0) -> None:
-    """Add so many machines and images with the people who own them, and so many other people.
+def seed(*, machines: int, entries: int, users: int = 0, disks: int = 0) -> None:
+    """Add so many machines, disks and images with who owns them, and so many other people.
+
+    Disks need machines to be in.
 
     The same numbers give the same rows, but for their times and keys.
     """
@@ -64,6 +67,7 @@ def seed(*, machines: int, entries: int, users: int = 0) -> None:
     add_people(users, now)
     asked = Event.objects.filter(subject=OuterRef("uuid"), verb="asked").values("at")[:1]
     VM.objects.filter(cloud=CLOUD).update(created_at=Subquery(asked))  # it said: now
+    add_disks(disks, owners, CLOUD, now)
 
 
 def clean() -> int:
@@ -76,6 +80,7 @@ def clean() -> int:
 
 
 def _clean() -> int:
+    remove_disks(CLOUD)
     made_up = VM.objects.filter(cloud=CLOUD)
     Event.objects.filter(subject__in=made_up.values("uuid")).delete()
     gone = made_up.count()
@@ -114,6 +119,7 @@ def _person(rng: random.Random, number: int, now: datetime) -> User:
         quota_machines=1000,
         quota_vcpus=4000,
         quota_memory_mib=4_096_000,
+        quota_disk_bytes=1 << 50,
     )
 
 

@@ -18,24 +18,37 @@ from vms import actions, tasks
 from vms.models import VM, InstanceType, Readiness, Sample
 from vms.states import VM_MOVES, VmState
 from vms.tests.factories import VMFactory
+from volumes.models import Volume
+from volumes.states import VolumeState
 
 pytestmark = pytest.mark.django_db
 
 
-def seed(*options, machines=40, entries=8, users=0):
+def seed(*options, machines=40, entries=8, users=0, disks=0):
     out = StringIO()
-    wanted = {"machines": machines, "entries": entries, "users": users}
+    wanted = {"machines": machines, "entries": entries, "users": users, "disks": disks}
     call_command("seed_demo", *options, **wanted, stdout=out)
     return out.getvalue()
 
 
 def test_it_makes_as_many_as_asked_of_every_kind():
-    assert "40 machines, 8 images" in seed()
+    assert "40 machines, 0 disks, 8 images" in seed()
     assert (VM.objects.count(), Entry.objects.count()) == (40, 8)
     assert VM.objects.values("owner").distinct().count() > 1
     assert len(set(VM.objects.values_list("state", flat=True))) > 4
     assert Readiness.objects.count() == 40
     assert Sample.objects.exists()
+
+
+def test_disks_are_somebodys_and_some_are_in_machines():
+    seed(disks=60)
+    assert Volume.objects.count() == 60
+    assert len(set(Volume.objects.values_list("state", flat=True))) > 2
+    in_use = Volume.objects.filter(state=VolumeState.IN_USE)
+    assert in_use.exists()
+    assert all(disk.attachments.get().vm.state == VmState.RUNNING for disk in in_use)
+    seed("--clean")
+    assert not Volume.objects.exists()
 
 
 def test_the_same_numbers_give_the_same_machines():

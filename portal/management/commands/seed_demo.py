@@ -24,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--users", type=int, default=0, help="other people; a tenth of them waits (0)"
         )
+        parser.add_argument("--disks", type=int, default=0, help="disks of these people (0)")
         parser.add_argument("--clean", action="store_true", help="only remove what it made")
         parser.add_argument(
             "--force", action="store_true", help="even where real machines are alive"
@@ -34,11 +35,15 @@ class Command(BaseCommand):
         if options["clean"]:
             self.stdout.write(f"Removed {demo.clean()} made-up machines, and what came with them.")
             return
-        machines, entries, users = (options[name] for name in ("machines", "entries", "users"))
+        machines, entries, users, disks = (
+            options[name] for name in ("machines", "entries", "users", "disks")
+        )
         if not 0 <= machines <= MOST or not 1 <= entries <= MOST:
             raise CommandError(f"Ask for 0 to {MOST} machines and 1 to {MOST} images.")
         if not 0 <= users <= MOST:
             raise CommandError(f"Ask for 0 to {MOST} people.")
+        if not 0 <= disks <= MOST or (disks and not machines):
+            raise CommandError(f"Ask for 0 to {MOST} disks, and for machines with them.")
         if not InstanceType.objects.exists():
             raise CommandError("This site offers no size; define one under /vms/types/ first.")
         real = demo.real_machines()
@@ -49,9 +54,9 @@ class Command(BaseCommand):
                 "(PORTAL_HOME=/tmp/demo make run), or say --force."
             )
         demo.clean()
-        demo.seed(machines=machines, entries=entries, users=users)
+        demo.seed(machines=machines, entries=entries, users=users, disks=disks)
         self.stdout.write(
-            f"{machines} machines, {entries} images and {users} other people, made up in "
-            f"{time.monotonic() - started:.1f} s. Sign in as an administrator to see them all; "
-            "remove them with --clean."
+            f"{machines} machines, {disks} disks, {entries} images and {users} other people, made "
+            f"up in {time.monotonic() - started:.1f} s. Sign in as an administrator to see them "
+            "all; remove them with --clean."
         )
