@@ -24,6 +24,7 @@ from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from vms.models import VM, Readiness
 from vms.states import ReadinessState, VmState
+from volumes import actions as volumes
 
 #: A guest that answers mostly does so at once; one that does not is asked again in a moment.
 PROBE_TIMEOUT_S = 0.3
@@ -188,6 +189,7 @@ def clean_up(vm: VM, cloud: CloudDriver) -> Go | None:
             "memory_used_bytes": None,
             "note": "",
         },
+        alongside=lambda: volumes.release(vm),
     )
 
 

@@ -23,7 +23,7 @@ from cloud.errors import CloudError, NotFound
 from cloud.types import VmInfo, VmPhase
 from core.clouds import clouds
 from core.machine import StaleState
-from vms import lifecycle
+from vms import lifecycle, plugs
 from vms.models import VM, CloudStatus
 from vms.states import VmState
 
@@ -127,15 +127,17 @@ def sweep(cloud: str) -> list[Finding]:
     """One call to the engine, and everything that follows from it."""
     asked_at = timezone.now()
     try:
-        findings = compare(cloud, clouds[cloud].list_vms(), asked_at=asked_at)
+        seen = list(clouds[cloud].list_vms())
     except CloudError as exc:
         _write_trouble(cloud, exc)
         return []
+    findings = compare(cloud, seen, asked_at=asked_at)
     for finding in findings:
         try:
             settle(finding)
         except CloudError as exc:  # one machine's trouble is not the cloud's
             logger.warning("settle.failed", extra={"finding": str(finding), "detail": exc.detail})
+    plugs.settle(cloud, seen, asked_at=asked_at)
     return findings
 
 

@@ -1,6 +1,6 @@
 """Use over time: one call per cloud, one row per machine, thinned out as it ages."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +12,8 @@ from cloud.types import VmUsage
 from core.clouds import clouds
 from vms.models import VM, Sample
 from vms.states import VmState
+from volumes.models import Attachment, VolumeSample
+from volumes.states import HOLDING
 
 KEEP_ALL_FOR = timedelta(hours=6)
 KEEP_ANY_FOR = timedelta(days=7)
@@ -40,6 +42,7 @@ def sample(cloud: str) -> int:
         vm.cpu_percent = _percent(vm, use)
         vm.memory_used_bytes = use.memory_bytes
     Sample.objects.bulk_create([_row(vm, use) for vm, use in seen], batch_size=500)
+    _sample_disks({vm.pk: use for vm, use in seen if use.volumes})
     # Only rows that still run: a machine that ended meanwhile uses nothing.
     VM.objects.filter(state=VmState.RUNNING).bulk_update(
         [vm for vm, _ in seen], ["cpu_percent", "memory_used_bytes"], batch_size=200
@@ -68,13 +71,36 @@ def _row(vm: VM, use: VmUsage) -> Sample:
     )
 
 
+def _sample_disks(uses: Mapping[int, VmUsage]) -> None:
+    """What each machine has done with its disks; ``uses`` by the machine's primary key."""
+    if not uses:
+        return
+    plugged = Attachment.objects.filter(vm__in=uses, state__in=sorted(HOLDING))
+    rows = []
+    for pk, vm, ref in plugged.values_list("pk", "vm", "volume__cloud_ref"):
+        use = uses[vm]
+        if done := use.volumes.get(ref):
+            rows.append(
+                VolumeSample(
+                    attachment_id=pk,
+                    at=use.at,
+                    read_bytes=done.read_bytes,
+                    write_bytes=done.write_bytes,
+                )
+            )
+    VolumeSample.objects.bulk_create(rows, batch_size=500)
+
+
 def thin(now: datetime | None = None) -> int:
     """Delete what plots no longer need; how many rows went."""
     now = now or timezone.now()
-    old, _ = Sample.objects.filter(at__lt=now - KEEP_ANY_FOR).delete()
     minutes = [minute for minute in range(60) if minute % THIN_MINUTES]
-    fine, _ = Sample.objects.filter(at__lt=now - KEEP_ALL_FOR, at__minute__in=minutes).delete()
-    return old + fine
+    gone = 0
+    for rows in (Sample.objects.all(), VolumeSample.objects.all()):
+        old, _ = rows.filter(at__lt=now - KEEP_ANY_FOR).delete()
+        fine, _ = rows.filter(at__lt=now - KEEP_ALL_FOR, at__minute__in=minutes).delete()
+        gone += old + fine
+    return gone
 
 
 def series(samples: Iterable[Sample]) -> dict[str, list[float | int | None]]:

@@ -9,6 +9,8 @@ from volumes.actions.attachments import (
     may_detach,
     obstacle,
     plan,
+    release,
+    settle_uses,
     standings,
     too_many,
     wrong_place,
@@ -23,11 +25,10 @@ from volumes.actions.making import (
     must_be_a_tag,
     purge,
     recover,
-    why_not_delete,
 )
 
 __all__: list[str] = [
     "MOST_DISKS", "VERBS", "Standing", "ask_many", "attach", "cancel", "create", "delete",
     "detach", "dismiss", "holder_name", "may_detach", "must_be_a_tag", "obstacle", "plan",
-    "purge", "recover", "standings", "too_many", "why_not_delete", "wrong_place",
+    "purge", "recover", "release", "settle_uses", "standings", "too_many", "wrong_place",
 ]  # fmt: skip

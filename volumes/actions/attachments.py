@@ -4,10 +4,12 @@ Lock order, everywhere: machine, then disk; several disks by their primary key.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef
 from django.utils import timezone
 
 from core.errors import Refused
@@ -25,6 +27,7 @@ from volumes.models import (
     Share,
     Visibility,
     Volume,
+    settle_use,
 )
 from volumes.states import AttachmentState, ExportState, OfferState, VolumeState
 
@@ -386,3 +389,24 @@ def _asked_by(attachment: Attachment, by: User, *, force: bool) -> str:
         else f"administrator {by.username}"
     )  # fmt: skip
     return f"{'Detached by force' if force else 'Detach'}, asked by {who}."
+
+
+def release(vm: Any) -> None:
+    """Free every disk of a machine that the engine has removed; in the transaction that ends it."""
+    for row in Attachment.objects.holding().filter(vm=vm).order_by("volume"):
+        while row.state != AttachmentState.DETACHED:
+            try:
+                row.move(AttachmentState.DETACHED, reason=f"{vm} has ended.")
+            except StaleState:
+                row.refresh_from_db()
+
+
+def settle_uses(cloud: str) -> None:
+    """Have each disk's state say whether a machine holds it, should the two ever disagree."""
+    held = Attachment.objects.holding().filter(volume=OuterRef("pk"))
+    rows = Volume.objects.filter(cloud=cloud)
+    free = rows.filter(~Exists(held), state=VolumeState.IN_USE)
+    taken = rows.filter(Exists(held), state=VolumeState.AVAILABLE)
+    for volume in [*free, *taken]:
+        with transaction.atomic(), suppress(StaleState):
+            settle_use(volume)
