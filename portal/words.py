@@ -93,6 +93,18 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "recover": Verb("took {} out of the bin", "take {} out of the bin"),
         "attach": Verb("attached {}", "attach {}"),
         "detach": Verb("detached {}", "detach {}"),
+        "copy": Verb("copied {}", "copy {}"),
+        "grow": Verb("made {} larger", "make {} larger"),
+        "offer": Verb("offered {}", "offer {}"),
+        "offer_accepted": Verb("accepted {}", "accept {}"),
+        "offer_declined": Verb("declined {}", "decline {}"),
+        "offer_withdrawn": Verb("withdrew {}", "withdraw {}"),
+        "restore_snapshot": Verb("took {} back to a snapshot", "take {} back to a snapshot"),
+        "share": Verb("shared {}", "share {}"),
+        "share_changed": Verb("changed a share of {}", "change a share of {}"),
+        "share_stopped": Verb("stopped sharing {}", "stop sharing {}"),
+        "snapshot": Verb("took a snapshot of {}", "take a snapshot of {}"),
+        "snapshot_deleted": Verb("deleted {}", "delete {}"),
     },
     ("Marketplace", "an entry"): {
         "deprecated": Verb("withdrew {}", "withdraw {}"),
@@ -213,8 +225,9 @@ THINGS = {
     "invitation_": "an invitation", "key_": "an SSH key", "mail_opened": "a mail",
     "mail_text_": "the text of a mail", "mail_tried": "a mail", "mails_": "a mail",
     "policies_published": "new policies", "reason_": "a reason", "rule_": "an approval rule",
-    "second_factor_renamed": "an account", "token_": "an API token", "wish_": "a wish for quota",
-    "taken_over": "a machine", "mail": "a mail",
+    "handed_over": "a machine or a disk", "offer_": "an offer of a disk",
+    "second_factor_renamed": "an account", "snapshot_": "a snapshot", "token_": "an API token",
+    "wish_": "a wish for quota", "taken_over": "a machine or a disk", "mail": "a mail",
 }  # fmt: skip
 
 

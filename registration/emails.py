@@ -183,6 +183,18 @@ def invited(invitation: Invitation, link: str) -> None:
     )
 
 
+def disk_offered(to: User, giver: User, *, disk: str, size: str, link: str) -> None:
+    """Tell somebody that a disk would be theirs, if they want it. ``disk`` holds no link."""
+    who = f"{giver.get_full_name()} ({giver})"
+    _post("disk_offered", to.email, person=to, giver=who, disk=disk, size=size, link=link)
+
+
+def disk_offer_answered(giver: User, to: User, *, disk: str, answer: str) -> None:
+    """Tell who offered a disk what became of it."""
+    who = f"{to.get_full_name()} ({to})"
+    _post("disk_offer_answered", giver.email, person=giver, who=who, disk=disk, answer=answer)
+
+
 def trial(kind: str, words: Wording, *, to: str) -> None:
     """Send a mail with made-up values to who is writing its words."""
     outgoing = outbox.put(kind, sample(KINDS[kind], words), to=[to])

@@ -10,7 +10,8 @@ class VolumesConfig(AppConfig):
     name = "volumes"
 
     def ready(self) -> None:
-        for kind, table in (("volume", "Volume"), ("export", "Export")):
+        tables = (("volume", "Volume"), ("export", "Export"), ("disk_offer", "Offer"))
+        for kind, table in tables:
             live.register(kind, self._may_see(table))
         import_module("registration.holdings").register("volumes.holdings.DISKS")
 

@@ -25,12 +25,18 @@ READERS = frozenset({"attach", "copy", "download"})
 #: What an administrator may ask of everybody's disks: to remove, never to read.
 ADMINISTRATORS = frozenset({"delete", "recover", "purge", "cancel", "dismiss"})
 #: What would change the disk under who is asked to take it.
-NOT_WHILE_OFFERED = frozenset({"attach", "delete", "grow", "restore_snapshot"})
+NOT_WHILE_OFFERED = frozenset({"offer", "grow", "restore_snapshot"})
 #: What must wait until a snapshot that is being taken is there.
 NOT_WHILE_TAKING = frozenset({"grow", "restore_snapshot"})
 
+#: More machines than these are counted, not named.
+MOST_NAMED = 3
+
 #: What the audit calls what is asked, where it has a word of its own.
-AUDITED = {"change": "changed"}
+AUDITED = {"change": "changed", "delete_snapshot": "snapshot_deleted"}
+
+#: What may be asked of a disk, by state: of its snapshots too.
+STATES = {**VOLUME_VERBS, "delete_snapshot": frozenset({V.AVAILABLE, V.IN_USE, V.GROWING})}
 
 _WAIT = {
     V.CREATING: "It is being made: wait until it is available.",
@@ -94,27 +100,27 @@ class Situation:
     def refusal(self, verb: str) -> Refused | None:
         """The refusal that ``verb`` would meet now, or None.
 
-        Its codes: ``not_yours``, ``volume_state``, ``volume_in_use``, ``volume_written``,
-        ``volume_offered``, ``snapshot_taking``.
+        Its codes: ``not_yours``, ``disk_state``, ``disk_in_use``, ``disk_written``,
+        ``disk_offered``, ``snapshot_taking``.
         """
         if not self.may(verb):
             sentence = f"{self.volume} is somebody else's disk: only its owner may do this."
             return Refused("not_yours", sentence)
-        if self.volume.state not in VOLUME_VERBS[verb]:
+        if self.volume.state not in STATES[verb]:
             return self._wrong_state()
-        if self.offer and (verb in NOT_WHILE_OFFERED or verb == "offer"):
+        if self.offer and verb in NOT_WHILE_OFFERED:
             sentence = f"It is offered to {self.offer.to}: withdraw the offer first."
-            return Refused("volume_offered", sentence)
+            return Refused("disk_offered", sentence)
         if self.is_taking and verb in NOT_WHILE_TAKING:
             return Refused("snapshot_taking", "A snapshot of it is being taken: wait for that.")
         return None
 
     def being_written(self) -> Refused | None:
-        """The refusal of what reads the whole disk: ``volume_written``; None: nobody writes."""
+        """The refusal of what reads the whole disk: ``disk_written``; None: nobody writes."""
         if not self.writers:
             return None
         return Refused(
-            "volume_written",
+            "disk_written",
             f"{self._named(self.writers)} may write to it meanwhile: detach it first, or take a "
             "snapshot and use that.",
         )
@@ -122,23 +128,22 @@ class Situation:
     def _wrong_state(self) -> Refused:
         if self.volume.state == V.IN_USE:
             sentence = f"It is in use by {self.machines}: detach it first."
-            return Refused("volume_in_use", sentence)
+            return Refused("disk_in_use", sentence)
         if self.volume.state in ARRIVING:
-            return Refused("volume_state", "Its bytes are on their way: wait until it is there.")
-        return Refused("volume_state", _WAIT[V(self.volume.state)])
+            return Refused("disk_state", "Its bytes are on their way: wait until it is there.")
+        return Refused("disk_state", _WAIT[V(self.volume.state)])
 
     def _named(self, holders: Sequence[Attachment]) -> str:
-        """Of machines of others, one's own disk tells whose they are, and nobody else's does."""
-        known = [
-            str(holder.vm) if holder.vm.owner_id == self.user.pk else f"a machine of {whose}"
-            for holder in holders
-            if (whose := holder.vm.owner)
-            and (self.access == Access.OWN or self.user.is_staff or whose.pk == self.user.pk)
-        ]
-        if not known:
-            return "somebody's machine"
-        more = len(known) - 3
-        return ", ".join(known[:3]) + (f" and {more} more" if more > 0 else "")
+        names = sorted({self._name(holder) for holder in holders})
+        if len(names) > MOST_NAMED:
+            return f"{len(names)} machines"
+        return " and ".join(names) or "a machine"
+
+    def _name(self, holder: Attachment) -> str:
+        """Whose machines have a disk is told to its owner, and to nobody else."""
+        if self.access == Access.OWN or self.user.is_staff or holder.vm.owner_id == self.user.pk:
+            return holder.vm_name_for(self.user.pk)
+        return "another machine"
 
 
 def must(volume: Volume, verb: str, *, by: User) -> Situation:

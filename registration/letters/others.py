@@ -1,4 +1,4 @@
-"""Letters about quotas and groups."""
+"""Letters about quotas, groups, and disks that change hands."""
 
 from registration.letters.kind import LINK, REASON, THE_REASON, Kind
 from registration.letters.placeholders import PERSON, Placeholder, link, quote
@@ -86,5 +86,43 @@ nothing.
 
 {newcomer}""",
         LINK,
+    ),
+    Kind(
+        "disk_offered",
+        "A disk is offered",
+        "To a person whom the owner of a disk offers it to.",
+        (*PERSON,
+         Placeholder("giver", "who offers it", "Ali Ben (ali)"),
+         Placeholder("disk", "what the disk is called", "spectra 2025"),
+         Placeholder("size", "how large it is", "20 GiB"),
+         link("where one accepts or declines", "/volumes/offers/", "Answer the offer")),
+        "{giver} offers you a disk",
+        """\
+Dear {name},
+
+{giver} offers you the disk {disk} of {size}. If you accept it, it is yours with its snapshots, \
+counts in your quota, and {giver} no longer has it.
+
+Answer here, after signing in:
+
+{link}
+
+Until you accept, nothing changes. If you know nothing of this, decline it or do nothing.""",
+        LINK,
+    ),
+    Kind(
+        "disk_offer_answered",
+        "Answer to the offer of a disk",
+        "To the person who offered it.",
+        (*PERSON,
+         Placeholder("who", "whom it was offered to", "Jane Doe (jane)"),
+         Placeholder("disk", "what the disk is called", "spectra 2025"),
+         Placeholder("answer", "what they did", "accepted. It is theirs now")),
+        "The disk {disk}: {who} answered",
+        """\
+Dear {name},
+
+you offered the disk {disk} to {who}, who {answer}.""",
+        frozenset({"answer"}),
     ),
 )  # fmt: skip

@@ -15,20 +15,40 @@ from volumes.actions.attachments import (
     too_many,
     wrong_place,
 )
+from volumes.actions.changes import CHANGEABLE, change, grow
+from volumes.actions.copies import copy
 from volumes.actions.making import (
     VERBS,
     ask_many,
     cancel,
     create,
     delete,
+    disk_tag,
     dismiss,
-    must_be_a_tag,
     purge,
     recover,
 )
+from volumes.actions.offers import (
+    accept_offer,
+    bytes_with_snapshots,
+    decline_offer,
+    give,
+    offer,
+    withdraw_offer,
+)
+from volumes.actions.sharing import change_share, share, stop_sharing
+from volumes.actions.snapshots import (
+    MOST_SNAPSHOTS,
+    delete_snapshot,
+    restore_snapshot,
+    take_snapshot,
+)
 
 __all__: list[str] = [
-    "MOST_DISKS", "VERBS", "Standing", "ask_many", "attach", "cancel", "create", "delete",
-    "detach", "dismiss", "holder_name", "may_detach", "must_be_a_tag", "obstacle", "plan",
-    "purge", "recover", "release", "settle_uses", "standings", "too_many", "wrong_place",
+    "CHANGEABLE", "MOST_DISKS", "MOST_SNAPSHOTS", "VERBS", "Standing", "accept_offer", "ask_many",
+    "attach", "bytes_with_snapshots", "cancel", "change", "change_share", "copy", "create",
+    "decline_offer", "delete", "delete_snapshot", "detach", "disk_tag", "dismiss", "give", "grow",
+    "holder_name", "may_detach", "obstacle", "offer", "plan", "purge", "recover", "release",
+    "restore_snapshot", "settle_uses", "share", "standings", "stop_sharing", "take_snapshot",
+    "too_many", "withdraw_offer", "wrong_place",
 ]  # fmt: skip

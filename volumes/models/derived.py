@@ -142,6 +142,18 @@ class Export(Stateful):
         return (self.owner_id,)
 
 
+class OfferQuerySet(models.QuerySet["Offer"]):
+    def visible_to(self, user: Any) -> Self:
+        return self if user.is_staff else self.filter(Q(owner=user) | Q(to=user))
+
+    def waiting(self) -> Self:
+        return self.filter(state=OfferState.OFFERED)
+
+    def waiting_for(self, user: Any) -> Self:
+        """Those that ``user`` may accept or decline."""
+        return self.waiting().filter(to=user)
+
+
 class Offer(Stateful):
     """A disk that its owner would give to somebody, who has to accept it."""
 
@@ -154,6 +166,8 @@ class Offer(Stateful):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     to = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="disk_offers")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OfferQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]

@@ -5,7 +5,7 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q, Sum
+from django.db.models import Case, F, Q, Sum, When
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 
@@ -102,8 +102,10 @@ class VolumeQuerySet(models.QuerySet["Volume"]):
         return self.exclude(state__in=GONE)
 
     def bytes_held(self) -> int:
-        """What they count for in a quota, together."""
-        return int(self.held().aggregate(n=Coalesce(Sum("size_bytes"), 0))["n"])
+        """What they count for in a quota, together: one that grows counts as it will be."""
+        grows = When(state=VolumeState.GROWING, wanted_bytes__isnull=False, then=F("wanted_bytes"))
+        size = Case(grows, default=F("size_bytes"))
+        return int(self.held().aggregate(n=Coalesce(Sum(size), 0))["n"])
 
 
 class Volume(Stateful):
