@@ -9,15 +9,16 @@ import hashlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable, NotFound
+from cloud.fake_volumes import NO_COPY_ON_WRITE, NO_SAVING, FakeVolume, FakeVolumes
 from cloud.local import images, inspect
-from cloud.local.volumes import CALLS, SENTENCE, NoVolumes
 from cloud.types import (
     Capabilities,
     Capacity,
@@ -65,6 +66,7 @@ class World:
 
     images: dict[str, ImageInfo] = field(default_factory=dict)
     vms: dict[str, FakeVm] = field(default_factory=dict)
+    volumes: dict[str, FakeVolume] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     failures: deque[CloudError] = field(default_factory=deque)
     lost_answers: int = 0
@@ -78,7 +80,7 @@ _worlds: dict[str, World] = {}
 _making = threading.Lock()
 
 
-class FakeCloud(NoVolumes):
+class FakeCloud(FakeVolumes):
     """The driver contract, and handles for tests to make things go wrong."""
 
     def __init__(
@@ -110,9 +112,9 @@ class FakeCloud(NoVolumes):
         """An empty world, for every driver that has this name."""
         fresh = World()
         with self.world.lock:
-            for name in ("images", "vms", "calls", "failures", "changes", "next_port"):
-                setattr(self.world, name, getattr(fresh, name))
-            self.world.lost_answers = 0
+            for each in fields(World):
+                if each.name not in ("lock", "news"):
+                    setattr(self.world, each.name, getattr(fresh, each.name))
 
     def set_phase(self, ref: str, phase: VmPhase, message: str = "") -> None:
         """Something happened to the machine: it crashed, halted, was found again."""
@@ -151,7 +153,7 @@ class FakeCloud(NoVolumes):
         self.world.calls.append("capabilities")
         return Capabilities(
             engine="a fake cloud in memory",
-            lacks=dict.fromkeys(CALLS, SENTENCE),
+            lacks={"copy_on_write": NO_COPY_ON_WRITE, "save_root_disk": NO_SAVING},
             reserves_before_image=self._reserves_before_image,
             consoles=(ConsoleKind.SCREEN, ConsoleKind.SERIAL),
         )
@@ -260,6 +262,12 @@ class FakeCloud(NoVolumes):
             self.world.images.pop(ref, None)
 
     # Inside --------------------------------------------------------------------
+
+    def _call(self, name: str) -> AbstractContextManager[None]:
+        return _Call(self, name)
+
+    def _volumes(self) -> dict[str, FakeVolume]:
+        return self.world.volumes
 
     def _check(self, spec: VmSpec) -> None:
         if not 1 <= spec.vcpus <= LARGEST_VCPUS:

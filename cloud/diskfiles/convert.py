@@ -28,6 +28,9 @@ _TABLES_PER_BYTE = 64
 _HEADERS = 64 * _MIB
 _SLOWEST_BYTES_PER_S = 8 * _MIB
 _START_S = 60
+_CHECK_S = 120
+_CHECK_DAMAGED, _CHECK_LEAKS = 2, 3  # qemu-img(1); what is only kept for nothing does no harm
+_CHECKED = frozenset({DiskFormat.QCOW2, DiskFormat.VMDK, DiskFormat.VDI, DiskFormat.VHDX})
 _PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
 #: An older creator's size in cylinders may be smaller than the disk: block/vpc.c of QEMU.
 _OPENED = {DiskFormat.VHD: ",force_size_calc=current_size"}
@@ -66,6 +69,37 @@ def look(path: Path, format: DiskFormat, *, uid: int | None = None) -> Look:
             "names_files", "The disk refers to other files or is encrypted. Flatten it first."
         )
     return Look(size_bytes=int(about["virtual-size"]), format=format)
+
+
+def check(path: Path, format: DiskFormat, *, uid: int | None = None) -> None:
+    """Have qemu-img follow every table of a file: what lies beyond its end reads as zeros else.
+
+    Formats that it cannot check (raw, VHD) pass; their tables are in ``headers``.
+
+    Raises:
+        FileRefused: ``damaged``, or as ``look``.
+    """
+    if format not in _CHECKED:
+        return
+    user = child.unprivileged(uid)
+    with _opened(path, user) as source:
+        ended = child.run(
+            ["qemu-img", "check", "-q", "--image-opts", _named(source, format)],
+            uid=user,
+            limits=child.Limits(cpu_s=_CHECK_S),
+            files=[source],
+            on_output=lambda _: None,
+            on_tick=_nothing,
+        )
+    if ended.code == _CHECK_DAMAGED:
+        raise FileRefused(
+            "damaged",
+            f"The {format.name} disk is damaged or cut short: its tables point where nothing is. "
+            "Check it where it comes from (qemu-img check), and send the whole file.",
+            detail=ended.words,
+        )
+    if ended.code != _CHECK_LEAKS:
+        _must_have_ended_well(ended, format)
 
 
 def convert(
@@ -117,7 +151,8 @@ def _converting(
     options: Sequence[str],
 ) -> list[str]:
     chosen = [word for option in options for word in ("-o", option)]
-    at = ["-l", f"snapshot.name={snapshot}"] if snapshot else []
+    # A snapshot stays as it is while a machine writes to the disk: its lock may be passed by.
+    at = ["-U", "-l", f"snapshot.name={snapshot}"] if snapshot else []
     source = ["--image-opts", _named(reading, source_format)]
     # One page: a hole smaller than that is not worth an entry.
     target = ["-O", target_format.value, *chosen, child.path_of(writing)]

@@ -29,6 +29,7 @@ from cloud.driver import Progress
 from cloud.errors import CloudUnavailable, NotFound
 from cloud.local import (
     accel,
+    attach,
     console,
     images,
     lanes,
@@ -36,6 +37,7 @@ from cloud.local import (
     phases,
     power,
     process,
+    store,
     usage,
     volumes,
     watch,
@@ -43,6 +45,7 @@ from cloud.local import (
 from cloud.local.edge import edge, translated
 from cloud.local.machine import Machine
 from cloud.local.site import Site
+from cloud.local.store import VolumeCalls
 from cloud.types import (
     Capabilities,
     Capacity,
@@ -58,7 +61,7 @@ from cloud.types import (
 GIB = 1 << 30
 
 LACKS = {
-    **dict.fromkeys(volumes.CALLS, volumes.SENTENCE),
+    "save_root_disk": store.NO_SAVING,
     "ide": (
         "IDE disks are not offered: this engine's machines have an AHCI controller, which"
         " cloud kernels do not drive. Use virtio or SCSI."
@@ -70,7 +73,7 @@ LACKS = {
 }
 
 
-class LocalDriver(volumes.NoVolumes):
+class LocalDriver(VolumeCalls):
     """The driver contract on QEMU processes of this host (see ``cloud.driver``)."""
 
     def __init__(
@@ -105,7 +108,7 @@ class LocalDriver(volumes.NoVolumes):
         chosen = accel.choose(self._site.home)
         return Capabilities(
             engine=f"QEMU {_qemu_version()} on this machine ({chosen.name.upper()})",
-            lacks=LACKS,
+            lacks={**LACKS, **store.lacks(self._site)},
             reserves_before_image=True,
             consoles=(ConsoleKind.SCREEN, ConsoleKind.SERIAL),
             disk_buses=power.DISK_BUSES,
@@ -147,6 +150,7 @@ class LocalDriver(volumes.NoVolumes):
     def list_vms(self) -> Iterable[VmInfo]:
         machine.sweep(self._site)
         images.sweep(self._site)
+        volumes.sweep(self._site)
         lanes.promote(self._site)
         return list(phases.look(machine.every(self._site)))
 
@@ -177,6 +181,14 @@ class LocalDriver(volumes.NoVolumes):
     def _look(self, ref: str) -> VmInfo | None:
         lanes.promote(self._site)
         return next(phases.look([Machine(self._site, ref)]), None)
+
+    @edge
+    def attach_volume(self, vm_ref: str, volume_ref: str, *, read_only: bool) -> None:
+        attach.attach(Machine(self._site, vm_ref), volume_ref, read_only=read_only)
+
+    @edge
+    def detach_volume(self, vm_ref: str, volume_ref: str, *, force: bool = False) -> None:
+        attach.detach(Machine(self._site, vm_ref), volume_ref, force=force)
 
     # What a running machine shows ----------------------------------------------
 
