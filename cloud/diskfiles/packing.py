@@ -1,0 +1,221 @@
+"""Unpacking with bounded memory: pieces come out one by one, however much is packed in them.
+
+Whoever takes the pieces counts them, and stops taking when it is too much: a bomb goes off
+no further than that.
+"""
+
+import bz2
+import lzma
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from backports import zstd
+
+from cloud.diskfiles.headers import Packing
+from cloud.diskfiles.refusal import FileRefused
+
+#: The largest piece that comes in or out.
+PIECE = 1 << 20
+#: What unpacking may take, beside pieces: the window that the packer looked back through.
+WINDOW_BITS = 26
+_XZ_MEMORY = (1 << WINDOW_BITS) + (8 << 20)
+_SHORTEST_GZIP = 18
+#: Deflate can't make anything smaller than this part of it.
+_MOST_GZIP = 1032
+_ZEROS = bytes(64 << 10)
+_ERRORS = (zlib.error, OSError, EOFError, lzma.LZMAError, zstd.ZstdError)
+
+
+class _Unpacker(Protocol):
+    """What the standard library's unpackers have in common. One unpacks one stream."""
+
+    @property
+    def eof(self) -> bool: ...
+
+    @property
+    def unused_data(self) -> bytes: ...
+
+    @property
+    def needs_input(self) -> bool: ...
+
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gzip:
+    """One member of a gzip file, as the other unpackers are."""
+
+    def __init__(self) -> None:
+        self._inner = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
+        self._is_full = False
+
+    @property
+    def eof(self) -> bool:
+        return self._inner.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._inner.unused_data
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._inner.unconsumed_tail and not self._is_full
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        out = self._inner.decompress(self._inner.unconsumed_tail + data, max_length)
+        # A full piece may have more behind it, even when all the input is taken in.
+        self._is_full = len(out) == max_length and not self._inner.eof
+        return out
+
+
+def _unpacker(packing: Packing) -> _Unpacker:
+    match packing:
+        case Packing.GZIP:
+            return _Gzip()
+        case Packing.BZIP2:
+            return bz2.BZ2Decompressor()
+        case Packing.XZ:
+            return lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
+        case Packing.ZSTD:
+            options: dict[int, int] = {zstd.DecompressionParameter.window_log_max: WINDOW_BITS}
+            return zstd.ZstdDecompressor(options=options)
+    raise ValueError(f"There is nothing to unpack in {packing!r}.")
+
+
+def pieces(file: BinaryIO) -> Iterator[bytes]:
+    """What is in a file that is not packed."""
+    while piece := file.read(PIECE):
+        yield piece
+
+
+def unpacked(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
+    """What is packed in ``file``, in pieces of up to ``PIECE`` bytes; streams one by one.
+
+    Raises:
+        FileRefused: ``truncated``, ``corrupt``, ``trailing``, ``window``: the sentence says.
+    """
+    if packing is Packing.NONE:
+        yield from pieces(file)
+        return
+    rest = file.read(PIECE)
+    while rest:
+        unpacker = _unpacker(packing)
+        yield from _stream(file, packing, unpacker, rest)
+        rest = _next_stream(file, packing, unpacker.unused_data)
+
+
+def _stream(file: BinaryIO, packing: Packing, unpacker: _Unpacker, data: bytes) -> Iterator[bytes]:
+    while True:
+        piece = _decompress(unpacker, packing, data)
+        if piece:
+            yield piece
+        if unpacker.eof:
+            return
+        data = file.read(PIECE) if unpacker.needs_input else b""
+        if not data and unpacker.needs_input:
+            raise FileRefused(
+                "truncated",
+                f"The file is cut short: what {packing} packed has no end. Send the whole file.",
+            )
+
+
+def _decompress(unpacker: _Unpacker, packing: Packing, data: bytes) -> bytes:
+    try:
+        return unpacker.decompress(data, PIECE)
+    except _ERRORS as error:
+        words = str(error).lower()
+        if "memory" in words or "window" in words:
+            raise FileRefused(
+                "window",
+                f"Unpacking the file takes more memory than the {1 << WINDOW_BITS >> 20} MiB of "
+                f"this site. Pack it again without the largest {packing} settings (zstd: without "
+                "--ultra and --long).",
+                detail=repr(error),
+            ) from error
+        raise FileRefused(
+            "corrupt",
+            f"The file is damaged: {packing} cannot unpack it. Check it where it comes from, "
+            "and send it again.",
+            detail=repr(error),
+        ) from error
+
+
+def _next_stream(file: BinaryIO, packing: Packing, rest: bytes) -> bytes:
+    """Where the next stream begins, past padding with zeros; b"": there is none.
+
+    Raises:
+        FileRefused: ``trailing``.
+    """
+    while True:
+        rest = rest + file.read(PIECE - min(len(rest), PIECE))
+        stripped = rest.lstrip(b"\0")
+        if not rest or stripped:
+            break
+        rest = b""
+    if len(stripped) < len(rest):
+        stripped += file.read(PIECE - len(stripped))
+    if stripped and not _begins(packing, stripped):
+        raise FileRefused(
+            "trailing",
+            f"Behind what {packing} packed, the file has other bytes: it is damaged, or two files "
+            "in one. Send the packed file alone.",
+        )
+    return stripped
+
+
+def _begins(packing: Packing, rest: bytes) -> bool:
+    marks = {
+        Packing.GZIP: (b"\x1f\x8b",),
+        Packing.BZIP2: (b"BZh",),
+        Packing.XZ: (b"\xfd7zXZ\0",),
+        Packing.ZSTD: (b"\x28\xb5\x2f\xfd", *(bytes([n]) + b"\x2a\x4d\x18" for n in range(80, 96))),
+    }
+    return rest.startswith(marks[packing])
+
+
+def says_bytes(path: Path, packing: Packing) -> int:
+    """How much is in it at least, by what it says of itself; 0: it does not say.
+
+    To refuse early; a file can lie, and what is true is counted as it comes out.
+    """
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if packing is Packing.GZIP and size >= _SHORTEST_GZIP:
+            file.seek(size - 4)
+            says = int.from_bytes(file.read(4), "little")
+            return says if says <= size * _MOST_GZIP else 0  # what it ends with is something else
+        if packing is Packing.ZSTD:
+            return _zstd_says(file.read(18))
+    return 0
+
+
+def _zstd_says(head: bytes) -> int:
+    try:
+        about = zstd.get_frame_info(head)
+    except zstd.ZstdError:
+        return 0
+    return about.decompressed_size or 0
+
+
+class SparseWriter:
+    """Writes one piece after another; zeros become holes."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.written = 0
+
+    def write(self, piece: bytes) -> None:
+        for at in range(0, len(piece), len(_ZEROS)):
+            part = piece[at : at + len(_ZEROS)]
+            if part != _ZEROS[: len(part)]:
+                self._file.seek(self.written)
+                self._file.write(part)
+            self.written += len(part)
+
+    def finish(self) -> None:
+        """Give the file its length, and have it on disk."""
+        self._file.flush()
+        self._file.truncate(self.written)
+        os.fsync(self._file.fileno())
