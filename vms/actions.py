@@ -17,13 +17,13 @@ from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
 from vms.models import VM, CloudStatus, InstanceType, Readiness, Tenure
-from vms.quota import Use, machine_use, must_fit, over_quota, quota_use
+from vms.quota import Use, disk_use, machine_use, must_fit, over_quota, quota_use
 from vms.states import VmState
 from volumes import actions as volumes
 from volumes.models import Volume
 
 __all__ = [
-    "VERBS", "Order", "Use", "ask_many", "hand_over", "kill", "launch", "machine_use",
+    "VERBS", "Order", "Use", "ask_many", "disk_use", "hand_over", "kill", "launch", "machine_use",
     "over_quota", "quota_use", "reboot", "save_type", "shut_down", "start", "too_large",
     "too_small", "too_volatile",
 ]  # fmt: skip
@@ -230,7 +230,7 @@ def too_large(status: CloudStatus | None, size: Any) -> str:
 
 
 def _must_fit_quota(owner: User, order: Order) -> None:
-    refusal = over_quota(quota_use(owner), order)
+    refusal = over_quota(machine_use(owner), order)
     if refusal:
         raise refusal
 

@@ -1,9 +1,10 @@
 """The list of users: which of them, in which order, and what each holds.
 
 However many there are, a page costs the same queries: what people hold is summed up for the
-people of the page, or in one pass over the machines that are alive.
+people of the page, or in one pass over the machines that are alive and the disks there are.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -13,9 +14,11 @@ from django.conf import settings
 from django.db.models import Count, F, OuterRef, Q, QuerySet, Subquery, Sum, Value
 from django.db.models.functions import Coalesce, Lower
 
-from registration.models import Membership, Quota, User
+from registration.models import GIB, Membership, Quota, User
 from registration.states import AccountState
 from vms.models import VM
+from vms.quota import in_gib
+from volumes.models import Snapshot, Volume
 
 #: Sort words of the list, each a column and its fallback.
 SORTS: Mapping[str, tuple[str, ...]] = {
@@ -37,7 +40,7 @@ ONLY: Mapping[str, str] = {
     ADMINISTRATORS: "Administrators",
     NEAR_QUOTA: "Over 80 % of their quota",
     NEVER_SEEN: "Never signed in",
-    HOLDING: "Shut out, still holding machines",
+    HOLDING: "Shut out, still holding machines or disks",
 }
 CHUNK = 500
 MIB_OF_GIB = 1024
@@ -45,9 +48,10 @@ MIB_OF_GIB = 1024
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    machines: int = 0
-    vcpus: int = 0
-    memory_mib: int = 0
+    machines: int
+    vcpus: int
+    memory_mib: int
+    disk_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,14 @@ class Row:
     def memory_limit_gib(self) -> float:
         return self.quota.memory_mib / MIB_OF_GIB
 
+    @property
+    def disk_gib(self) -> int | float:
+        return in_gib(self.held.disk_bytes)
+
+    @property
+    def disk_limit_gib(self) -> int | float:
+        return in_gib(self.quota.disk_bytes)
+
 
 def chosen(everybody: "QuerySet[User]", *, state: str, only: str, text: str) -> "QuerySet[User]":
     """Those of ``everybody`` that the filters leave."""
@@ -81,11 +93,20 @@ def chosen(everybody: "QuerySet[User]", *, state: str, only: str, text: str) -> 
     if only == NEVER_SEEN:
         return people.filter(last_seen_at=None)
     if only == NEAR_QUOTA:
-        return people.filter(pk__in=_near_quota())
+        return people.filter(Q(pk__in=_near_quota()) | Q(pk__in=_near_disk_quota()))
     if only == HOLDING:
         shut_out = people.filter(state__in=(AccountState.SUSPENDED, AccountState.CLOSED))
-        return shut_out.filter(pk__in=VM.objects.alive().order_by().values("owner"))
+        machines = VM.objects.alive().order_by().values("owner")
+        return shut_out.filter(Q(pk__in=machines) | Q(pk__in=_disks().values("owner")))
     return people
+
+
+def _disks() -> "QuerySet[Volume]":
+    return Volume.objects.held().order_by()
+
+
+def _snapshots() -> "QuerySet[Snapshot]":
+    return Snapshot.objects.held().order_by()
 
 
 def _near_quota() -> "QuerySet[VM, Any]":
@@ -101,6 +122,18 @@ def _near_quota() -> "QuerySet[VM, Any]":
     for name, limit in limits.items():
         near |= Q(**{f"{name}__gt": limit * 4 / 5})
     return held.annotate(**sums).filter(near).values("owner")
+
+
+def _near_disk_quota() -> Any:
+    """The same of disk, as a subquery: disks and their snapshots count together."""
+    disks = _disks().filter(owner=OuterRef("pk")).values("owner")
+    snapshots = _snapshots().filter(volume__owner=OuterRef("pk")).values("volume__owner")
+    held = Coalesce(Subquery(disks.annotate(n=Sum("size_bytes")).values("n")), 0) + Coalesce(
+        Subquery(snapshots.annotate(n=Sum("size_bytes")).values("n")), 0
+    )
+    limit = Coalesce(F("quota_disk_bytes"), Value(settings.PORTAL_QUOTA_DISK_GIB * GIB))
+    holders = User.objects.filter(pk__in=_disks().values("owner"))
+    return holders.alias(disk_held=held).filter(disk_held__gt=limit * 4 / 5).order_by().values("pk")
 
 
 def _limit(name: str, default: int) -> Coalesce:
@@ -135,20 +168,39 @@ def _machines_of() -> "QuerySet[VM, Any]":
 
 
 def rows(people: Sequence[User]) -> list[Row]:
-    """Each with what they hold: two queries."""
+    """Each with what they hold: four queries."""
     keys = [person.pk for person in people]
     alive = VM.objects.alive().filter(owner__in=keys).order_by()
     sums = alive.values_list("owner").annotate(Count("pk"), Sum("vcpus"), Sum("memory_mib"))
-    held = {owner: Held(*each) for owner, *each in sums}
+    disks = _disk_bytes(keys)
+    machines = {owner: (n, vcpus, memory) for owner, n, vcpus, memory in sums}
     counts = Membership.objects.filter(user__in=keys).order_by().values_list("user")
     groups = dict(counts.annotate(Count("pk")))
-    return [Row(who, held.get(who.pk, Held()), groups.get(who.pk, 0)) for who in people]
+    return [
+        Row(
+            who,
+            Held(*machines.get(who.pk, (0, 0, 0)), disks.get(who.pk, 0)),
+            groups.get(who.pk, 0),
+        )
+        for who in people
+    ]
+
+
+def _disk_bytes(people: Sequence[int]) -> dict[int, int]:
+    """What their disks and snapshots take of their quotas."""
+    disks = _disks().filter(owner__in=people).values_list("owner")
+    snapshots = _snapshots().filter(volume__owner__in=people).values_list("volume__owner")
+    found: Counter[int] = Counter()
+    for sums in (disks.annotate(Sum("size_bytes")), snapshots.annotate(Sum("size_bytes"))):
+        found.update(dict(sums))
+    return dict(found)
 
 
 HEAD = (
     "user name", "given name", "family name", "e-mail address", "state", "state since",
     "administrator", "source", "groups", "registered", "last seen", "machines",
     "machines at most", "vCPUs", "vCPUs at most", "memory MiB", "memory MiB at most",
+    "disk GiB", "disk GiB at most",
 )  # fmt: skip
 
 
@@ -169,5 +221,5 @@ def _line(row: Row) -> Sequence[object]:
         who.state_since.isoformat(timespec="seconds"), "yes" if who.is_staff else "no",
         who.source or "portal", row.groups, who.created_at.isoformat(timespec="seconds"), seen,
         held.machines, quota.machines, held.vcpus, quota.vcpus, held.memory_mib,
-        quota.memory_mib,
+        quota.memory_mib, row.disk_gib, row.disk_limit_gib,
     )  # fmt: skip

@@ -9,38 +9,62 @@ from django.db.models import Count, Sum
 from core.errors import Refused
 from registration.models import GIB, User
 from vms.models import VM
+from volumes.quota import bytes_held
 
 
 @dataclass(frozen=True, slots=True)
 class Use:
-    """One line of a quota: what is held, of how much. ``unit`` is for people."""
+    """One line of a quota: what is held, of how much. ``unit`` is for people.
+
+    ``used`` is a whole number, but for disk: GiB with two decimals.
+    """
 
     name: str  # of the refusal code: quota_<name>
     label: str
-    used: int
+    used: int | float
     limit: int
     unit: str = ""
 
     @property
-    def left(self) -> int:
-        return max(0, self.limit - self.used)
+    def left(self) -> int | float:
+        return max(0, _rounded(self.limit - self.used))
 
     @property
     def title(self) -> str:
         """The label where it stands alone: capitalized, but for vCPUs."""
         return self.label if self.name == "vcpus" else self.label.capitalize()
 
-    @property
-    def is_of_machines(self) -> bool:
-        """Whether machines use it up; disks and images have limits of their own."""
-        return self.name in ("machines", "vcpus", "memory")
-
 
 def quota_use(user: User) -> list[Use]:
-    """What ``user`` holds now: every machine that is not Done counts.
+    """What ``user`` holds now: every machine that is not Done counts, and every disk that is
+    not gone: those in the bin and snapshots too.
 
-    The site keeps no disk or image of a person yet: of these nothing is held.
+    The site keeps no image of a person yet: of these nothing is held.
     """
+    return [
+        *machine_use(user),
+        disk_use(user),
+        Use("images", "images", 0, user.quota.images),
+    ]
+
+
+def disk_use(user: User) -> Use:
+    limit = user.quota.disk_bytes // GIB
+    return Use("disk", "persistent disk", in_gib(bytes_held(user)), limit, "GiB")
+
+
+def in_gib(size_bytes: int) -> int | float:
+    """GiB with up to two decimals; whole ones without."""
+    return _rounded(size_bytes / GIB)
+
+
+def _rounded(number: float) -> int | float:
+    near = round(number, 2)
+    return int(near) if near == int(near) else near
+
+
+def machine_use(user: User) -> list[Use]:
+    """The lines of ``quota_use`` that a new machine would use up."""
     held = (
         VM.objects.alive()
         .filter(owner=user)
@@ -53,14 +77,7 @@ def quota_use(user: User) -> list[Use]:
         Use("machines", "machines", held["machines"], quota.machines),
         Use("vcpus", "vCPUs", held["vcpus"], quota.vcpus),
         Use("memory", "memory", held["memory"], quota.memory_mib, "MiB"),
-        Use("disk", "persistent disk", 0, quota.disk_bytes // GIB, "GiB"),
-        Use("images", "images", 0, quota.images),
     ]
-
-
-def machine_use(user: User) -> list[Use]:
-    """The lines of ``quota_use`` that a new machine would use up."""
-    return [line for line in quota_use(user) if line.is_of_machines]
 
 
 def over_quota(use: Iterable[Use], size: Any) -> Refused | None:

@@ -11,10 +11,13 @@ from core.http import RequestIdMiddleware
 from core.logs import JsonFormatter
 from core.models import Event
 from marketplace.tests.factories import EntryFactory
+from registration.models import GIB
 from registration.tests.factories import UserFactory
 from vms.models import CloudStatus
 from vms.states import VmState
 from vms.tests.factories import VMFactory
+from volumes.states import VolumeState
+from volumes.tests.factories import VolumeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -42,10 +45,15 @@ def test_a_visitor_sees_what_this_is_and_what_can_be_launched(client):
 def test_a_person_sees_machines_quota_and_disks(client, alice):
     VMFactory(owner=alice, name="my simulation", running=True)
     VMFactory(name="somebody else's")
+    VolumeFactory(owner=alice, state=VolumeState.IN_USE)
+    VolumeFactory(owner=alice, size_bytes=GIB // 2)
+    VolumeFactory(owner=alice, binned=True)
+    VolumeFactory(public=True)
     text = page(client)
     assert "my simulation" in text
     assert "somebody else" not in text
-    assert "1 machine, each with a disk of its own" in text
+    assert "2 disks, 1 of them in use." in text
+    assert "<strong>2.5</strong> of 100 GiB" in text
 
 
 def test_what_failed_or_halted_needs_attention(client, alice):
@@ -68,8 +76,8 @@ def test_the_home_page_costs_the_same_for_one_machine_and_for_many(
 ):
     VMFactory.create_batch(machines, owner=alice, running=True)
     EntryFactory.create_batch(machines)
-    # session, user, images, machines, quota (2), attention, keys, cloud
-    with django_assert_num_queries(9):
+    # session, user, images, machines, quota (4), attention, keys, cloud, disks
+    with django_assert_num_queries(12):
         page(client)
 
 

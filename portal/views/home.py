@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
@@ -13,6 +14,8 @@ from registration.models import User
 from vms import actions
 from vms.models import VM, CloudStatus
 from vms.states import VmState
+from volumes.models import Volume
+from volumes.states import USABLE, VolumeState
 
 CARDS = 6
 ROWS = 8
@@ -31,20 +34,27 @@ def _mine(user: Any) -> dict[str, Any]:
     mine = VM.objects.filter(owner=user).alive().for_rows()
     machines = list(mine[:ROWS])
     use = actions.machine_use(user)
+    disk = actions.disk_use(user)
     return {
         "machines": machines,
         "machine_count": use[0].used,
-        "quota": use,
+        "quota": [*use, disk],
         "attention": _attention(user),
         "has_keys": user.ssh_keys.exists(),
-        "disks": _disks(use[0].used),
+        "disks": _disks(user),
     }
 
 
-def _disks(machines: int) -> dict[str, Any]:
-    """What a person's disks are on this site, and what the site lacks, in its own words."""
+def _disks(user: Any) -> dict[str, Any]:
+    """How many disks a person keeps, and what the site lacks for that, in its own words."""
     status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
-    return {"count": machines, "lacks": status.lacks.get("create_volume", "") if status else ""}
+    kept = Volume.objects.filter(owner=user, state__in=USABLE).order_by()
+    counts = dict(kept.values_list("state").annotate(Count("pk")))
+    return {
+        "count": sum(counts.values()),
+        "in_use": counts.get(VolumeState.IN_USE, 0),
+        "lacks": status.lacks.get("create_volume", "") if status else "",
+    }
 
 
 def _attention(user: Any) -> list[dict[str, str]]:

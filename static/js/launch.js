@@ -54,9 +54,40 @@ function update(form, summary) {
 }
 
 export function startLaunch() {
+  startDisks();
   whenever("[data-launch-summary]", (summary) => {
     const form = summary.closest("form");
     form.addEventListener("input", () => update(form, summary));
     update(form, summary);
+  });
+}
+
+/** A long list of disks is narrowed by what is typed; what is chosen always stays in sight. */
+function narrow(group, text) {
+  const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+  let shown = 0;
+  for (const line of group.querySelectorAll(".disk-line")) {
+    const said = line.querySelector("label").textContent.toLowerCase();
+    const fits = words.every((word) => said.includes(word));
+    line.hidden = !fits && !line.querySelector("select").value;
+    shown += Number(!line.hidden);
+  }
+  group.querySelector("[data-disk-none]").hidden = shown > 0;
+}
+
+function startDisks() {
+  whenever("[data-disk-group]", (group) => {
+    const filter = group.querySelector("[data-disk-filter]");
+    if (filter) {
+      filter.hidden = false;
+      filter.addEventListener("input", () => narrow(group, filter.value));
+      filter.addEventListener("keydown", (event) => {
+        if (event.key === "Enter") event.preventDefault(); // it would send the order
+      });
+    }
+    group.addEventListener("change", (event) => {
+      const line = event.target.closest(".disk-line");
+      line?.toggleAttribute("data-chosen", Boolean(event.target.value));
+    });
   });
 }

@@ -1,6 +1,7 @@
 """The launch page."""
 
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
@@ -13,41 +14,90 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace.models import Entry
 from registration import actions as registration
+from registration.doors import find_or_404
 from registration.models import User
 from vms import actions
 from vms.forms import LaunchForm
 from vms.models import VM, CloudStatus, InstanceType
 from vms.views.door import UserRequest
+from volumes import actions as volumes
+from volumes.actions import MOST_DISKS
+from volumes.models import Volume
+
+#: In the session: disks that a person chose before an image.
+KEPT_DISKS = "launch_with"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: UserRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())
-    identifier = request.GET.get("image", "")
-    if not identifier:
-        messages.info(request, "Choose an image first.")
-        return redirect("marketplace:catalogue")
-    entry = (
-        Entry.objects.visible_to(request.user).launchable().filter(identifier=identifier).first()
-    )
-    if entry is None:
-        raise Http404
+    source = _source(request)
+    if source is None:
+        return _choose_image(request)
+    if again := _with_kept_disks(request):
+        return again
+    entry, root_disk = source
     status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
     form = LaunchForm(
         request.POST or None,
         user=request.user,
         entry=entry,
+        root_disk=root_disk,
+        disks=request.GET.getlist("disks"),
         buses=status.disk_buses if status else [],
     )
     if form.is_valid():
         vm = _launch(request, form)
         if vm:
             return redirect(vm)
-    context = _launch_context(request, form, entry, status)
+    context = _launch_context(request, form, status)
     return render(
         request, "vms/launch.html", context, status=UNPROCESSABLE if form.is_bound else 200
     )
+
+
+def _source(request: UserRequest) -> tuple[Entry | None, Volume | None] | None:
+    """The image or the disk that the address names, as far as this person sees it; else 404."""
+    if key := request.GET.get("disk", ""):
+        disks = Volume.objects.visible_to(request.user).select_related("owner")
+        return None, find_or_404(disks, request, "launch", uuid=_uuid_or_404(key))
+    identifier = request.GET.get("image", "")
+    if not identifier:
+        return None
+    images = Entry.objects.visible_to(request.user).launchable()
+    entry = images.filter(identifier=identifier).first()
+    if entry is None:
+        raise Http404
+    return entry, None
+
+
+def _uuid_or_404(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Http404 from None
+
+
+def _choose_image(request: UserRequest) -> HttpResponse:
+    """Disks that were chosen already wait until there is an image for the machine."""
+    wanted = request.GET.getlist("disks")[:MOST_DISKS]
+    if wanted:
+        request.session[KEPT_DISKS] = wanted
+        text = "Choose an image first: the disk is ticked on the page that follows."
+        messages.info(request, text)
+    else:
+        messages.info(request, "Choose an image first.")
+    return redirect("marketplace:catalogue")
+
+
+def _with_kept_disks(request: UserRequest) -> HttpResponse | None:
+    """Once: the same address with the disks that were chosen before the image was."""
+    if request.method == "POST" or not (kept := request.session.pop(KEPT_DISKS, None)):
+        return None
+    query = request.GET.copy()
+    query.setlist("disks", [*query.getlist("disks"), *kept])
+    return redirect(f"{request.path}?{query.urlencode()}")
 
 
 def _launch(request: UserRequest, form: LaunchForm) -> VM | None:
@@ -77,21 +127,25 @@ def _keep_key(owner: User, line: str) -> list[str]:
 
 
 def _launch_context(
-    request: UserRequest, form: LaunchForm, entry: Entry, status: CloudStatus | None
+    request: UserRequest, form: LaunchForm, status: CloudStatus | None
 ) -> dict[str, Any]:
     use = actions.machine_use(request.user)
     sizes = []
     for size in InstanceType.objects.filter(is_offered=True):
         refusal = actions.over_quota(use, size)
         reason = (
-            actions.too_small(entry, size)
+            actions.too_small(form.entry, size)
             or actions.too_large(status, size)
             or (str(refusal) if refusal else "")
         )
         sizes.append({"type": size, "reason": reason})
     return {
         "form": form,
-        "entry": entry,
+        "entry": form.entry,
+        "root_disk": form.root_disk,
+        "root_reason": _why_not_from(form.root_disk, request.user),
+        "disk_groups": form.offer.groups(),
+        "closed_disks": form.offer.closed(),
         "sizes": sizes,
         "chosen_size": _chosen_size(form, sizes),
         "quota": use,
@@ -99,6 +153,14 @@ def _launch_context(
         "has_keys": request.user.ssh_keys.exists(),
         "any_fits": any(not size["reason"] for size in sizes),
     }
+
+
+def _why_not_from(disk: Volume | None, user: User) -> str:
+    """Why a machine cannot boot from this disk now, or ""."""
+    if disk is None:
+        return ""
+    standing = volumes.standings([disk], user)[disk.pk]
+    return str(volumes.obstacle(disk, standing, by=user, read_only=False, is_root=True) or "")
 
 
 def _chosen_size(form: LaunchForm, sizes: list[dict[str, Any]]) -> str:

@@ -1,41 +1,28 @@
-"""What a person fills in: an order for a machine, and a size that the site offers."""
+"""An order for a machine."""
 
-import gzip
 import uuid
-from datetime import date
+from collections.abc import Sequence
 from typing import Any
 
-import yaml
 from django import forms
-from django.core.validators import MaxValueValidator, MinValueValidator
+from django.conf import settings
 
 from cloud.types import DiskBus
 from marketplace.models import Entry
 from registration.models import SshKey, User
-from vms.actions import Order
+from vms.actions import MOST_VOLATILE, Order, too_volatile
+from vms.forms.disks import DiskOffer, DisksField, SizesField
+from vms.forms.user_data import check_user_data
 from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, InstanceType
-
-#: StratusLab's limit on user data, after gzip.
-LARGEST_USER_DATA_BYTES = 16_384
-#: And ours before it: what is parsed must be small, however well it compresses.
-LARGEST_PLAIN_BYTES = 65_536
-#: libyaml where it is there; both refuse the same texts.
-_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-FIRST_DAY, LAST_DAY = date(2000, 1, 1), date(2199, 12, 31)
-
-
-def _day(label: str) -> forms.DateField:
-    return forms.DateField(
-        label=label,
-        widget=forms.DateInput(attrs={"type": "date"}),
-        validators=[MinValueValidator(FIRST_DAY), MaxValueValidator(LAST_DAY)],
-    )
+from volumes.models import Volume
 
 
 class LaunchForm(forms.Form):
-    """The launch page. Valid as it comes; everything can be changed."""
+    """The launch page. Valid as it comes; everything can be changed.
+
+    The machine boots from ``entry``, or from ``root_disk``. ``disks`` are UUIDs, as words, of
+    the disks that are chosen to begin with.
+    """
 
     launch_key = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(
@@ -91,6 +78,25 @@ class LaunchForm(forms.Form):
         label="Swap (MiB)", required=False, min_value=0, max_value=LARGEST_MEMORY_MIB
     )
     disk_bus = forms.ChoiceField(label="Disk bus", required=False)
+    default_user = forms.RegexField(
+        r"^[a-z_][a-z0-9_.-]*$",
+        label="User name to log in with",
+        required=False,
+        max_length=32,
+        initial="root",
+        help_text="Who your SSH keys let in: “root”, “ubuntu”, “debian”, as the system on the "
+        "disk has it.",
+        error_messages={"invalid": "Small letters, digits, - and _; it begins with a letter."},
+    )
+    disks = DisksField(label="Disks", required=False)
+    volatile = SizesField(
+        label="Volatile disks (GiB)",
+        required=False,
+        max_length=60,
+        widget=forms.TextInput(
+            attrs={"inputmode": "numeric", "autocomplete": "off", "placeholder": "none"}
+        ),
+    )
     user_data = forms.CharField(
         label="User data",
         required=False,
@@ -100,9 +106,16 @@ class LaunchForm(forms.Form):
     )
 
     def __init__(
-        self, *args: Any, user: User, entry: Entry, buses: list[str], **kwargs: Any
+        self,
+        *args: Any,
+        user: User,
+        entry: Entry | None = None,
+        root_disk: Volume | None = None,
+        disks: Sequence[str] = (),
+        buses: list[str],
+        **kwargs: Any,
     ) -> None:
-        self.user, self.entry = user, entry
+        self.user, self.entry, self.root_disk = user, entry, root_disk
         types = InstanceType.objects.filter(is_offered=True)
         keys = SshKey.objects.filter(owner=user)
         default_type = types.filter(name=user.default_instance_type).first() or next(
@@ -111,16 +124,36 @@ class LaunchForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.initial = {
             "launch_key": uuid.uuid4(),
-            "name": entry.title[:80],
+            "name": (entry.title if entry else str(root_disk))[:80],
             "type_name": default_type.name if default_type else None,
             "keys": [key.pk for key in keys if key.is_default],
         }
+        if root_disk is None:
+            del self.fields["default_user"]
+        self.offer = DiskOffer(user, wanted=self._wanted_disks(disks), root_disk=root_disk)
+        self.fields["volatile"].help_text = (
+            f"One or more sizes in GiB, such as “10” or “10, 20”: {MOST_VOLATILE} disks and "
+            f"{settings.PORTAL_VOLATILE_GIB} GiB at most, together. They are in no quota."
+        )
         _choices(self, "type_name", types)
         _choices(self, "keys", keys)
         if not keys:
             self.fields["new_key"].label = "Your SSH public key"
         offered = buses or [str(DiskBus.VIRTIO)]
-        self.fields["disk_bus"].choices = [("", "as the image says"), *((b, b) for b in offered)]  # type: ignore[attr-defined]
+        as_is = "as the image says" if entry else "as the site prefers"
+        self.fields["disk_bus"].choices = [("", as_is), *((b, b) for b in offered)]  # type: ignore[attr-defined]
+
+    def _wanted_disks(self, preselected: Sequence[str]) -> Sequence[str]:
+        return self.data.getlist("disks") if self.is_bound else preselected  # type: ignore[attr-defined]
+
+    def clean_disks(self) -> list[tuple[Volume, bool]]:
+        return self.offer.chosen(self.cleaned_data["disks"])
+
+    def clean_volatile(self) -> list[int]:
+        sizes: list[int] = self.cleaned_data["volatile"]
+        if reason := too_volatile(sizes):
+            raise forms.ValidationError(reason)
+        return sizes
 
     def clean_name(self) -> str:
         name: str = self.cleaned_data["name"]
@@ -131,7 +164,7 @@ class LaunchForm(forms.Form):
     def clean_user_data(self) -> str:
         text: str = self.cleaned_data["user_data"].replace("\r\n", "\n")
         if text:
-            _check_user_data(text)
+            check_user_data(text)
         return text
 
     def clean(self) -> dict[str, Any]:
@@ -157,10 +190,14 @@ class LaunchForm(forms.Form):
         """The valid answers as what ``actions.launch`` takes."""
         data = self.cleaned_data
         size: InstanceType = data["type_name"]
-        bus = data["disk_bus"] or self.entry.disks_bus
+        bus = data["disk_bus"] or (self.entry.disks_bus if self.entry else "")
         offered = {value for value, _ in self.fields["disk_bus"].choices}  # type: ignore[attr-defined]
         return Order(
             entry=self.entry,
+            root_disk=self.root_disk,
+            disks=data["disks"],
+            volatile_gib=data["volatile"],
+            default_user=data["default_user"] or "root" if self.root_disk else "",
             launch_key=data["launch_key"],
             name=data["name"],
             type_name=size.name,
@@ -176,83 +213,3 @@ class LaunchForm(forms.Form):
 
 def _choices(form: forms.Form, name: str, rows: Any) -> None:
     form.fields[name].queryset = rows  # type: ignore[attr-defined]
-
-
-def _check_user_data(text: str) -> None:
-    plain = len(text.encode())
-    if plain > LARGEST_PLAIN_BYTES:
-        raise forms.ValidationError(
-            f"User data has {plain} bytes; the limit is {LARGEST_PLAIN_BYTES}. Copy the large "
-            f"parts to the machine once it runs."
-        )
-    size = len(gzip.compress(text.encode(), mtime=0))
-    if size > LARGEST_USER_DATA_BYTES:
-        raise forms.ValidationError(
-            f"User data has {size} bytes after gzip; the limit is {LARGEST_USER_DATA_BYTES}. "
-            f"Copy the large parts to the machine once it runs."
-        )
-    if text.startswith("#cloud-config"):
-        try:
-            parsed = yaml.load(text, _YamlLoader)  # noqa: S506  (both loaders are safe ones)
-        except (yaml.YAMLError, ValueError, RecursionError) as exc:
-            mark = getattr(exc, "problem_mark", None)
-            where = f" in line {mark.line + 1}" if mark else ""
-            raise forms.ValidationError(f"This is no valid YAML{where}.") from None
-        if parsed is not None and not isinstance(parsed, dict):
-            raise forms.ValidationError("A #cloud-config is a mapping: key: value.")
-    elif not text.startswith(("#!", "Content-Type:", "MIME-Version:")):
-        raise forms.ValidationError(
-            "Start with #! (a script), #cloud-config, or a MIME multipart header."
-        )
-
-
-class InstanceTypeForm(forms.ModelForm):  # type: ignore[type-arg]
-    class Meta:
-        model = InstanceType
-        fields = (
-            "name", "description", "vcpus", "memory_mib", "swap_mib", "is_default", "is_offered",
-        )  # fmt: skip
-
-    def clean_name(self) -> str:
-        name: str = self.cleaned_data["name"]
-        if name == "new":
-            raise forms.ValidationError("“new” is taken by the page that makes sizes.")
-        return name
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        if data.get("is_default") and not data.get("is_offered"):
-            self.add_error("is_offered", "The default size must be offered.")
-        return data
-
-    def _get_validation_exclusions(self) -> set[str]:
-        # One default: the action replaces the old one, so it is no error of the new one.
-        return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
-
-
-class PeriodForm(forms.Form):
-    """Two days of UTC, both of which count."""
-
-    first = _day("From")
-    until = _day("Until, with this day")
-
-    def clean(self) -> dict[str, Any]:
-        data = super().clean() or self.cleaned_data
-        if {"first", "until"} <= set(data) and data["first"] > data["until"]:
-            self.add_error("until", "This is before the first day.")
-        return data
-
-
-class UuidsField(forms.TypedMultipleChoiceField):
-    """Any UUIDs: which of them name something is for the policy to say."""
-
-    def valid_value(self, value: Any) -> bool:
-        return True
-
-
-class BulkForm(forms.Form):
-    """Several machines and one verb; machines also as a pasted list of ids."""
-
-    verb = forms.ChoiceField(choices=[("shut_down", "Shut down"), ("kill", "Kill")])
-    vm = UuidsField(coerce=uuid.UUID, required=False)
-    ids = forms.CharField(required=False, max_length=4000)
