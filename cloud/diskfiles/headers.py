@@ -102,12 +102,6 @@ def packing_of(head: bytes) -> Packing:
     return Packing.NONE
 
 
-def inspect_file(path: Path, *, is_raw: bool = False, largest_bytes: int = LARGEST_BYTES) -> Found:
-    """As ``inspect``, for a file that is not packed."""
-    with path.open("rb") as file:
-        return inspect(file, path.stat().st_size, is_raw=is_raw, largest_bytes=largest_bytes)
-
-
 def inspect(
     path: Path, *, is_raw: bool = False, name: str = "", largest_bytes: int = LARGEST_BYTES
 ) -> Found:
