@@ -1,16 +1,149 @@
-"""One disk: its page, and what is asked of it."""
+"""One disk: its page, what is changed about it, and its size."""
 
 import uuid
+from typing import Any
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
 
+from core.errors import Refused
+from core.http import is_fragment
+from registration.doors import answers
+from volumes import actions, history, meanings, quota
+from volumes.asking import Situation
+from volumes.forms.disk import ChangeForm, GrowForm
+from volumes.models import Access, Share, Snapshot, Visibility, Volume
+from volumes.states import ARRIVING, SNAPSHOT_HOLDS, VOLUME_VERBS, SnapshotState
+from volumes.views.asking import Question, ask, turned_away
 from volumes.views.door import UserRequest, find
+
+#: What the page asks for by a button; why one cannot be pressed stands under it.
+ASKED = (*VOLUME_VERBS, "delete_snapshot")
 
 
 @login_required
 @require_safe
 def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
-    return render(request, "volumes/detail.html", {"volume": find(request, key)})
+    volume = find(request, key)
+    template = "volumes/_detail.html" if is_fragment(request) else "volumes/detail.html"
+    return render(request, template, _context(request, volume))
+
+
+def _context(request: UserRequest, volume: Volume) -> dict[str, Any]:
+    situation = Situation.of(volume, request.user)
+    knows_all = request.user.is_staff or situation.access == Access.OWN
+    events, has_more_events = history.of(volume, request.user)
+    return {
+        "volume": volume,
+        "situation": situation,
+        "knows_all": knows_all,
+        "is_own": situation.access == Access.OWN,
+        "why": {verb: situation.why_not(verb) for verb in ASKED},
+        "may": {verb: situation.may(verb) for verb in ASKED},
+        "size": quota.in_gib(volume.size_bytes),
+        "is_arriving": volume.state in ARRIVING,
+        "type_meaning": meanings.TYPES[volume.type],
+        "events": events,
+        "has_more_events": has_more_events,
+        **_origin(request, volume),
+        **(_kept(volume) if knows_all else {}),
+    }
+
+
+def _origin(request: UserRequest, volume: Volume) -> dict[str, Any]:
+    """Where it came from; a source that the reader may not see is not named."""
+    source = None
+    if volume.source_id:
+        visible = Volume.objects.visible_to(request.user)
+        source = visible.filter(pk=volume.source_id).first()
+    return {"arrival": getattr(volume, "arrival", None), "source": source}
+
+
+def _kept(volume: Volume) -> dict[str, Any]:
+    """What its owner keeps of it, and what that counts for."""
+    snapshots = list(Snapshot.objects.exclude(state=SnapshotState.DELETED).filter(volume=volume))
+    held = sum(one.size_bytes for one in snapshots if one.state in SNAPSHOT_HOLDS)
+    limit = volume.owner.quota.disk_bytes
+    return {
+        "snapshots": snapshots,
+        "most_snapshots": actions.MOST_SNAPSHOTS,
+        "shares": list(Share.objects.filter(volume=volume).select_related("user", "group")),
+        "counts": quota.in_gib(volume.size_bytes + held),
+        "counts_bytes": volume.size_bytes + held,
+        "limit": quota.in_gib(limit),
+        "limit_bytes": limit,
+    }
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def change(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    volume = find(request, key, verb="changed")
+    if away := turned_away(request, volume, "change"):
+        return away
+    known = {name: getattr(volume, name) for name in actions.CHANGEABLE}
+    form = ChangeForm(answers(request), initial=known)
+    if form.is_valid():
+        try:
+            actions.change(volume, by=request.user, **form.cleaned_data)
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, "The disk is changed.")
+            return redirect(volume)
+    question = Question(
+        heading=f"Change {volume}", submit="Save", notes=_what_change_means(request, volume)
+    )
+    return ask(request, volume, form, question)
+
+
+def _what_change_means(request: UserRequest, volume: Volume) -> list[str]:
+    holders = Situation.of(volume, request.user).holders
+    notes = []
+    others = sum(holder.vm.owner_id != volume.owner_id for holder in holders)
+    if others and volume.visibility == Visibility.PUBLIC:
+        machines = "1 machine of another person has" if others == 1 else (
+            f"{others} machines of other people have"
+        )  # fmt: skip
+        notes.append(
+            f"{machines} it now. If you make it private, they keep it until it is detached; "
+            "nobody can attach it anew."
+        )
+    if holders:
+        notes.append(
+            "A machine has it: it can become read-only, or something for machines to boot from, "
+            "once it is detached."
+        )
+    return notes
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def grow(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    volume = find(request, key, verb="grow")
+    if away := turned_away(request, volume, "grow"):
+        return away
+    form = GrowForm(answers(request), volume=volume)
+    if form.is_valid():
+        try:
+            actions.grow(volume, by=request.user, **form.cleaned_data)
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, "The disk is being made larger. Then tell the guest.")
+            return redirect(volume)
+    left = quota.in_gib(quota.bytes_left(request.user))
+    question = Question(
+        heading=f"Make {volume} larger",
+        submit="Make it larger",
+        notes=(
+            f"It has {quota.in_gib(volume.size_bytes)} GiB, and your quota leaves you {left} GiB "
+            "more. A disk cannot become smaller again.",
+            "What is on it stays. The partition and the file system in it keep their size until "
+            "you make them larger in the guest: the disk's page shows the commands.",
+        ),
+    )
+    return ask(request, volume, form, question)

@@ -1,0 +1,71 @@
+"""A disk of one that there is."""
+
+import uuid
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import HttpResponse
+from django.shortcuts import redirect
+from django.views.decorators.http import require_http_methods
+
+from core.errors import Refused
+from registration.doors import answers
+from volumes import actions, quota
+from volumes.actions.copies import BECOMES
+from volumes.asking import must
+from volumes.forms.disk import CopyForm
+from volumes.models import LONGEST_TAG, Access, DiskType, Snapshot, Volume
+from volumes.states import SnapshotState
+from volumes.views.asking import Question, ask, turned_away
+from volumes.views.door import UserRequest, find
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def copy(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    volume = find(request, key, verb="copy")
+    if away := turned_away(request, volume, "copy"):
+        return away
+    form = _form(request, volume)
+    if form.is_valid():
+        try:
+            made = actions.copy(volume, by=request.user, **form.cleaned_data)
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, f"{volume} is being copied. This is the page of the copy.")
+            return redirect(made)
+    question = Question(
+        heading=f"Copy {volume}", submit="Copy it", notes=_what_it_means(request, volume)
+    )
+    return ask(request, volume, form, question)
+
+
+def _form(request: UserRequest, volume: Volume) -> CopyForm:
+    snapshots = Snapshot.objects.none()
+    if volume.owner_id == request.user.pk:
+        snapshots = Snapshot.objects.filter(volume=volume, state=SnapshotState.READY)
+    return CopyForm(
+        answers(request),
+        snapshots=snapshots,
+        may_be_original=volume.type == DiskType.MACHINE_IMAGE_LIVE,
+        chosen=request.GET.get("snapshot", ""),
+        tag=f"Copy of {volume}"[:LONGEST_TAG],
+    )
+
+
+def _what_it_means(request: UserRequest, volume: Volume) -> list[str]:
+    left = quota.in_gib(quota.bytes_left(request.user))
+    size = quota.in_gib(volume.size_bytes)
+    notes = [
+        f"The copy is a disk of yours of {size} GiB, whole and independent; you have {left} GiB "
+        "left in your quota. Where the site can, both share their bytes until one changes, and "
+        "the copy is there at once.",
+    ]
+    if becomes := BECOMES.get(volume.type):
+        notes.append(f"This is an original: its copy is “{becomes.label}”, ready to use.")
+    situation = must(volume, "copy", by=request.user)
+    if situation.writers:
+        way = " Choose a snapshot." if situation.access == Access.OWN else ""
+        notes.append(f"As it is now it cannot be copied: {situation.being_written()}{way}")
+    return notes
