@@ -1,4 +1,7 @@
-"""The portal as an ASGI application: pages and streams by Django, consoles by the gateway."""
+"""The portal as an ASGI application.
+
+Pages and streams are Django's, consoles the gateway's; the bytes of uploads pass Django by.
+"""
 
 import os
 import re
@@ -14,6 +17,7 @@ from django.conf import settings  # noqa: E402  (after the applications are read
 from servestatic import ServeStaticASGI  # noqa: E402
 
 from vms import console  # noqa: E402
+from volumes import tus  # noqa: E402
 
 #: collectstatic puts twelve digits of the content's hash into a name; such a file never changes.
 _HASHED = re.compile(r"\.[0-9a-f]{12}\.[^/]+$")
@@ -26,9 +30,13 @@ _pages = ServeStaticASGI(
     allow_all_origins=False,
 )
 
+_uploads = tus.application(_django)
+
 
 async def application(scope: Any, receive: Any, send: Any) -> None:
     if scope["type"] == "websocket":
         await console.application(scope, receive, send)
+    elif scope["type"] == "http" and scope["path"].startswith(tus.PATH):
+        await _uploads(scope, receive, send)
     else:
         await _pages(scope, receive, send)

@@ -91,6 +91,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "dismiss": Verb("dismissed {}", "dismiss {}"),
         "purge": Verb("deleted {} for good", "delete {} for good"),
         "recover": Verb("took {} out of the bin", "take {} out of the bin"),
+        "upload": Verb("began to upload {}", "upload {}"),
         "attach": Verb("attached {}", "attach {}"),
         "detach": Verb("detached {}", "detach {}"),
         "copy": Verb("copied {}", "copy {}"),

@@ -12,6 +12,8 @@ ALWAYS_OPEN = frozenset({"logout", "policies", "healthz", "registration:stop_act
 
 #: How names of the API's URLs begin.
 API = "api:"
+#: The attribute of other doors that programs pass as well.
+FOR_PROGRAMS = "is_for_programs"
 
 
 def name_of(request: HttpRequest) -> str:
@@ -23,7 +25,9 @@ def name_of(request: HttpRequest) -> str:
 def is_page(request: HttpRequest) -> bool:
     """Whether a person looks at a page, and can be led to another one."""
     asked_by_script = request.headers.get("X-Requested-With") == "fetch"
+    door = request.resolver_match.func if request.resolver_match else None
     is_of_programs = name_of(request) == "live" or name_of(request).startswith(API)
+    is_of_programs = is_of_programs or getattr(door, FOR_PROGRAMS, False)
     return request.method in SAFE and not asked_by_script and not is_of_programs
 
 

@@ -1,0 +1,222 @@
+"""Bring a file from somebody's computer: begin, tell how far it is, and say that it is there."""
+
+import re
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import PurePath
+from uuid import UUID, uuid4
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from cloud.types import DiskFormat
+from core.errors import Refused
+from core.machine import hurry
+from registration import names
+from registration.models import GIB, User
+from volumes import landing, tasks
+from volumes.actions.making import disk_tag
+from volumes.models import (
+    LARGEST_GIB,
+    LONGEST_TAG,
+    Arrival,
+    DiskType,
+    Origin,
+    Visibility,
+    Volume,
+)
+from volumes.quota import in_gib, must_fit
+from volumes.states import VolumeState
+
+#: What somebody may upload; by the words of ``Upload-Metadata``.
+TYPES = (
+    DiskType.DATA_IMAGE_RAW_READ_WRITE,
+    DiskType.DATA_IMAGE_RAW_READONLY,
+    DiskType.MACHINE_IMAGE_LIVE,
+    DiskType.MACHINE_IMAGE_ORIGIN,
+)
+#: Begun and not complete, of one person: further ones would only lie about.
+MOST_UNFINISHED = 100
+LONGEST_FILE_NAME = 255
+SECTOR = 512
+
+_DIGESTS = {"sha1": 40, "sha256": 64}
+_ENDINGS = re.compile(
+    r"(\.(img|raw|iso|qcow2?|vdi|vmdk|vhdx?|gz|gzip|bz2|xz|zst|zstd))+$", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """What a person says of the file that they send. ``length`` is its size in bytes.
+
+    ``size_bytes`` is how large the disk in it will be, if they know; ``format`` forces one
+    ("raw": whatever it looks like), "" lets the portal look.
+    """
+
+    length: int
+    file_name: str = ""
+    tag: str | None = None  # None: from the file's name
+    visibility: str = Visibility.PRIVATE
+    type: str = DiskType.DATA_IMAGE_RAW_READ_WRITE
+    format: str = ""
+    sha1: str = ""
+    sha256: str = ""
+    size_bytes: int | None = None
+    create_key: UUID = field(default_factory=uuid4)
+
+
+def begin_upload(*, owner: User, parcel: Parcel, cloud: str = settings.DEFAULT_CLOUD) -> Volume:
+    """A disk whose file is to come. The same ``create_key`` twice is one disk.
+
+    Raises:
+        Refused: ``upload_length``, ``upload_too_large``, ``disk_tag``, ``upload_choice``,
+            ``upload_digest``, ``no_room``, ``not_active``, ``quota_disk``, ``too_many_uploads``.
+    """
+    _must_be_possible(parcel)
+    tag = _tag(parcel)
+    known = Volume.objects.filter(owner=owner, create_key=parcel.create_key)
+    with transaction.atomic():
+        owner = User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one quota
+        if begun := known.first():
+            return begun
+        if not owner.is_active:
+            raise Refused("not_active", "Your account is not active; ask an administrator.")
+        _must_not_be_too_many(owner)
+        size = _padded(max(parcel.length, parcel.size_bytes or 0))
+        must_fit(owner, size)
+        volume = Volume(
+            owner=owner,
+            cloud=cloud,
+            create_key=parcel.create_key,
+            state=VolumeState.UPLOADING,
+            origin=Origin.UPLOADED,
+            size_bytes=size,
+            bytes_total=parcel.length,
+            tag=tag,
+            visibility=parcel.visibility,
+            type=parcel.type,
+        )
+        volume.next_tick_at = volume.state_since
+        volume.save(force_insert=True)
+        _expect(volume, parcel)
+        volume.record_event(
+            "upload", by=owner, now=VolumeState.UPLOADING,
+            file=parcel.file_name[:LONGEST_FILE_NAME], bytes=parcel.length,
+        )  # fmt: skip
+        volume.announce()
+        return volume
+
+
+def _expect(volume: Volume, parcel: Parcel) -> None:
+    Arrival.objects.create(
+        volume=volume,
+        file_name=names.one_line(parcel.file_name)[:LONGEST_FILE_NAME],
+        length=parcel.length,
+        expected_sha1=parcel.sha1.lower(),
+        expected_sha256=parcel.sha256.lower(),
+        format=parcel.format,
+        expires_at=_expiry(timezone.now()),
+    )
+
+
+def _expiry(now: datetime) -> datetime:
+    return now + timedelta(hours=settings.PORTAL_UPLOAD_HOURS)
+
+
+def _padded(size: int) -> int:
+    return -(-size // SECTOR) * SECTOR
+
+
+def largest_upload() -> int:
+    """Of one file, in bytes."""
+    return int(settings.PORTAL_ARRIVAL_GIB) * GIB
+
+
+def _must_be_possible(parcel: Parcel) -> None:
+    if parcel.length < 1:
+        raise Refused("upload_length", "The file is empty: there is no disk in it.")
+    if parcel.length > (most := largest_upload()):
+        raise Refused(
+            "upload_too_large",
+            f"A file may have {in_gib(most)} GiB at most; this has {in_gib(parcel.length)} GiB.",
+        )
+    if max(parcel.length, parcel.size_bytes or 0) > LARGEST_GIB * GIB:
+        sentence = f"A disk may have {LARGEST_GIB} GiB at most; this would have more."
+        raise Refused("upload_too_large", sentence)
+    _must_be_choices(parcel)
+    for name, digits in _DIGESTS.items():
+        said = getattr(parcel, name)
+        if said and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", said):
+            sentence = f"A {name.upper().replace('SHA', 'SHA-')} has {digits} hexadecimal digits."
+            raise Refused("upload_digest", sentence, field=name)
+    must_have_room(parcel.length)
+
+
+def _must_be_choices(parcel: Parcel) -> None:
+    choices = {
+        "visibility": Visibility.values,
+        "type": [kind.value for kind in TYPES],
+        "format": ["", *(kind.value for kind in DiskFormat)],
+    }
+    for name, allowed in choices.items():
+        if getattr(parcel, name) not in allowed:
+            sentence = f"{name} is one of: {', '.join(filter(None, allowed))}."
+            raise Refused("upload_choice", sentence, field=name)
+
+
+def must_have_room(more_bytes: int) -> None:
+    """Raises: Refused: ``no_room``, the site's own disk would be full."""
+    if more_bytes > (room := landing.room_bytes()):
+        raise Refused(
+            "no_room",
+            f"The site's disk has room for {in_gib(room)} GiB now, and {in_gib(more_bytes)} GiB "
+            "are to come. Try again later, or ask an administrator.",
+        )
+
+
+def _must_not_be_too_many(owner: User) -> None:
+    if unfinished(owner).count() >= MOST_UNFINISHED:
+        raise Refused(
+            "too_many_uploads",
+            f"You have {MOST_UNFINISHED} uploads that are not complete. Finish some, or cancel "
+            "them.",
+        )
+
+
+def _tag(parcel: Parcel) -> str:
+    if parcel.tag is None:
+        return tag_from(parcel.file_name)
+    return disk_tag(parcel.tag)
+
+
+def tag_from(file_name: str) -> str:
+    """What a disk is called unless somebody says otherwise: debian-12 for debian-12.img.xz."""
+    name = names.one_line(PurePath(file_name).name)
+    return (_ENDINGS.sub("", name) or name)[:LONGEST_TAG].strip()
+
+
+def unfinished(owner: User) -> "QuerySet[Volume]":
+    """Uploads of ``owner`` whose file is not complete."""
+    return Volume.objects.filter(owner=owner, origin=Origin.UPLOADED, state=VolumeState.UPLOADING)
+
+
+def note_bytes(pk: int, offset: int) -> bool:
+    """Write down how far an upload is, and that it is alive; False: nobody wants it any more."""
+    rows = Volume.objects.filter(pk=pk, state=VolumeState.UPLOADING)
+    now = timezone.now()
+    with transaction.atomic():
+        if not rows.update(bytes_done=offset):
+            return False
+        Arrival.objects.filter(volume=pk).update(last_at=now, expires_at=_expiry(now))
+        Volume.objects.get(pk=pk).announce()
+    return True
+
+
+def note_complete(pk: int) -> None:
+    """The last byte is there: have a worker look at it now."""
+    volume = Volume.objects.get(pk=pk)
+    hurry(volume)
+    tasks.ring_row(volume)
