@@ -7,20 +7,19 @@ A subclass gives the fixtures ``driver``, ``twin`` (another driver with the same
 import struct
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from hashlib import file_digest
-from io import BytesIO
 from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
 from cloud.driver import CloudDriver
 from cloud.errors import CloudBusy, CloudError, CloudRefused, NotFound, Unsupported
+from cloud.tests.contract import new_token, quiet, until
+from cloud.tests.volume_conformance import VolumeContract
 from cloud.types import (
     ConsoleKind,
     ImageFormat,
@@ -30,27 +29,8 @@ from cloud.types import (
     VmSpec,
 )
 
-T = TypeVar("T")
 P = VmPhase
 IMAGE = "Kfake-image_identifier-0001"
-LOOK_AGAIN_S = 0.05
-
-
-def until(is_so: Callable[[], T], *, within_s: float = 10.0, what: str = "") -> T:
-    """Look again and again until ``is_so()`` is true, and return its answer."""
-    deadline = time.monotonic() + within_s
-    while not (answer := is_so()):
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what or is_so}"
-        time.sleep(LOOK_AGAIN_S)  # noqa: TID251
-    return answer
-
-
-def quiet(done: int, in_all: int) -> None:
-    """A progress callback for whom nothing is interesting."""
-
-
-def new_token() -> str:
-    return str(uuid.uuid4())
 
 
 def a_source(path: Path, kind: ImageFormat = ImageFormat.QCOW2) -> ImageSource:
@@ -68,7 +48,7 @@ def a_qcow2_head(*, backing_at: int = 0, crypt: int = 0, features: int = 0) -> b
     return head.ljust(512, b"\0")[: backing_at or 512] + (name if backing_at else b"")
 
 
-class DriverContract:
+class DriverContract(VolumeContract):
     """Every rule of ``cloud/driver.py`` that holds on any cloud."""
 
     PATIENCE_S = 20.0
@@ -534,24 +514,13 @@ class DriverContract:
             for ref in driver.watch(ended.is_set):
                 heard.append((time.monotonic(), ref))  # noqa: PERF401 - read meanwhile
 
-    # Volumes -------------------------------------------------------------------
+    # What it lacks -------------------------------------------------------------
 
     def test_what_is_lacking_is_refused_with_its_sentence(self, driver: CloudDriver) -> None:
         lacks = driver.capabilities().lacks
         token = new_token()
         calls: dict[str, Callable[[], object]] = {
-            "find_volume": lambda: driver.find_volume(token),
-            "create_volume": lambda: driver.create_volume(1 << 30, token=token),
-            "import_volume": lambda: driver.import_volume(
-                BytesIO(), size_bytes=0, token=token, on_progress=quiet
-            ),
-            "export_volume": lambda: driver.export_volume(token, BytesIO(), on_progress=quiet),
-            "copy_volume": lambda: driver.copy_volume(token, token=token, on_progress=quiet),
-            "get_volume": lambda: driver.get_volume(token),
-            "delete_volume": lambda: driver.delete_volume(token),
             "save_root_disk": lambda: driver.save_root_disk(token, token=token, on_progress=quiet),
-            "attach_volume": lambda: driver.attach_volume(token, token, read_only=False),
-            "detach_volume": lambda: driver.detach_volume(token, token),
         }
         for name, call in calls.items():
             if name in lacks:
