@@ -1,5 +1,6 @@
 """From a record to a running QEMU: make its disks once, start it, see whether it lives."""
 
+import contextlib
 import errno
 import logging
 import os
@@ -9,12 +10,26 @@ import subprocess
 import time
 from dataclasses import dataclass
 from enum import Enum
+from pathlib import Path
 
 from cloud.errors import CloudRefused
-from cloud.local import accel, command, files, images, inspect, ports, process, qmp, seed
+from cloud.local import (
+    accel,
+    command,
+    disks,
+    files,
+    hotplug,
+    images,
+    inspect,
+    plugs,
+    ports,
+    process,
+    qmp,
+    seed,
+)
 from cloud.local.machine import Machine, Record, Stage, records
 from cloud.local.process import Process
-from cloud.types import ImageFormat
+from cloud.local.site import Site
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +47,7 @@ _NOT_NOW = {
     "Cannot allocate memory": "The host has not enough memory now.",
     "cannot set up guest memory": "The host has not enough memory now.",
 }
+_BUSY_VOLUME = "[/dev/fdset/"  # how QEMU names the image that somebody else has locked
 _NEVER = {
     'Failed to get "write" lock': "Its disk is in use by another process.",
     "Failed to get shared": "Its disk is in use by another process.",
@@ -66,7 +82,8 @@ def boot(machine: Machine, record: Record) -> Result:
     Whatever was half done by a killed process is done again, or taken over.
     """
     if left := process.find(record.token, life=machine.life):
-        machine.save(record, stage=Stage.STARTED, process=left[0], reason="")
+        plugged = disks.by_slot(record, record.plugs)
+        machine.save(record, stage=Stage.STARTED, process=left[0], reason="", plugs=plugged)
         return Result(Outcome.STARTED)
     try:
         if not record.prepared:
@@ -90,21 +107,25 @@ def boot(machine: Machine, record: Record) -> Result:
     return result
 
 
+def waits_for_image(site: Site, record: Record) -> bool:
+    """Whether its disk is yet to be made of an image that is not there."""
+    if record.prepared or record.spec.root_volume:
+        return False
+    return images.find(site, record.spec.image) is None
+
+
 def _prepare(machine: Machine, record: Record) -> None:
-    """Make ``run``: the image's bytes, the overlay on them, seed and swap.
+    """Make ``run``: the image's bytes, the overlay on them, seed, swap and volatile disks.
 
     Raises:
         OSError: the disk is full. CloudBusy: qemu-img did not end.
     """
-    cached = images.find(machine.site, record.spec.image)
-    if cached is None:
+    cached = images.find(machine.site, record.spec.image) if record.spec.image else None
+    if cached is None and not record.spec.root_volume:
         raise ImageGone
     run = machine.run
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(mode=0o700)
-    base = f"base.{cached.format}"
-    images.link(machine.site, cached, run / base)
-    files.write(machine.base_record, cached.to_json(), durable=False)
     files.write(run / "seed.iso", seed.iso(record.spec, token=record.token), mode=0o400)
     if record.spec.swap_mib:
         _make_swap(machine, record.spec.swap_mib)
@@ -112,11 +133,20 @@ def _prepare(machine: Machine, record: Record) -> None:
         for path in (run, run / "seed.iso", run / "swap.raw"):
             if path.exists():
                 os.chown(path, record.uid, record.uid)
-    _make_overlay(machine, record, base, cached.format)
+    if cached:
+        base = f"base.{cached.format}"
+        images.link(machine.site, cached, run / base)
+        files.write(machine.base_record, cached.to_json(), durable=False)
+        _make_disk(machine, record, "root.qcow2", "-b", base, "-F", cached.format.value)
+    sizes = record.spec.volatile_bytes
+    for (serial, _), size_bytes in zip(disks.volatile(record), sizes, strict=True):
+        _make_disk(machine, record, f"{serial}.qcow2", size_bytes=size_bytes)
 
 
 def _has_sound_base(machine: Machine) -> bool:
-    """Whether the machine's link to its image still leads to the verified bytes."""
+    """Whether the machine's link to its image, if it has one, still leads to verified bytes."""
+    if machine.load().spec.root_volume:
+        return True
     try:
         cached = images.Cached.from_json(machine.base_record.read_bytes())
     except (OSError, ValueError, KeyError, TypeError):
@@ -133,8 +163,11 @@ def _make_swap(machine: Machine, size_mib: int) -> None:
     subprocess.run(argv, check=True, capture_output=True, timeout=10, env=process.ENVIRONMENT)
 
 
-def _make_overlay(machine: Machine, record: Record, base: str, kind: ImageFormat) -> None:
-    argv = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base, "-F", kind.value, "root.qcow2"]
+def _make_disk(
+    machine: Machine, record: Record, name: str, *base: str, size_bytes: int | None = None
+) -> None:
+    size = [] if size_bytes is None else [str(size_bytes)]
+    argv = ["qemu-img", "create", "-q", "-f", "qcow2", *base, name, *size]
     done = inspect.jailed(argv, cwd=machine.run, uid=record.uid, file_bytes=GIB)
     if done.returncode:
         said = done.stderr.decode(errors="replace")
@@ -150,6 +183,7 @@ def _start(machine: Machine, record: Record) -> Result:
             record,
             stage=Stage.STARTED,
             process=born,
+            plugs=disks.by_slot(record, record.plugs),
             started_at=time.time(),
             stop_asked_at=0.0,
             reboot_asked_at=0.0,
@@ -166,25 +200,35 @@ def _start(machine: Machine, record: Record) -> Result:
 
 
 def _spawn(machine: Machine, record: Record) -> Process:
-    argv = command.argv(
-        record,
-        accel=accel.choose(machine.site.home),
-        bind_address=machine.site.bind_address,
-        largest_file_bytes=_largest_file_bytes(machine, record),
-    )
-    return process.start(
-        argv,
-        cwd=machine.run,
-        output=machine.output,
-        life=machine.life,
-        niceness=command.niceness(record.spec.cpu_share) - command.NICE,
-    )
+    with contextlib.ExitStack() as stack:
+        opened = {
+            token: _open(stack, plugs.disk_path(machine.site, token), read_only=read_only)
+            for token, read_only in record.volumes.items()
+        }
+        argv = command.argv(
+            record,
+            accel=accel.choose(machine.site.home),
+            bind_address=machine.site.bind_address,
+            opened=opened,
+        )
+        return process.start(
+            argv,
+            cwd=machine.run,
+            output=machine.output,
+            life=machine.life,
+            niceness=command.niceness(record.spec.cpu_share) - command.NICE,
+            pass_fds=opened.values(),
+        )
 
 
-def _largest_file_bytes(machine: Machine, record: Record) -> int:
-    """No file of this machine may outgrow its largest disk, and its metadata."""
-    root = images.Cached.from_json(machine.base_record.read_bytes()).virtual_size_bytes
-    return max(root + root // 64, record.spec.swap_mib << 20) + GIB
+def _open(stack: contextlib.ExitStack, path: Path, *, read_only: bool) -> int:
+    """A volume's file, for QEMU to inherit: it may not open it by itself."""
+    try:
+        fd = os.open(path, hotplug.open_flags(read_only=read_only))
+    except FileNotFoundError as error:
+        raise CloudRefused("One of its disks is missing.", detail=repr(error)) from error
+    stack.callback(os.close, fd)
+    return fd
 
 
 def _wait_until_up(machine: Machine, born: Process) -> bool:
@@ -221,6 +265,8 @@ def _change_port(machine: Machine, record: Record, taken: int) -> Record:
 
 
 def _classify(said: str) -> Result:
+    if _BUSY_VOLUME in said:
+        return Result(Outcome.NOT_NOW, "One of its disks is being changed now.")
     for mark, sentence in _NOT_NOW.items():
         if mark in said:
             return Result(Outcome.NOT_NOW, sentence)

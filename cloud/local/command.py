@@ -9,9 +9,13 @@ it: names come from the token, numbers are numbers.
 import hashlib
 import json
 import math
+from collections.abc import Mapping, Sequence
+from typing import Any
 
+from cloud.local import disks
 from cloud.local.accel import Accel
 from cloud.local.machine import Record
+from cloud.local.plugs import node_name
 from cloud.types import DiskBus, ImageFormat
 
 #: Every machine yields to the portal; smaller shares yield more, 1.25 times a step.
@@ -20,27 +24,39 @@ NICE_STEP = 1.25
 LOWEST = 19
 #: When the host runs out of memory, a machine goes before the portal does.
 OOM_SCORE_ADJ = 300
+#: No file of a machine may outgrow this: a volume that is plugged in later, with all that its
+#: snapshots keep. Where root may not change the limits of others, it cannot be raised then.
+LARGEST_FILE_BYTES = 8 << 40
 
 
-def argv(record: Record, *, accel: Accel, bind_address: str, largest_file_bytes: int) -> list[str]:
-    """The whole command, from the wrappers that take its rights to the network card."""
+def argv(
+    record: Record,
+    *,
+    accel: Accel,
+    bind_address: str,
+    opened: Mapping[str, int],
+) -> list[str]:
+    """The whole command, from the wrappers that take its rights to the network card.
+
+    ``opened`` has the descriptor of each volume's file, which the process is to inherit.
+    """
     return [
-        *wrappers(record, accel, largest_file_bytes),
+        *wrappers(record, accel),
         *_machine(record, accel),
         *_consoles(),
-        *_disks(record),
+        *_disks(record, opened),
         *_network(record, bind_address),
     ]
 
 
-def wrappers(record: Record, accel: Accel, largest_file_bytes: int) -> list[str]:
+def wrappers(record: Record, accel: Accel) -> list[str]:
     """Drop root, forbid getting it back, be nice, and bound what it may use."""
     return [
         *("env", "--ignore-signal=XFSZ"),
         *as_user(record.uid, groups=() if accel.gid is None else (accel.gid,)),
         *("nice", "-n", str(niceness(record.spec.cpu_share))),
         *("choom", "-n", str(OOM_SCORE_ADJ), "--"),
-        *("prlimit", "--core=0", "--nofile=1024", f"--fsize={largest_file_bytes}", "--"),
+        *("prlimit", "--core=0", "--nofile=1024", f"--fsize={LARGEST_FILE_BYTES}", "--"),
     ]
 
 
@@ -85,34 +101,74 @@ def _consoles() -> list[str]:
     ]
 
 
-def _disks(record: Record) -> list[str]:
+def _disks(record: Record, opened: Mapping[str, int]) -> list[str]:
     ports = [
         f"pcie-root-port,id=rp{n},chassis={n + 1},slot={n + 1}"
         for n in range(3)  # room for what is plugged in later
     ]
     parts = [argument for port in ports for argument in ("-device", port)]
     parts += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "virtio-rng-pci"]
-    root = "virtio-blk-pci,serial=root"
-    if record.spec.disk_bus is DiskBus.SCSI:
-        root = "scsi-hd,bus=scsi0.0,serial=root"
-    parts += _disk("root", ImageFormat.QCOW2, "root.qcow2", f"{root},bootindex=1")
+    parts += _descriptors(opened)
+    parts += _root(record, list(opened))
     if record.spec.swap_mib:
         parts += _disk("swap", ImageFormat.RAW, "swap.raw", "virtio-blk-pci,serial=swap")
     seed = "virtio-blk-pci,serial=cidata"
-    return parts + _disk("seed", ImageFormat.RAW, "seed.iso", seed, read_only=True)
+    parts += _disk("seed", ImageFormat.RAW, "seed.iso", seed, read_only=True)
+    for serial, slot in disks.volatile(record):
+        node = _node(serial, ImageFormat.QCOW2, f"{serial}.qcow2")
+        parts += _plugged(node, disks.scsi_device(serial, f"{serial}dev", serial=serial, slot=slot))
+    for plug in record.plugs:
+        fdset = list(opened).index(plug.volume)
+        node = disks.volume_node(plug.volume, fdset, read_only=plug.read_only)
+        parts += _plugged(node, disks.volume_device(plug))
+    return parts
+
+
+def _descriptors(opened: Mapping[str, int]) -> list[str]:
+    """One set a volume, in order, under the name by which ``hotplug`` finds it again."""
+    parts = []
+    for number, (token, fd) in enumerate(opened.items()):
+        parts += ["-add-fd", f"fd={fd},set={number},opaque={node_name(token)}"]
+    return parts
+
+
+def _root(record: Record, volumes: Sequence[str]) -> list[str]:
+    """The disk that it boots from: an overlay of its image, or a volume."""
+    token = record.spec.root_volume
+    if token:
+        name, serial = node_name(token), token
+        node = disks.volume_node(token, volumes.index(token), read_only=False)
+    else:
+        name = serial = "root"
+        node = _node(name, ImageFormat.QCOW2, "root.qcow2")
+    if record.spec.disk_bus is DiskBus.SCSI:
+        device = disks.scsi_device(name, "rootdev", serial=serial, slot=0)
+    else:
+        short = serial[: disks.VIRTIO_SERIAL]
+        device = {"driver": "virtio-blk-pci", "id": "rootdev", "drive": name, "serial": short}
+    return _plugged(node, device | {"bootindex": 1})
+
+
+def _plugged(node: Mapping[str, Any], device: Mapping[str, Any]) -> list[str]:
+    words = ",".join(f"{name}={value}" for name, value in device.items())
+    return ["-blockdev", json.dumps(node), "-device", words.removeprefix("driver=")]
 
 
 def _disk(
     name: str, kind: ImageFormat, path: str, device: str, *, read_only: bool = False
 ) -> list[str]:
-    node = {
+    node = _node(name, kind, path, read_only=read_only)
+    return ["-blockdev", json.dumps(node), "-device", f"{device},drive={name},id={name}dev"]
+
+
+def _node(name: str, kind: ImageFormat, path: str, *, read_only: bool = False) -> dict[str, Any]:
+    return {
         "driver": kind.value,
         "node-name": name,
         "read-only": read_only,
         "discard": "unmap",
         "file": {"driver": "file", "filename": path},
     }
-    return ["-blockdev", json.dumps(node), "-device", f"{device},drive={name},id={name}dev"]
 
 
 def _network(record: Record, bind_address: str) -> list[str]:

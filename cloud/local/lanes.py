@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from cloud.errors import CloudBusy, CloudError
-from cloud.local import boot, files, images
+from cloud.local import boot, files
 from cloud.local.boot import Outcome
 from cloud.local.edge import translated
 from cloud.local.machine import Machine, Record, Stage, records
@@ -118,7 +118,7 @@ def _try_to_start(machine: Machine, place: Path) -> Outcome | None:
         place.unlink(missing_ok=True)
         return None
     site = machine.site
-    if not record.prepared and images.find(site, record.spec.image) is None:
+    if boot.waits_for_image(site, record):
         return None
     if place.stat().st_size and time.time() - place.stat().st_mtime < TRY_AGAIN_S:
         return Outcome.NOT_NOW

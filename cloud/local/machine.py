@@ -62,6 +62,11 @@ class Plugged:
     letter: int
     hold: Hold = Hold.IN
 
+    @property
+    def is_shown(self) -> bool:
+        """One that leaves may still be there; one that comes may never have arrived."""
+        return self.hold is not Hold.COMING
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
@@ -91,6 +96,9 @@ class Record:
         """Every volume that it holds, and whether only to read it."""
         root = {self.spec.root_volume: False} if self.spec.root_volume else {}
         return root | {plug.volume: plug.read_only for plug in self.plugs}
+
+    def plug(self, volume: str) -> Plugged | None:
+        return next((plug for plug in self.plugs if plug.volume == volume), None)
 
     def endpoints(self, host: str) -> tuple[Endpoint, ...]:
         return tuple(

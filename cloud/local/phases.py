@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from cloud.errors import CloudBusy, CloudError
-from cloud.local import accel, boot, command, images, lanes, process, qmp
+from cloud.local import accel, boot, command, disks, lanes, process, qmp
 from cloud.local.machine import Machine, Record, Stage
 from cloud.types import VmInfo, VmPhase
 
@@ -73,7 +73,7 @@ def _describe(machine: Machine, record: Record, answers: Mapping[Path, qmp.Answe
 
 def _waiting(machine: Machine, record: Record) -> VmInfo:
     site = machine.site
-    if not record.prepared and images.find(site, record.spec.image) is None:
+    if boot.waits_for_image(site, record):
         return _vm(machine, record, VmPhase.STAGING, boot.WAITS_FOR_IMAGE)
     return _vm(machine, record, VmPhase.QUEUED, lanes.why_waiting(site, record))
 
@@ -125,6 +125,7 @@ def _vm(machine: Machine, record: Record, phase: VmPhase, message: str) -> VmInf
         phase=phase,
         message=message,
         endpoints=record.endpoints(machine.site.public_host),
+        disks=disks.shown(record),
         attributes=_attributes(machine, record),
     )
 
@@ -135,6 +136,8 @@ def _attributes(machine: Machine, record: Record) -> dict[str, str]:
         "disk bus": record.spec.disk_bus.value,
         "hardware address": command.mac(record.token),
     }
+    for number, (serial, slot) in enumerate(disks.volatile(record), start=1):
+        about[f"volatile disk {number}"] = f"{disks.device(slot)}, {disks.scsi_path(serial)}"
     if record.is_alive:
         about["process"] = str(record.process.pid)
     return about

@@ -11,17 +11,19 @@ was left by a killed process; whoever looks with the lock held, removes it.
 """
 
 import contextlib
+import math
 import resource
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloud.errors import CloudBusy, CloudUnavailable
-from cloud.local import files
+from cloud.errors import CloudBusy, CloudUnavailable, NotFound
+from cloud.local import files, qcow2, reading
 from cloud.local.machine import Machine, Record
 from cloud.local.site import Site, is_machine_name
 
 LOCK = "volume-"
+NO_SUCH = "There is no such disk."
 BUSY = "Something else is being done to this disk now. Try again."
 #: A qcow2 file may outgrow its disk by this much: its tables, and the rounding of them.
 METADATA_BYTES = 1 << 30
@@ -29,7 +31,7 @@ METADATA_BYTES = 1 << 30
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Holder:
-    """A machine that a volume is plugged into.
+    """A machine that a volume is plugged into. ``pid`` is that of its QEMU.
 
     ``run`` is where the monitor of its QEMU is (see ``qmp.ask``), which knows the volume as
     block node ``node``; None: the machine is off, and nobody has the file open.
@@ -56,8 +58,11 @@ def locked(site: Site, *tokens: str, wait_s: float | None = None) -> Iterator[No
     """Be the only one who changes these volumes, or who holds them.
 
     Raises:
-        CloudBusy: somebody else is at one of them.
+        NotFound: that names no volume. CloudBusy: somebody else is at one of them.
     """
+    for token in tokens:
+        if not is_machine_name(token):
+            raise NotFound(NO_SUCH, detail=token)
     site.make()
     wait_s = site.timeout_s if wait_s is None else wait_s
     with contextlib.ExitStack() as stack:
@@ -125,18 +130,42 @@ def refuse_if_written(site: Site, token: str) -> None:
         )
 
 
-def make_room(holder: Holder, file_bytes: int) -> None:
-    """Let a running machine's QEMU write files of ``file_bytes``. Quiet if it may already.
+def file_bytes(path: Path) -> int:
+    """How large a volume's file may become until its next snapshot or growth.
 
-    For a volume that grows, or whose file does because a snapshot keeps what it held.
+    All that it holds now may be kept by snapshots, and all of the disk be written anew.
+    """
+    try:
+        size_bytes = qcow2.read(path).size_bytes
+    except qcow2.Damaged:
+        size_bytes = 0
+    return path.stat().st_size + size_bytes
+
+
+def make_room(holder: Holder, file_bytes: int) -> None:
+    """Let the QEMU of a running machine write files of ``file_bytes``, and of its tables.
+
+    For a volume that grows, or whose file does because a snapshot keeps what it held. Quiet if
+    it may already, as it may from the start in all but absurd cases, or does not run.
+
+    Raises:
+        PermissionError: only root can give a machine that has a user of its own more.
     """
     if holder.pid is None:
         return
-    soft, hard = resource.prlimit(holder.pid, resource.RLIMIT_FSIZE)
     wanted = file_bytes + METADATA_BYTES
-    if soft not in (resource.RLIM_INFINITY,) and soft < wanted:
-        hard = hard if hard == resource.RLIM_INFINITY else max(hard, wanted)
-        resource.prlimit(holder.pid, resource.RLIMIT_FSIZE, (wanted, hard))
+    with contextlib.suppress(ProcessLookupError, FileNotFoundError):
+        if _file_limit(holder.pid) < wanted:
+            resource.prlimit(holder.pid, resource.RLIMIT_FSIZE, (wanted, wanted))
+
+
+def _file_limit(pid: int) -> float:
+    """Read where everybody may: prlimit(2) asks for rights even to look."""
+    for line in Path("/proc", str(pid), "limits").read_text(encoding="ascii").splitlines():
+        if line.startswith("Max file size"):
+            soft = line.split()[3]
+            return math.inf if soft == "unlimited" else int(soft)
+    return math.inf
 
 
 # What machines do with them -------------------------------------------------------------
@@ -146,8 +175,10 @@ def claim(site: Site, token: str, *, vm: str, read_only: bool) -> None:
     """Write a claim down. Call it with the volume's lock held, and then name it in the record.
 
     Raises:
-        CloudBusy: another machine writes to it, or this one is to and others have it.
+        CloudBusy: another machine writes to it, or this one is to and others have or copy it.
     """
+    if not read_only:
+        reading.refuse_if_read(site, token, reading.NOW)
     others = [one for one in holders(site, token) if one.vm != vm]
     if any(not one.read_only for one in others):
         raise CloudBusy("Another machine has this disk attached read-write. Detach it there first.")

@@ -6,11 +6,13 @@ import os
 import re
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
-from cloud.local import files, lanes, machine, ports, process, qmp
+from cloud.local import attach, disks, files, lanes, machine, plugs, ports, process, qmp
 from cloud.local.machine import Machine, Record, Stage
 from cloud.local.site import Site, image_name, is_machine_name
+from cloud.local.volumes import LARGEST_BYTES
 from cloud.types import DiskBus, VmSpec
 
 KILL_WAIT_S = 4.0
@@ -20,6 +22,7 @@ POLITE_S = 60.0
 #: More swap than this many times its memory only fills the disk.
 MOST_SWAP = 2
 DISK_BUSES = (DiskBus.VIRTIO, DiskBus.SCSI)
+TOO_MANY = f"A machine has room for {disks.MOST} disks, each once."
 CTRL_ALT_DEL = [{"type": "qcode", "data": key} for key in ("ctrl", "alt", "delete")]
 
 _HOSTNAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)")
@@ -30,7 +33,7 @@ def create(site: Site, spec: VmSpec, *, token: str) -> None:
 
     Raises:
         CloudRefused: it would never fit, or the spec is not one.
-        CloudBusy: the site has no port left.
+        CloudBusy: the site has no port left, or somebody else has one of its disks.
     """
     if not is_machine_name(token):
         raise CloudRefused("A machine is named by a UUID.", detail=token)
@@ -39,8 +42,9 @@ def create(site: Site, spec: VmSpec, *, token: str) -> None:
         if one.find() is None:
             check(site, spec)
             _check_swap(site, spec)
-            with _allocating(site):
-                one.make(_new_record(site, spec, token))
+            record = _new_record(spec, token)
+            with attach.taken(site, record.volumes, vm=token), _allocating(site):
+                one.make(_allocated(site, record))
         if (record := one.load()).stage is Stage.QUEUED:
             lanes.enqueue(site, record)
 
@@ -71,8 +75,15 @@ def check(site: Site, spec: VmSpec) -> None:
         "Its host name is not one (RFC 1123: letters, digits and hyphens, at most 63).": bool(
             spec.hostname and not _HOSTNAME.fullmatch(spec.hostname)
         ),
+        "It boots from an image or from a disk, not from both.": bool(
+            spec.image and spec.root_volume
+        ),
+        f"A volatile disk has a multiple of 512 bytes, at most {LARGEST_BYTES >> 30} GiB.": not all(
+            0 < size <= LARGEST_BYTES and size % 512 == 0 for size in spec.volatile_bytes
+        ),
     }
-    image_name(spec.image)
+    if spec.image or not spec.root_volume:
+        image_name(spec.image)
     for sentence, is_so in problems.items():
         if is_so:
             raise CloudRefused(sentence)
@@ -144,11 +155,11 @@ def reboot(one: Machine) -> None:
 
 
 def has_reset(one: Machine) -> None:
-    """The guest has restarted: nobody needs to make it."""
+    """The guest has restarted: nobody needs to make it, and it names its disks anew."""
     with one.locked():
         record = one.find()
-        if record and record.reboot_asked_at:
-            one.save(record, reboot_asked_at=0.0)
+        if record and (record.reboot_asked_at or record.plugs):
+            one.save(record, reboot_asked_at=0.0, plugs=disks.after_reset(record))
 
 
 def reset_if_ignored(one: Machine, *, after_s: float) -> None:
@@ -174,7 +185,17 @@ def delete(one: Machine) -> None:
     with one.locked():
         _end(one)
         lanes.leave(one.site, one.token)
+        held = _held(one)
         one.unmake()
+        plugs.release(one.site, held, vm=one.token)
+
+
+def _held(one: Machine) -> list[str]:
+    """Its volumes. Of a damaged record's, the claims go when somebody looks at them."""
+    with contextlib.suppress(CloudUnavailable):
+        if record := one.find():
+            return list(record.volumes)
+    return []
 
 
 def _end(one: Machine) -> None:
@@ -196,19 +217,24 @@ def _allocating(site: Site) -> Iterator[None]:
         yield
 
 
-def _new_record(site: Site, spec: VmSpec, token: str) -> Record:
+def _new_record(spec: VmSpec, token: str) -> Record:
+    now = time.time()
+    record = Record(token=token, spec=spec, ports={}, uid=None, created_at=now, queued_at=now)
+    for plug in spec.volumes:
+        placed = disks.room_for(record, plug.volume, read_only=plug.read_only)
+        if placed is None or plug.volume in record.volumes:
+            raise CloudRefused(TOO_MANY)
+        record = replace(record, plugs=(*record.plugs, placed))
+    return record
+
+
+def _allocated(site: Site, record: Record) -> Record:
+    """``record`` with ports and a user that no other machine has."""
     others = list(machine.records(site))
     taken = {port for other in others for port in other.ports.values()}
-    chosen = ports.choose(site, len(spec.inbound_ports), taken=taken)
+    ports_of_guest = record.spec.inbound_ports
+    chosen = ports.choose(site, len(ports_of_guest), taken=taken)
     uid = None
     if site.run_as == "auto" and os.geteuid() == 0:
         uid = ports.choose_uid(other.uid for other in others)
-    now = time.time()
-    return Record(
-        token=token,
-        spec=spec,
-        ports=dict(zip(spec.inbound_ports, chosen, strict=True)),
-        uid=uid,
-        created_at=now,
-        queued_at=now,
-    )
+    return replace(record, ports=dict(zip(ports_of_guest, chosen, strict=True)), uid=uid)

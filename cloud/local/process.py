@@ -8,7 +8,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,10 +44,18 @@ def boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def start(argv: Sequence[str], *, cwd: Path, output: Path, life: Path, niceness: int) -> Process:
+def start(
+    argv: Sequence[str],
+    *,
+    cwd: Path,
+    output: Path,
+    life: Path,
+    niceness: int,
+    pass_fds: Iterable[int] = (),
+) -> Process:
     """Start ``argv`` in a session of its own, in ``cwd``, with its words in ``output``.
 
-    It inherits a lock on ``life`` and so holds it until it has ended.
+    It inherits a lock on ``life`` and so holds it until it has ended; and ``pass_fds``.
 
     Raises:
         BlockingIOError: an earlier one holds it still.
@@ -66,7 +74,7 @@ def start(argv: Sequence[str], *, cwd: Path, output: Path, life: Path, niceness:
             stderr=fd,
             start_new_session=True,
             umask=0o077,
-            pass_fds=(held,),
+            pass_fds=(held, *pass_fds),
         )
     finally:
         os.close(fd)

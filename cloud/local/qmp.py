@@ -10,7 +10,7 @@ import fcntl
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -56,6 +56,24 @@ def ask_all(folders: Iterable[Path], command: str, *, timeout_s: float) -> Mappi
     return run(_ask_all(list(folders), command, timeout_s))
 
 
+def talk(folder: Path, work: Callable[[QMPClient], Awaitable[T]], *, timeout_s: float) -> T:
+    """Have a conversation with one QEMU: all of ``work`` on one line, within the time.
+
+    Raises:
+        NoAnswer: see there; what ``work`` raises of ours comes as it is.
+    """
+    return run(_within(timeout_s, _talk(folder, work)))
+
+
+async def _talk(folder: Path, work: Callable[[QMPClient], Awaitable[T]]) -> T:
+    async with _turn(folder):
+        client = await connect(folder, "qmp")
+        try:
+            return await work(client)
+        finally:
+            await hang_up(client)
+
+
 async def _ask_all(folders: list[Path], command: str, timeout_s: float) -> dict[Path, Answer]:
     slots = asyncio.Semaphore(AT_ONCE)
     answers: dict[Path, Answer] = {}
@@ -77,12 +95,7 @@ async def _within(timeout_s: float, work: Coroutine[Any, Any, T]) -> T:
 
 
 async def _ask(folder: Path, command: str, arguments: Mapping[str, Any]) -> Answer:
-    async with _turn(folder):
-        client = await connect(folder, "qmp")
-        try:
-            return await client.execute(command, dict(arguments) or None)
-        finally:
-            await hang_up(client)
+    return await _talk(folder, lambda client: client.execute(command, dict(arguments) or None))
 
 
 async def connect(folder: Path, name: str) -> QMPClient:

@@ -13,9 +13,11 @@ from pathlib import Path
 
 from cloud.errors import CloudUnavailable
 from cloud.local import qmp, traffic
+from cloud.local.disks import volatile
 from cloud.local.machine import Machine, Record
+from cloud.local.plugs import node_name
 from cloud.local.site import Site
-from cloud.types import VmUsage
+from cloud.types import VmUsage, VolumeUsage
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -51,7 +53,10 @@ def _usage(
         resident = int((here / "statm").read_text().split()[1])
     except OSError:
         return None
-    disks = [block["stats"] for block in blocks or () if block.get("node-name") in _DISKS]
+    nodes = {block.get("node-name"): block["stats"] for block in blocks or ()}
+    own = {*_DISKS, node_name(record.spec.root_volume), *(name for name, _ in volatile(record))}
+    disks = [stats for name, stats in nodes.items() if name in own]
+    volumes = {token: nodes.get(node_name(token)) for token in record.volumes}
     return VmUsage(
         ref=record.token,
         at=datetime.fromtimestamp(time.time(), UTC),
@@ -59,6 +64,11 @@ def _usage(
         memory_bytes=resident * _PAGE,
         disk_read_bytes=sum(disk["rd_bytes"] for disk in disks) if disks else None,
         disk_write_bytes=sum(disk["wr_bytes"] for disk in disks) if disks else None,
+        volumes={
+            token: VolumeUsage(read_bytes=stats["rd_bytes"], write_bytes=stats["wr_bytes"])
+            for token, stats in volumes.items()
+            if stats
+        },
         net_rx_bytes=passed[0] if passed else None,
         net_tx_bytes=passed[1] if passed else None,
     )

@@ -98,7 +98,7 @@ def test_nothing_a_person_types_is_in_the_command_line() -> None:
         a_record(spec=spec, uid=1234),
         accel=TCG,
         bind_address="127.0.0.1",
-        largest_file_bytes=1 << 30,
+        opened={},
     )
     assert not [
         part
