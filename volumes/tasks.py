@@ -15,6 +15,7 @@ from volumes.lifecycle import (
     EXPORT_STEPS,
     SNAPSHOT_STEPS,
     VOLUME_STEPS,
+    closing,
     making,
 )
 from volumes.models import Attachment, Export, Snapshot, Volume
@@ -99,7 +100,9 @@ def sweep() -> None:
 
 @shared_task(name="volumes.tidy")
 def tidy() -> None:
-    """End what is past its time: disks in the bin, uploads, downloads, stray files."""
+    """End what is past its time: disks in the bin and of closed accounts, uploads, downloads,
+    stray files."""
+    closing.bin_what_is_left()
     making.empty_bin()
 
 
