@@ -24,6 +24,7 @@ const sheets = [
   "./static/css/pages.css",
   "./static/css/security.css",
   "./static/css/machine.css",
+  "./static/css/plugs.css",
   "./static/css/console.css",
 ];
 

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from vms.views import consoles, launching, listing, machine, people, person, sizes, usage
+from vms.views import consoles, disks, launching, listing, machine, people, person, sizes, usage
 
 app_name = "vms"
 
@@ -19,6 +19,7 @@ _machines = [
     path("<uuid:key>/start/", machine.ask, {"verb": "start"}, name="start"),
     path("<uuid:key>/kill/", machine.ask, {"verb": "kill"}, name="kill"),
     path("<uuid:key>/usage.json", machine.usage, name="usage"),
+    path("<uuid:key>/disks/", disks.choose, name="disks"),
     path("<uuid:key>/console/", consoles.console_page, name="console"),
     path("<uuid:key>/console/grant/", consoles.console_grant, name="console_grant"),
     path("<uuid:key>/console/log/", consoles.console_log, name="console_log"),
@@ -36,9 +37,12 @@ _users = [
     path("<uuid:key>/ask/<slug:verb>/", person.ask, name="ask_person"),
 ]
 
-# Pages about people stand here because they show machines.
+# Pages about people, and some about disks, stand here because they show machines.
 urlpatterns = [
     path("vms/", include(_machines)),
+    path("volumes/<uuid:key>/attach/", disks.attach, name="attach_disk"),
+    path("attachments/detach/", disks.detach_many, name="detach_disks"),
+    path("attachments/<uuid:key>/detach/", disks.detach, name="detach_disk"),
     path("users/", include(_users)),
     path("usage/", usage.report, name="usage_report"),
     path("usage/table.csv", usage.table, name="usage_table"),
