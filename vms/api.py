@@ -12,9 +12,10 @@ from ninja import Field, Query, Router, Schema, Status
 from registration.bearer import ApiRequest
 from registration.doors import find_or_404
 from registration.models import ApiToken, User
-from vms import actions
+from vms import actions, disks
 from vms.models import VM
 from vms.states import VmState
+from volumes.models import Attachment, Volume
 
 router = Router()
 
@@ -198,3 +199,91 @@ def start(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
 def kill(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
     """Everything the machine holds is released at once."""
     return _ask(request, vm, actions.kill)
+
+
+class DiskRef(Schema):
+    uuid: uuid.UUID
+    tag: str
+    size_bytes: int
+
+
+class MachineRef(Schema):
+    uuid: uuid.UUID
+    name: str
+
+
+class AttachmentOut(Schema):
+    uuid: uuid.UUID
+    disk: DiskRef
+    machine: MachineRef | None = Field(description="Null: a machine of somebody else")
+    state: str = Field(description="planned, attaching, attached, detaching or detached")
+    state_since: datetime
+    reason: str = Field(description="Why it is in this state; of an attached disk, why it still is")
+    read_only: bool
+    at_launch: bool
+    is_root: bool = Field(description="The machine runs from it")
+    device: str = Field(description="What the guest is likely to call it, or blank")
+    stable_path: str = Field(description="What udev in the guest calls it, or blank")
+    attached_at: datetime | None
+    detached_at: datetime | None
+
+    @staticmethod
+    def resolve_disk(row: Attachment) -> Any:
+        return row.volume
+
+    @staticmethod
+    def resolve_machine(row: Attachment, context: Any) -> Any:
+        user = context["request"].user
+        return row.vm if user.is_staff or row.vm.owner_id == user.pk else None
+
+
+class AttachIn(Schema):
+    disk: uuid.UUID
+    read_only: bool = False
+
+
+class DetachIn(Schema):
+    force: bool = Field(False, description="Pull it out without asking the guest")
+
+
+PLUGGED = {202: AttachmentOut}
+
+
+@router.get("/vms/{uuid:vm}/disks", response=list[AttachmentOut], summary="A machine's disks")
+def list_machine_disks(request: ApiRequest, vm: uuid.UUID) -> list[Attachment]:
+    held = Attachment.objects.holding().filter(vm=_find(request, vm))
+    return list(held.select_related("volume", "vm"))
+
+
+@router.post("/vms/{uuid:vm}/disks", response=PLUGGED, summary="Attach a disk to a machine")
+def attach_disk(request: ApiRequest, vm: uuid.UUID, wanted: AttachIn) -> Status[Attachment]:
+    """Plugged in while the machine runs. Look at the attachment until it is `attached`."""
+    machine = _find(request, vm, verb="attach")
+    visible = Volume.objects.visible_to(request.user).select_related("owner")
+    volume = find_or_404(visible, request, "attach", uuid=wanted.disk)
+    row = disks.attach(volume, machine, by=request.user, read_only=wanted.read_only)
+    return Status(202, row)
+
+
+@router.get("/attachments/{uuid:attachment}", response=AttachmentOut, summary="A disk in a machine")
+def one_attachment(request: ApiRequest, attachment: uuid.UUID) -> Attachment:
+    return _find_attachment(request, attachment)
+
+
+@router.post("/attachments/{uuid:attachment}/detach", response=PLUGGED, summary="Detach a disk")
+def detach_disk(
+    request: ApiRequest, attachment: uuid.UUID, wanted: DetachIn | None = None
+) -> Status[Attachment]:
+    """Unmount it in the guest first: one that still uses the disk keeps it.
+
+    Then it is `attached` again, with the reason; with `force` what was not written is lost.
+    """
+    row = _find_attachment(request, attachment, verb="detach")
+    disks.detach(row, by=request.user, force=bool(wanted and wanted.force))
+    return Status(202, _find_attachment(request, attachment))
+
+
+def _find_attachment(request: ApiRequest, key: uuid.UUID, *, verb: str = "") -> Attachment:
+    visible = Attachment.objects.visible_to(request.user)
+    rows = visible.select_related("volume__owner", "vm__owner")
+    return find_or_404(rows, request, verb, uuid=key)
