@@ -184,7 +184,7 @@ def test_more_than_was_announced_is_refused(uploader):
     path = begun(uploader, 10)
     assert uploader.append(path, 0, b"x" * 11).status == 413
     pieces = iter([b"x" * 6, b"y" * 6])  # its length is not said
-    answer = uploader.append(path, 0, pieces, Transfer_Encoding="chunked")
+    answer = uploader.append(path, 0, pieces)
     assert answer.status == 413, answer
     assert uploader.offset(path) <= 6
 
