@@ -17,6 +17,7 @@ from time import time
 
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable, NotFound
+from cloud.fake_plugs import FakeHotPlug, FakePlugs
 from cloud.fake_volumes import NO_COPY_ON_WRITE, NO_SAVING, FakeVolume, FakeVolumes
 from cloud.local import images, inspect
 from cloud.types import (
@@ -58,6 +59,7 @@ class FakeVm:
     log: bytes = b""
     sockets: dict[ConsoleKind, Path] = field(default_factory=dict)
     uid: int | None = None
+    plugs: FakePlugs = field(default_factory=FakePlugs)
 
 
 @dataclass(slots=True)
@@ -80,7 +82,7 @@ _worlds: dict[str, World] = {}
 _making = threading.Lock()
 
 
-class FakeCloud(FakeVolumes):
+class FakeCloud(FakeVolumes, FakeHotPlug):
     """The driver contract, and handles for tests to make things go wrong."""
 
     def __init__(
@@ -177,7 +179,7 @@ class FakeCloud(FakeVolumes):
         with _Call(self, "create_vm"):
             if token not in self.world.vms:
                 self._check(spec)
-                self.world.vms[token] = self._new(spec, token)
+                self._make(spec, token)
                 self._tell(token)
             return self._info(self._vm(token))
 
@@ -215,7 +217,8 @@ class FakeCloud(FakeVolumes):
 
     def delete_vm(self, ref: str) -> None:
         with _Call(self, "delete_vm"):
-            if self.world.vms.pop(ref, None):
+            if vm := self.world.vms.pop(ref, None):
+                self._release_all(vm.spec, vm.plugs, ref)
                 self._tell(ref)
 
     def watch(self, stop: Callable[[], bool]) -> Iterator[str]:
@@ -269,6 +272,15 @@ class FakeCloud(FakeVolumes):
     def _volumes(self) -> dict[str, FakeVolume]:
         return self.world.volumes
 
+    def _spec(self, ref: str) -> VmSpec:
+        return self._vm(ref).spec
+
+    def _plugs(self, ref: str) -> FakePlugs:
+        return self._vm(ref).plugs
+
+    def _is_alive(self, ref: str) -> bool:
+        return self._vm(ref).phase in ALIVE
+
     def _check(self, spec: VmSpec) -> None:
         if not 1 <= spec.vcpus <= LARGEST_VCPUS:
             raise CloudRefused(
@@ -278,15 +290,28 @@ class FakeCloud(FakeVolumes):
             raise CloudRefused(
                 f"It asks for {spec.memory_mib} MiB of memory; this site gives 1 to {MEMORY_MIB}."
             )
-        if spec.image not in self.world.images and not self._reserves_before_image:
+        if bool(spec.image) == bool(spec.root_volume):
+            raise CloudRefused("It boots from an image or from a disk.")
+        if self._awaits_image(spec) and not self._reserves_before_image:
             raise CloudBusy("Its image is not there yet.")
+
+    def _awaits_image(self, spec: VmSpec) -> bool:
+        return not spec.root_volume and spec.image not in self.world.images
+
+    def _make(self, spec: VmSpec, token: str) -> None:
+        self.world.vms[token] = self._new(spec, token)
+        try:
+            self._claim_all(spec, token)
+        except CloudError:
+            del self.world.vms[token]
+            raise
 
     def _new(self, spec: VmSpec, token: str) -> FakeVm:
         first = self.world.next_port
         self.world.next_port += len(spec.inbound_ports)
         ports = tuple(range(first, self.world.next_port))
         vm = FakeVm(spec=spec, token=token, ports=ports, phase=P.QUEUED)
-        if spec.image not in self.world.images:
+        if self._awaits_image(spec):
             vm.phase, vm.message = P.STAGING, "Waits for its image."
         return vm
 
@@ -304,7 +329,7 @@ class FakeCloud(FakeVolumes):
         vm.looks += 1
         if vm.is_held:
             return
-        if vm.phase is P.STAGING and vm.spec.image in self.world.images:
+        if vm.phase is P.STAGING and not self._awaits_image(vm.spec):
             self.set_phase(vm.token, P.QUEUED)
         elif vm.phase is P.QUEUED and vm.spec.memory_mib > self._free_memory_mib():
             free = self._free_memory_mib()
@@ -326,6 +351,7 @@ class FakeCloud(FakeVolumes):
             phase=vm.phase,
             message=vm.message,
             endpoints=endpoints,
+            disks=vm.plugs.shown(vm.spec),
         )
 
     def _tell(self, ref: str) -> None:
@@ -365,6 +391,7 @@ def _usage(vm: FakeVm) -> VmUsage:
         memory_bytes=vm.spec.memory_mib << 20,
         disk_read_bytes=4096 * vm.looks,
         disk_write_bytes=1024 * vm.looks,
+        volumes=vm.plugs.usage(vm.spec, vm.looks),
         net_rx_bytes=100 * vm.looks,
         net_tx_bytes=200 * vm.looks,
     )
