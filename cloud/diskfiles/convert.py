@@ -71,10 +71,13 @@ def look(path: Path, format: DiskFormat, *, uid: int | None = None) -> Look:
     return Look(size_bytes=int(about["virtual-size"]), format=format)
 
 
-def check(path: Path, format: DiskFormat, *, uid: int | None = None) -> None:
+def check(
+    path: Path, format: DiskFormat, *, on_tick: Callable[[], None], uid: int | None = None
+) -> None:
     """Have qemu-img follow every table of a file: what lies beyond its end reads as zeros else.
 
-    Formats that it cannot check (raw, VHD) pass; their tables are in ``headers``.
+    ``on_tick`` is called now and then, and may raise to end it. Formats that qemu-img cannot
+    check (raw, VHD) pass: ``headers`` follows the tables of those.
 
     Raises:
         FileRefused: ``damaged``, or as ``look``.
@@ -89,7 +92,7 @@ def check(path: Path, format: DiskFormat, *, uid: int | None = None) -> None:
             limits=child.Limits(cpu_s=_CHECK_S),
             files=[source],
             on_output=lambda _: None,
-            on_tick=_nothing,
+            on_tick=on_tick,
         )
     if ended.code == _CHECK_DAMAGED:
         raise FileRefused(

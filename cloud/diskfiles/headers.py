@@ -103,40 +103,49 @@ def packing_of(head: bytes) -> Packing:
 
 
 def inspect(
-    path: Path, *, is_raw: bool = False, name: str = "", largest_bytes: int = LARGEST_BYTES
+    path: Path,
+    *,
+    declared: DiskFormat | None = None,
+    name: str = "",
+    largest_bytes: int = LARGEST_BYTES,
 ) -> Found:
     """What a file is that is not packed.
 
-    ``is_raw``: its sender says that it is a disk byte for byte, whatever it looks like.
-    ``name`` is what the sender calls it: a hint that makes nothing of it, and warns of a disk
-    that lost its mark on the way.
+    ``declared``: what its sender says that it is. One that is RAW is a disk byte for byte,
+    whatever it looks like; any other must bear its mark. ``name`` is what the sender calls
+    it: a hint that makes nothing of it, and warns of a disk that lost its mark on the way.
 
     Raises:
         FileRefused: the sentence names the rule.
     """
     with path.open("rb") as file:
-        return _inspect(Window(file, path.stat().st_size), is_raw, name, largest_bytes)
+        window = Window(file, path.stat().st_size, largest_bytes=largest_bytes)
+        if window.size_bytes < SECTOR:
+            raise FileRefused(
+                "too_small",
+                f"The file has {window.size_bytes} bytes, and a disk has at least {SECTOR}.",
+            )
+        if declared is DiskFormat.RAW:
+            return _raw(window, plain.Plain())
+        return _inspect(window, declared, name)
 
 
-def _inspect(window: Window, is_raw: bool, name: str, largest_bytes: int) -> Found:
-    if window.size_bytes < SECTOR:
-        raise FileRefused(
-            "too_small",
-            f"The file has {window.size_bytes} bytes, and a disk has at least {SECTOR}.",
-        )
-    if is_raw:
-        return _raw(window, plain.Plain(), largest_bytes)
+def _inspect(window: Window, declared: DiskFormat | None, name: str) -> Found:
     head = window.some(0, HEAD_BYTES)
     claims = _claims(window, head)
     about = plain.look(window) if not claims or _is_iso(head) else plain.Plain()
     _must_be_one(claims, about)
-    if not claims:
-        must_not_be_strange(head)
-        _must_not_be_called(name)
-        return _raw(window, about, largest_bytes)
-    size = _SIZES[claims[0]](window)
-    _check_size(size, largest_bytes)
-    return Found(format=claims[0], size_bytes=padded(size))
+    if declared and declared not in claims:
+        raise FileRefused(
+            "format_differs",
+            f"The file was said to be a {declared.name} disk, and has no mark of one.",
+        )
+    if claims:
+        size = _SIZES[claims[0]](window)
+        return Found(format=claims[0], size_bytes=padded(size))
+    must_not_be_strange(head)
+    _must_not_be_called(name)
+    return _raw(window, about)
 
 
 def must_not_be_strange(head: bytes) -> None:
@@ -220,22 +229,11 @@ def _must_be_one(claims: list[DiskFormat], about: plain.Plain) -> None:
         )
 
 
-def _raw(window: Window, about: plain.Plain, largest_bytes: int) -> Found:
-    _check_size(window.size_bytes, largest_bytes)
+def _raw(window: Window, about: plain.Plain) -> Found:
+    window.must_be_possible(window.size_bytes)
     return Found(
         format=DiskFormat.RAW,
         size_bytes=padded(window.size_bytes),
         is_iso=about.is_iso,
         label=about.label,
     )
-
-
-def _check_size(size_bytes: int, largest_bytes: int) -> None:
-    if not size_bytes:
-        raise FileRefused("too_small", "The disk in the file has no bytes.")
-    if size_bytes > largest_bytes:
-        raise FileRefused(
-            "too_large",
-            f"The disk in the file says to have {size_bytes} bytes; this site takes at most "
-            f"{largest_bytes} ({largest_bytes >> 30} GiB).",
-        )

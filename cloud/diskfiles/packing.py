@@ -29,6 +29,10 @@ _ZEROS = bytes(64 << 10)
 _ERRORS = (zlib.error, OSError, EOFError, lzma.LZMAError, zstd.ZstdError)
 
 
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
 class _Unpacker(Protocol):
     """What the standard library's unpackers have in common. One unpacks one stream."""
 
@@ -84,13 +88,13 @@ def _unpacker(packing: Packing) -> _Unpacker:
     raise ValueError(f"There is nothing to unpack in {packing!r}.")
 
 
-def pieces(file: BinaryIO) -> Iterator[bytes]:
+def pieces(file: Readable) -> Iterator[bytes]:
     """What is in a file that is not packed."""
     while piece := file.read(PIECE):
         yield piece
 
 
-def unpacked(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
+def unpacked(file: Readable, packing: Packing) -> Iterator[bytes]:
     """What is packed in ``file``, in pieces of up to ``PIECE`` bytes; streams one by one.
 
     Raises:
@@ -106,7 +110,7 @@ def unpacked(file: BinaryIO, packing: Packing) -> Iterator[bytes]:
         rest = _next_stream(file, packing, unpacker.unused_data)
 
 
-def _stream(file: BinaryIO, packing: Packing, unpacker: _Unpacker, data: bytes) -> Iterator[bytes]:
+def _stream(file: Readable, packing: Packing, unpacker: _Unpacker, data: bytes) -> Iterator[bytes]:
     while True:
         piece = _decompress(unpacker, packing, data)
         if piece:
@@ -142,7 +146,7 @@ def _decompress(unpacker: _Unpacker, packing: Packing, data: bytes) -> bytes:
         ) from error
 
 
-def _next_stream(file: BinaryIO, packing: Packing, rest: bytes) -> bytes:
+def _next_stream(file: Readable, packing: Packing, rest: bytes) -> bytes:
     """Where the next stream begins, past padding with zeros; b"": there is none.
 
     Raises:
@@ -197,6 +201,21 @@ def _zstd_says(head: bytes) -> int:
     except zstd.ZstdError:
         return 0
     return about.decompressed_size or 0
+
+
+def beginning(path: Path, packing: Packing, length: int) -> bytes:
+    """Up to the first ``length`` bytes of what is in it.
+
+    Raises:
+        FileRefused: as ``unpacked``.
+    """
+    head = b""
+    with path.open("rb") as file:
+        for piece in unpacked(file, packing):
+            head += piece[: length - len(head)]
+            if len(head) >= length:
+                break
+    return head
 
 
 class SparseWriter:

@@ -45,6 +45,7 @@ def size_of(window: Window) -> int:
         raise _backing()
     if crypt:
         raise _encrypted()
+    window.must_be_possible(size)
     if cluster_bits not in _CLUSTER_BITS:
         raise FileRefused(
             "absurd_clusters",

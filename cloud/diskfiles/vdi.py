@@ -37,6 +37,7 @@ def size_of(window: Window) -> int:
         )
     if kind not in (_DYNAMIC, _FIXED):
         raise _absurd(f"an image of type {kind}")
+    window.must_be_possible(size)
     if (sector, block, extra) != (512, _BLOCK_BYTES, 0):
         raise FileRefused(
             "absurd_clusters",

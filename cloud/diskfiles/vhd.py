@@ -15,7 +15,7 @@ _DYNAMIC_MAGIC = b"cxsparse"
 _DYNAMIC_HEAD = 1024
 _VERSION = 0x00010000
 _UNALLOCATED = 0xFFFFFFFF
-_BLOCK_BITS = range(15, 29)  # 32 KiB to 256 MiB
+_BLOCK_BITS = range(19, 29)  # 512 KiB to 256 MiB
 _CHECKSUM_AT, _DYNAMIC_CHECKSUM_AT = 64, 36
 
 
@@ -39,6 +39,7 @@ def size_of(window: Window) -> int:
         )
     if kind == _DIFFERENCING:
         raise _parent()
+    window.must_be_possible(size)
     if kind == _FIXED and not begins:
         window.must_hold(0, size + FOOTER, "the data of the VHD disk")
         return int(size)
@@ -63,7 +64,7 @@ def _check_dynamic(window: Window, at: int, size: int) -> None:
     if block.bit_count() != 1 or block.bit_length() - 1 not in _BLOCK_BITS:
         raise FileRefused(
             "absurd_clusters",
-            f"The VHD header says blocks of {block} bytes; 32 KiB to 256 MiB, in powers of two, "
+            f"The VHD header says blocks of {block} bytes; 512 KiB to 256 MiB, in powers of two, "
             "are possible.",
         )
     if entries * block < size:

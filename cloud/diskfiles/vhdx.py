@@ -49,6 +49,7 @@ def size_of(window: Window) -> int:
     (sector,) = window.unpack("<I", items[_SECTOR_SIZE], "the VHDX metadata")
     if flags & _HAS_PARENT or _PARENT in items:
         raise _parent()
+    window.must_be_possible(size)
     if block.bit_count() != 1 or block.bit_length() - 1 not in _BLOCK_BITS:
         raise FileRefused(
             "absurd_clusters",

@@ -42,6 +42,7 @@ def size_of(window: Window) -> int:
             f"{window.size_bytes} is no multiple of that. Send the whole file.",
         )
     size, flags, directory = _check_head(head)
+    window.must_be_possible(size)
     descriptor_at, descriptor_length = struct.unpack_from("<QQ", head, 28)
     _check_descriptor(window, descriptor_at, descriptor_length)
     if directory == _AT_END:

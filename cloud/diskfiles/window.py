@@ -13,8 +13,9 @@ LARGEST_PIECE = 1 << 20
 class Window:
     """Read-only, with a known size. What lies beyond the end is a truncated file."""
 
-    def __init__(self, file: BinaryIO, size_bytes: int) -> None:
+    def __init__(self, file: BinaryIO, size_bytes: int, *, largest_bytes: int) -> None:
         self._file = file
+        self._largest_bytes = largest_bytes
         self.size_bytes = size_bytes
 
     def some(self, offset: int, length: int) -> bytes:
@@ -43,6 +44,21 @@ class Window:
 
     def unpack(self, layout: str, offset: int, what: str) -> tuple[Any, ...]:
         return struct.unpack(layout, self.all(offset, struct.calcsize(layout), what))
+
+    def must_be_possible(self, disk_bytes: int) -> None:
+        """Ask it before following tables that are as long as the disk is large.
+
+        Raises:
+            FileRefused: ``too_small``, ``too_large``.
+        """
+        if not disk_bytes:
+            raise FileRefused("too_small", "The disk in the file has no bytes.")
+        if disk_bytes > self._largest_bytes:
+            raise FileRefused(
+                "too_large",
+                f"The disk in the file says to have {disk_bytes} bytes; this site takes at most "
+                f"{self._largest_bytes} ({self._largest_bytes >> 30} GiB).",
+            )
 
     def entries(self, layout: str, offset: int, count: int, what: str) -> Iterator[int]:
         """``count`` numbers of a table, read in bounded pieces."""
