@@ -11,12 +11,18 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from cloud.types import DiskFormat
 from core.errors import Refused
 from core.machine import hurry
 from registration import names
 from registration.models import GIB, User
 from volumes import landing, tasks
+from volumes.actions.beginning import (
+    Beginning,
+    begin,
+    must_be_choices,
+    must_be_digests,
+    padded,
+)
 from volumes.actions.making import disk_tag
 from volumes.models import (
     LARGEST_GIB,
@@ -27,22 +33,12 @@ from volumes.models import (
     Visibility,
     Volume,
 )
-from volumes.quota import in_gib, must_fit
+from volumes.quota import in_gib
 from volumes.states import VolumeState
 
-#: What somebody may upload; by the words of ``Upload-Metadata``.
-TYPES = (
-    DiskType.DATA_IMAGE_RAW_READ_WRITE,
-    DiskType.DATA_IMAGE_RAW_READONLY,
-    DiskType.MACHINE_IMAGE_LIVE,
-    DiskType.MACHINE_IMAGE_ORIGIN,
-)
 #: Begun and not complete, of one person: further ones would only lie about.
 MOST_UNFINISHED = 100
 LONGEST_FILE_NAME = 255
-SECTOR = 512
-
-_DIGESTS = {"sha1": 40, "sha256": 64}
 _ENDINGS = re.compile(
     r"(\.(img|raw|iso|qcow2?|vdi|vmdk|vhdx?|gz|gzip|bz2|xz|zst|zstd))+$", re.IGNORECASE
 )
@@ -76,38 +72,23 @@ def begin_upload(*, owner: User, parcel: Parcel, cloud: str = settings.DEFAULT_C
             ``upload_digest``, ``no_room``, ``not_active``, ``quota_disk``, ``too_many_uploads``.
     """
     _must_be_possible(parcel)
-    tag = _tag(parcel)
-    known = Volume.objects.filter(owner=owner, create_key=parcel.create_key)
-    with transaction.atomic():
-        owner = User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one quota
-        if begun := known.first():
-            return begun
-        if not owner.is_active:
-            raise Refused("not_active", "Your account is not active; ask an administrator.")
-        _must_not_be_too_many(owner)
-        size = _padded(max(parcel.length, parcel.size_bytes or 0))
-        must_fit(owner, size)
-        volume = Volume(
-            owner=owner,
-            cloud=cloud,
-            create_key=parcel.create_key,
-            state=VolumeState.UPLOADING,
-            origin=Origin.UPLOADED,
-            size_bytes=size,
-            bytes_total=parcel.length,
-            tag=tag,
-            visibility=parcel.visibility,
-            type=parcel.type,
-        )
-        volume.next_tick_at = volume.state_since
-        volume.save(force_insert=True)
-        _expect(volume, parcel)
-        volume.record_event(
-            "upload", by=owner, now=VolumeState.UPLOADING,
-            file=parcel.file_name[:LONGEST_FILE_NAME], bytes=parcel.length,
-        )  # fmt: skip
-        volume.announce()
-        return volume
+    file_name = parcel.file_name[:LONGEST_FILE_NAME]
+    beginning = Beginning(
+        create_key=parcel.create_key,
+        state=VolumeState.UPLOADING,
+        origin=Origin.UPLOADED,
+        verb="upload",
+        size_bytes=padded(max(parcel.length, parcel.size_bytes or 0)),
+        values={
+            "tag": _tag(parcel),
+            "bytes_total": parcel.length,
+            "visibility": parcel.visibility,
+            "type": parcel.type,
+        },
+        told={"file": file_name, "bytes": parcel.length},
+        cloud=cloud,
+    )
+    return begin(owner, beginning, also=lambda v: _expect(v, parcel), check=_must_not_be_too_many)
 
 
 def _expect(volume: Volume, parcel: Parcel) -> None:
@@ -126,10 +107,6 @@ def _expiry(now: datetime) -> datetime:
     return now + timedelta(hours=settings.PORTAL_UPLOAD_HOURS)
 
 
-def _padded(size: int) -> int:
-    return -(-size // SECTOR) * SECTOR
-
-
 def largest_upload() -> int:
     """Of one file, in bytes."""
     return int(settings.PORTAL_ARRIVAL_GIB) * GIB
@@ -146,25 +123,9 @@ def _must_be_possible(parcel: Parcel) -> None:
     if max(parcel.length, parcel.size_bytes or 0) > LARGEST_GIB * GIB:
         sentence = f"A disk may have {LARGEST_GIB} GiB at most; this would have more."
         raise Refused("upload_too_large", sentence)
-    _must_be_choices(parcel)
-    for name, digits in _DIGESTS.items():
-        said = getattr(parcel, name)
-        if said and not re.fullmatch(rf"[0-9a-fA-F]{{{digits}}}", said):
-            sentence = f"A {name.upper().replace('SHA', 'SHA-')} has {digits} hexadecimal digits."
-            raise Refused("upload_digest", sentence, field=name)
+    must_be_choices(parcel)
+    must_be_digests(parcel)
     must_have_room(parcel.length)
-
-
-def _must_be_choices(parcel: Parcel) -> None:
-    choices = {
-        "visibility": Visibility.values,
-        "type": [kind.value for kind in TYPES],
-        "format": ["", *(kind.value for kind in DiskFormat)],
-    }
-    for name, allowed in choices.items():
-        if getattr(parcel, name) not in allowed:
-            sentence = f"{name} is one of: {', '.join(filter(None, allowed))}."
-            raise Refused("upload_choice", sentence, field=name)
 
 
 def must_have_room(more_bytes: int) -> None:
