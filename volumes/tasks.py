@@ -15,6 +15,7 @@ from volumes.lifecycle import (
     EXPORT_STEPS,
     SNAPSHOT_STEPS,
     VOLUME_STEPS,
+    arriving,
     closing,
     making,
 )
@@ -104,6 +105,7 @@ def tidy() -> None:
     stray files."""
     closing.bin_what_is_left()
     making.empty_bin()
+    arriving.stray_arrivals()
 
 
 _TASKS: Mapping[type[Stateful], Any] = {
