@@ -1,7 +1,9 @@
 """One disk: its page, what is changed about it, and its size."""
 
+import re
 import uuid
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -12,15 +14,16 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core.errors import Refused
 from core.http import is_fragment
 from registration.doors import answers
-from volumes import actions, history, meanings, quota
+from volumes import actions, deeds, history, meanings, quota
 from volumes.asking import Situation
 from volumes.forms.disk import ChangeForm, GrowForm
-from volumes.models import Access, Share, Snapshot, Visibility, Volume
+from volumes.models import Access, Arrival, Share, Snapshot, Visibility, Volume
 from volumes.states import ARRIVING, SNAPSHOT_HOLDS, VOLUME_VERBS, SnapshotState
 from volumes.views.asking import Question, ask, turned_away
 from volumes.views.door import UserRequest, find
 
-#: What the page asks for by a button; why one cannot be pressed stands under it.
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
+#: What the page asks for; why something cannot be asked stands where its button would be.
 ASKED = (*VOLUME_VERBS, "delete_snapshot")
 
 
@@ -42,14 +45,34 @@ def _context(request: UserRequest, volume: Volume) -> dict[str, Any]:
         "knows_all": knows_all,
         "is_own": situation.access == Access.OWN,
         "why": {verb: situation.why_not(verb) for verb in ASKED},
-        "may": {verb: situation.may(verb) for verb in ASKED},
         "size": quota.in_gib(volume.size_bytes),
         "is_arriving": volume.state in ARRIVING,
         "type_meaning": meanings.TYPES[volume.type],
         "events": events,
         "has_more_events": has_more_events,
+        **_buttons(situation),
         **_origin(request, volume),
+        "grown_paths": _grown_paths(situation),
         **(_kept(volume) if knows_all else {}),
+    }
+
+
+def _buttons(situation: Situation) -> dict[str, Any]:
+    found = deeds.of(situation)
+    return {"deeds": found, "reasons": deeds.reasons(found)}
+
+
+def _grown_paths(situation: Situation) -> dict[str, Any]:
+    """What to type in the guest once the disk is larger than its file system."""
+    paths = [holder.stable_path or holder.device for holder in situation.writers]
+    path = next((path for path in paths if path), "")
+    is_by_id = path.startswith("/dev/disk/")
+    disk = path or "/dev/sdX"
+    return {
+        "is_known": bool(path),
+        "whole": f"sudo resize2fs {disk}",
+        "table": f"sudo growpart {disk} 1",
+        "part": f"sudo resize2fs {disk}{'-part' if is_by_id else ''}1",
     }
 
 
@@ -59,7 +82,26 @@ def _origin(request: UserRequest, volume: Volume) -> dict[str, Any]:
     if volume.source_id:
         visible = Volume.objects.visible_to(request.user)
         source = visible.filter(pk=volume.source_id).first()
-    return {"arrival": getattr(volume, "arrival", None), "source": source}
+    arrival = getattr(volume, "arrival", None)
+    return {
+        "arrival": arrival,
+        "origin_url": _without_secrets(arrival.url) if arrival else "",
+        "source": source,
+        "verify_command": f"echo '{volume.sha256}  {_file_name(arrival)}' | sha256sum --check",
+    }
+
+
+def _without_secrets(url: str) -> str:
+    """The address without user, password and query: tokens are in these."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def _file_name(arrival: Arrival | None) -> str:
+    """As the sender calls it, if that is safe in a shell and is not the packed file's name."""
+    if arrival and not arrival.packing and _PLAIN_NAME.fullmatch(arrival.file_name):
+        return arrival.file_name
+    return "FILE"
 
 
 def _kept(volume: Volume) -> dict[str, Any]:
