@@ -94,6 +94,7 @@ class DiskOffer:
 
     def __init__(self, user: User, *, wanted: Sequence[str], root_disk: Volume | None) -> None:
         self.user, self.root_disk = user, root_disk
+        self.missing: Sequence[UUID] = ()  # what the answer named, and is not there for them
         self._how: dict[UUID, str] = {}
         for key, _, how in (word.partition(":") for word in wanted):
             with suppress(ValueError):
@@ -109,7 +110,8 @@ class DiskOffer:
         if len(set(keys)) < len(keys):
             raise ValidationError("A disk is chosen twice.")
         found = {disk.uuid: disk for disk in self._visible().filter(uuid__in=keys)}
-        if len(found) < len(keys):
+        self.missing = sorted(set(keys) - set(found))
+        if self.missing:
             raise ValidationError(
                 "A disk that you chose is not there any more, or not for you. Choose again."
             )

@@ -12,6 +12,8 @@ from vms.models import VM
 from vms.states import VmState
 from vms.tests.factories import VMFactory
 from vms.tests.test_actions import order
+from volumes.models import Access, Attachment, DiskType
+from volumes.tests.factories import ShareFactory, VolumeFactory
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow, pytest.mark.at_once]
 
@@ -44,6 +46,54 @@ def test_launches_fill_the_quota_of_memory_and_no_more():
         )
     )
     assert outcome == ["done"] * 2 + ["quota_memory"] * 4
+
+
+def test_of_six_launches_with_one_disk_to_write_to_one_gets_it():
+    alice, entry = UserFactory(), EntryFactory()
+    disk = VolumeFactory(owner=alice)
+    outcome = at_once(
+        *(
+            lambda owner=owner: actions.launch(
+                owner=owner, order=order(entry=entry, disks=[(disk, False)])
+            )
+            for owner in copies(alice, 6)
+        )
+    )
+    assert outcome == ["disk_in_use"] * 5 + ["done"]
+    assert VM.objects.count() == 1
+    assert Attachment.objects.get().vm == VM.objects.get()
+
+
+def test_two_people_who_launch_from_one_disk_do_not_get_it_both():
+    disk = VolumeFactory(type=DiskType.MACHINE_IMAGE_LIVE)
+    friend = UserFactory()
+    ShareFactory(volume=disk, user=friend, access=Access.WRITE)
+    size = {"name": "web", "type_name": "m1.small", "vcpus": 1, "memory_mib": 512}
+    outcome = at_once(
+        *(
+            lambda owner=owner: actions.launch(
+                owner=owner, order=actions.Order(root_disk=disk, **size)
+            )
+            for owner in (disk.owner, friend)
+        )
+    )
+    assert outcome == ["disk_in_use", "done"]
+    assert VM.objects.count() == 1
+
+
+def test_launches_with_the_same_disks_in_another_order_do_not_wait_for_ever():
+    entry, people = EntryFactory(), UserFactory.create_batch(2)
+    disks = VolumeFactory.create_batch(2, public=True)
+    outcome = at_once(
+        *(
+            lambda owner=owner, disks=disks[::way]: actions.launch(
+                owner=owner, order=order(entry=entry, disks=[(disk, True) for disk in disks])
+            )
+            for owner, way in zip(people, (1, -1), strict=True)
+        )
+    )
+    assert outcome == ["done", "done"]
+    assert Attachment.objects.holding().count() == 4
 
 
 def test_an_account_that_closes_while_it_launches_leaves_no_machine():

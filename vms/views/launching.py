@@ -14,7 +14,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace.models import Entry
 from registration import actions as registration
-from registration.doors import find_or_404
+from registration.doors import find_or_404, note_denial
 from registration.models import User
 from vms import actions
 from vms.forms import LaunchForm
@@ -51,6 +51,8 @@ def launch(request: UserRequest) -> HttpResponse:
         vm = _launch(request, form)
         if vm:
             return redirect(vm)
+    for disk in Volume.objects.filter(uuid__in=form.offer.missing):
+        note_denial(disk, "attach", request)
     context = _launch_context(request, form, status)
     return render(
         request, "vms/launch.html", context, status=UNPROCESSABLE if form.is_bound else 200
