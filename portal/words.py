@@ -89,6 +89,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "create": Verb("made {}", "make {}"),
         "delete": Verb("put {} into the bin", "delete {}"),
         "dismiss": Verb("dismissed {}", "dismiss {}"),
+        "fetch": Verb("had {} fetched", "have {} fetched"),
         "purge": Verb("deleted {} for good", "delete {} for good"),
         "recover": Verb("took {} out of the bin", "take {} out of the bin"),
         "upload": Verb("began to upload {}", "upload {}"),

@@ -4,6 +4,7 @@ from volumes.views import (
     bin,
     copying,
     disk,
+    fetching,
     listing,
     making,
     offers,
@@ -18,6 +19,7 @@ app_name = "volumes"
 urlpatterns = [
     path("", listing.index, name="list"),
     path("new/", making.new, name="new"),
+    path("fetch/", fetching.fetch, name="fetch"),
     path("delete/", making.delete_many, name="delete_many"),
     path("bin/", bin.index, name="bin"),
     path("bin/ask/", bin.bulk, name="bin_bulk"),

@@ -1,17 +1,22 @@
 """A file comes from an address: step by step, through whatever breaks."""
 
 from datetime import timedelta
+from html import unescape
+from uuid import uuid4
 
 import pytest
 import time_machine
+from django.urls import reverse
 from django.utils import timezone
 
 from core.machine import tick
+from core.models import Event
 from core.tests.webserver import CONTENT, Server, ranged, says
 from registration.models import GIB
+from registration.tests.factories import UserFactory
 from volumes import landing
 from volumes.lifecycle import VOLUME_STEPS
-from volumes.models import Arrival, Origin, Volume
+from volumes.models import Arrival, DiskType, Origin, Visibility, Volume
 from volumes.states import VolumeState
 from volumes.tests.factories import VolumeFactory
 
@@ -103,3 +108,65 @@ def test_what_has_no_room_is_not_begun(server, cloud):
     volume = step(wanted(server.url("/huge")))
     assert volume.state == VolumeState.CLEARING
     assert landing.received_bytes(volume) == 0
+
+
+class TestPage:
+    @pytest.fixture(autouse=True)
+    def _signed_in(self, server, client):
+        self.server, self.client, self.owner = server, client, UserFactory()
+        client.force_login(self.owner)
+
+    def ask(self, **answers):
+        fields = {
+            "create_key": str(uuid4()),
+            "url": self.server.url("/disk"),
+            "tag": "",
+            "type": DiskType.DATA_IMAGE_RAW_READ_WRITE,
+            "visibility": Visibility.PRIVATE,
+        }
+        return self.client.post(reverse("volumes:fetch"), fields | answers)
+
+    def test_the_form_is_shown(self):
+        assert "Address of the file" in self.client.get(reverse("volumes:fetch")).text
+
+    def test_a_disk_is_begun_and_its_page_shown(self):
+        answer = self.ask(tag="genomes", sha256="A" * 64, expected_bytes="1000")
+        volume = Volume.objects.get()
+        assert answer.headers["location"] == volume.get_absolute_url()
+        assert (volume.state, volume.tag, volume.size_bytes) == ("fetching", "genomes", 1024)
+        assert volume.arrival.expected_sha256 == "a" * 64
+        assert volume.next_tick_at
+        assert Event.objects.of(volume.uuid).get().verb == "fetch"
+
+    def test_the_same_form_twice_is_one_disk(self):
+        key = str(uuid4())
+        assert (
+            self.ask(create_key=key).headers["location"]
+            == (self.ask(create_key=key).headers["location"])
+        )
+
+    def test_without_a_tag_it_has_that_of_its_file(self):
+        self.ask(url=self.server.url("/pub/debian-12.img.xz?v=1"))
+        assert Volume.objects.get().tag == "debian-12"
+
+    def test_raw_is_raw(self):
+        self.ask(is_raw="on")
+        assert Volume.objects.get().arrival.format == "raw"
+
+    @pytest.mark.parametrize(
+        ("answers", "sentence"),
+        [
+            ({"url": "ftp://example.org/x"}, "An address begins with https:// or http://"),
+            ({"url": "http://me:secret@example.org/x"}, "user name or password"),
+            ({"sha1": "abc"}, "A SHA-1 has 40 hexadecimal digits."),
+            ({"expected_bytes": str(2000 * GIB)}, "1024 GiB at most"),
+            ({"expected_bytes": str(101 * GIB)}, "Your disk quota is 100 GiB"),
+            ({"tag": "x" * 41}, "40 characters"),
+        ],
+    )
+    def test_what_is_wrong_stands_beside_its_field_and_nothing_is_lost(self, answers, sentence):
+        answer = self.ask(**{"tag": "keep me"} | answers)
+        assert answer.status_code == 422
+        assert sentence in unescape(answer.text)
+        assert answers.get("tag", "keep me") in answer.text
+        assert not Volume.objects.exists()
