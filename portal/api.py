@@ -20,6 +20,7 @@ from registration.api import router as people
 from registration.bearer import Bearer, Closed
 from registration.throttle import WINDOW
 from vms.api import router as machines
+from volumes.api import router as disks
 
 UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_MANY = 401, 403, 409, 429
 #: Refusals that are not about the thing that was asked for.
@@ -42,6 +43,7 @@ api = Api(
     auth=Bearer(),
 )
 api.add_router("", machines, tags=["machines"])
+api.add_router("", disks, tags=["disks"])
 api.add_router("", people, tags=["people"])
 
 

@@ -29,9 +29,10 @@ from volumes.models import (
 )
 from volumes.states import HOLDING, UNLISTED, VolumeState
 
-MINE, SHARED, PUBLIC, ALL = "mine", "shared", "public", "all"
+MINE, SHARED, PUBLIC, ALL, BIN = "mine", "shared", "public", "all", "bin"
 LONGEST_TEXT = 200
-#: States that the table shows; the bin has a page of its own.
+#: States that the table shows; those of the bin have a page of their own.
+BINNED = (VolumeState.BINNED, VolumeState.DELETING)
 LISTED = [state for state in VolumeState if state not in UNLISTED]
 #: Sort words of the table, each a column and its fallback.
 SORTS: Mapping[str, tuple[str, ...]] = {
@@ -109,11 +110,13 @@ def tabs_of(user: User) -> list[tuple[str, str]]:
 
 
 def rows_of(user: User, tab: str) -> VolumeQuerySet:
-    everything: VolumeQuerySet = Volume.objects.all()  # type: ignore[assignment]
+    everything: VolumeQuerySet = Volume.objects.all()
     if tab == SHARED:
         return everything.shared_with(user)
     if tab == PUBLIC:
         return everything.public_of_others(user)
+    if tab == BIN:
+        return everything.filter(owner=user, state__in=BINNED)
     listed = everything.visible_to(user).filter(state__in=LISTED)
     return listed if tab == ALL else listed.filter(owner=user)
 

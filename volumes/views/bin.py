@@ -18,12 +18,11 @@ from core.http import is_fragment, query_without
 from registration.models import User
 from volumes import actions, table
 from volumes.models import Snapshot, Volume, VolumeQuerySet
-from volumes.states import SNAPSHOT_HOLDS, VolumeState
+from volumes.states import SNAPSHOT_HOLDS
 from volumes.views.door import UserRequest
 from volumes.views.making import picked, tell
 
 ROWS = 25
-_IN_IT = (VolumeState.BINNED, VolumeState.DELETING)
 
 
 @login_required
@@ -34,8 +33,8 @@ def index(request: UserRequest) -> HttpResponse:
 
 
 def _in_bin(user: User) -> VolumeQuerySet:
-    visible: VolumeQuerySet = Volume.objects.visible_to(user)  # type: ignore[assignment]
-    return visible.filter(state__in=_IN_IT)
+    visible: VolumeQuerySet = Volume.objects.visible_to(user)
+    return visible.filter(state__in=table.BINNED)
 
 
 def _context(request: UserRequest) -> dict[str, Any]:
@@ -46,7 +45,7 @@ def _context(request: UserRequest) -> dict[str, Any]:
     snapshots = Count("snapshots", filter=Q(snapshots__state__in=SNAPSHOT_HOLDS))
     rows = rows.select_related("owner").annotate(snapshot_count=snapshots)
     page = Paginator(rows.order_by("purge_at", "-pk"), ROWS).get_page(request.GET.get("page"))
-    kept = Snapshot.objects.held().filter(volume__owner=user, volume__state__in=_IN_IT)
+    kept = Snapshot.objects.held().filter(volume__owner=user, volume__state__in=table.BINNED)
     return {
         "page": page,
         "rows": table.shown(page.object_list, user),

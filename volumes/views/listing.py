@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from core.http import is_fragment, query_without
 from volumes import table
 from volumes.models import DiskType, Visibility, Volume
-from volumes.states import UNLISTED, VolumeState
+from volumes.states import UNLISTED
 from volumes.views.door import UserRequest, find
 
 ROWS = 25
@@ -36,9 +36,7 @@ def tabs_context(request: UserRequest, asked: table.Asked) -> dict[str, Any]:
         "tabs": tabs,
         "total": counts[asked.tab],
         "kept": query_without(request, "tab", "page", "part"),
-        "binned": Volume.objects.filter(
-            owner=request.user, state__in=(VolumeState.BINNED, VolumeState.DELETING)
-        ).count(),
+        "binned": table.rows_of(request.user, table.BIN).count(),
     }
 
 
