@@ -17,6 +17,7 @@ from volumes.lifecycle import (
     VOLUME_STEPS,
     arriving,
     closing,
+    exporting,
     making,
 )
 from volumes.models import Attachment, Export, Snapshot, Volume
@@ -105,6 +106,7 @@ def tidy() -> None:
     stray files."""
     closing.bin_what_is_left()
     making.empty_bin()
+    exporting.tidy()
     arriving.stray_arrivals()
 
 

@@ -17,6 +17,7 @@ from volumes.actions.attachments import (
 )
 from volumes.actions.changes import CHANGEABLE, change, grow
 from volumes.actions.copies import copy
+from volumes.actions.downloads import ask_download, being_read, remove_download
 from volumes.actions.fetches import fetch
 from volumes.actions.making import (
     VERBS,
@@ -46,10 +47,47 @@ from volumes.actions.snapshots import (
 )
 
 __all__: list[str] = [
-    "CHANGEABLE", "MOST_DISKS", "MOST_SNAPSHOTS", "VERBS", "Standing", "accept_offer", "ask_many",
-    "attach", "bytes_with_snapshots", "cancel", "change", "change_share", "copy", "create",
-    "decline_offer", "delete", "delete_snapshot", "detach", "disk_tag", "dismiss", "fetch", "give", "grow",
-    "holder_name", "may_detach", "obstacle", "offer", "plan", "purge", "recover", "release",
-    "restore_snapshot", "settle_uses", "share", "standings", "stop_sharing", "take_snapshot",
-    "too_many", "withdraw_offer", "wrong_place",
+    "CHANGEABLE",
+    "MOST_DISKS",
+    "MOST_SNAPSHOTS",
+    "VERBS",
+    "Standing",
+    "accept_offer",
+    "ask_download",
+    "ask_many",
+    "attach",
+    "being_read",
+    "bytes_with_snapshots",
+    "cancel",
+    "change",
+    "change_share",
+    "copy",
+    "create",
+    "decline_offer",
+    "delete",
+    "delete_snapshot",
+    "detach",
+    "disk_tag",
+    "dismiss",
+    "fetch",
+    "give",
+    "grow",
+    "holder_name",
+    "may_detach",
+    "obstacle",
+    "offer",
+    "plan",
+    "purge",
+    "recover",
+    "release",
+    "remove_download",
+    "restore_snapshot",
+    "settle_uses",
+    "share",
+    "standings",
+    "stop_sharing",
+    "take_snapshot",
+    "too_many",
+    "withdraw_offer",
+    "wrong_place",
 ]  # fmt: skip
