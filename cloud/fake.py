@@ -399,11 +399,10 @@ def _usage(vm: FakeVm) -> VmUsage:
 
 def _verify(source: ImageSource, on_progress: Progress) -> None:
     digests = {name: hashlib.new(name) for name in ("sha1", "sha256", "sha512")}
-    done, head = 0, b""
+    done = 0
     try:
         with source.path.open("rb") as file:
             while chunk := file.read(CHUNK):
-                head = head or chunk[:512]
                 done += len(chunk)
                 for digest in digests.values():
                     digest.update(chunk)
@@ -411,4 +410,4 @@ def _verify(source: ImageSource, on_progress: Progress) -> None:
     except FileNotFoundError as error:
         raise CloudRefused("The image file cannot be read.", detail=repr(error)) from error
     images.verify(source, done, {name: digest.hexdigest() for name, digest in digests.items()})
-    inspect.check_head(head, source.format)
+    inspect.judge(source.path, source.format)

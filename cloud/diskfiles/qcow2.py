@@ -31,9 +31,7 @@ def size_of(window: Window) -> int:
         FileRefused: it names other files, is encrypted, damaged, or makes no sense.
     """
     head = window.unpack(_HEAD, 0, "the qcow2 header")
-    (_, version, backing, backing_length, cluster_bits, size, crypt, l1_entries, l1_offset) = head[
-        :9
-    ]
+    _, version, backing, _, cluster_bits, size, crypt, l1_entries, l1_offset = head[:9]
     reftable, reftable_clusters, snapshots, snapshots_offset = head[9:]
     if version not in (2, 3):
         raise FileRefused(
@@ -41,7 +39,7 @@ def size_of(window: Window) -> int:
             f"The file is a qcow disk of version {version}; versions 2 and 3 are accepted. "
             "Convert it with qemu-img convert -O qcow2.",
         )
-    if backing or backing_length:
+    if backing:
         raise _backing()
     if crypt:
         raise _encrypted()

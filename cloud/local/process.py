@@ -12,14 +12,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from cloud.diskfiles.child import ENVIRONMENT as ENVIRONMENT
+
 POLL_MS = 5
 FIND_S = 2.0
-#: What every program of the engine is given: the portal's own environment holds secrets,
-#: and these handle what guests and strangers send.
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LANG": "C",
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ class TestFakeCloud(DriverContract):
     @pytest.fixture
     def source(self, tmp_path: Path) -> ImageSource:
         path = tmp_path / "image.qcow2"
-        path.write_bytes(a_qcow2_head().ljust(4096, b"\0"))
+        path.write_bytes(a_qcow2_head().ljust(256 << 10, b"\0"))
         return a_source(path)
 
 
