@@ -4,10 +4,12 @@ from uuid import uuid4
 
 import pytest
 
+from cloud.errors import CloudRefused
 from cloud.types import Plug
 from core.errors import Refused
 from core.models import Event
-from marketplace.tests.factories import EntryFactory
+from marketplace.models import ImageFile
+from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.models import GIB
 from registration.tests.factories import UserFactory
 from vms import actions
@@ -393,3 +395,87 @@ class TestPages:
         text = browser.get(vm.get_absolute_url()).content.decode()
         assert "10 GiB" in text
         assert "lost" in text
+
+
+class TestLives:
+    """From the order to the end, with a cloud that knows the disks."""
+
+    @pytest.fixture
+    def entry(self, cloud):
+        entry = EntryFactory()
+        cloud.put_image(entry.identifier)
+        ImageFileFactory(entry=entry, ready=True)
+        return entry
+
+    @pytest.fixture
+    def disk_of(self, cloud):
+        def make(owner, **fields):
+            disk = VolumeFactory(owner=owner, **fields)
+            ref = cloud.create_volume(disk.size_bytes, token=disk.token).ref
+            Volume.objects.filter(pk=disk.pk).update(cloud_ref=ref)
+            return disk
+
+        return make
+
+    def test_disks_are_attached_when_it_runs_and_free_when_it_is_done(
+        self, alice, entry, cloud, worker, disk_of
+    ):
+        disk, manual = disk_of(alice), disk_of(alice)
+        vm = actions.launch(
+            owner=alice,
+            order=order(entry=entry, disks=[(disk, False), (manual, True)], volatile_gib=[1]),
+        )
+        worker.run(hours=0.001)
+        states = Attachment.objects.values_list("state", "read_only")
+        assert set(states) == {("attached", False), ("attached", True)}
+        seen = {one.volume: one.read_only for one in cloud.find_vm(vm.token).disks}
+        assert seen == {disk.token: False, manual.token: True}
+        vm.refresh_from_db()
+        actions.kill(vm, by=alice)
+        worker.run(hours=0.001)
+        assert set(Volume.objects.values_list("state", flat=True)) == {VolumeState.AVAILABLE}
+        assert set(Attachment.objects.values_list("state", flat=True)) == {"detached"}
+
+    def test_a_machine_from_a_disk_asks_for_no_image_and_leaves_the_disk(
+        self, alice, cloud, worker, disk_of
+    ):
+        disk = disk_of(alice, type=LIVE)
+        vm = actions.launch(owner=alice, order=from_disk(disk))
+        worker.run(hours=0.001)
+        vm.refresh_from_db()
+        assert vm.state == VmState.RUNNING
+        assert not ImageFile.objects.exists()
+        disk.refresh_from_db()
+        assert (disk.state, disk.written_at is not None) == (VolumeState.IN_USE, True)
+        actions.kill(vm, by=alice)
+        worker.run(hours=0.001)
+        disk.refresh_from_db()
+        vm.refresh_from_db()
+        assert (vm.state, disk.state) == (VmState.DONE, VolumeState.AVAILABLE)
+        assert actions.launch(owner=alice, order=from_disk(disk)).pk != vm.pk
+
+    def test_a_failed_machine_keeps_its_disks_until_it_is_killed(
+        self, alice, entry, cloud, worker, disk_of
+    ):
+        disk = disk_of(alice)
+        vm = actions.launch(owner=alice, order=order(entry=entry, disks=[(disk, False)]))
+        cloud.fail_next(CloudRefused("It needs 9 vCPUs; the largest host has 8."))
+        worker.run(hours=0.001)
+        vm.refresh_from_db()
+        disk.refresh_from_db()
+        assert (vm.state, disk.state) == (VmState.FAILED, VolumeState.IN_USE)
+        assert "still holds what it reserved" in vm.meaning
+        actions.kill(vm, by=alice)
+        worker.run(hours=0.001)
+        disk.refresh_from_db()
+        assert disk.state == VolumeState.AVAILABLE
+
+    def test_one_that_is_killed_before_it_starts_lets_its_disks_go(
+        self, alice, cloud, worker, disk_of
+    ):
+        disk = disk_of(alice)
+        vm = actions.launch(owner=alice, order=order(disks=[(disk, False)]))
+        actions.kill(vm, by=alice)
+        worker.run(hours=0.001)
+        disk.refresh_from_db()
+        assert disk.state == VolumeState.AVAILABLE
