@@ -23,7 +23,7 @@ def attach(one: Machine, volume: str, *, read_only: bool) -> None:
     """See ``CloudDriver.attach_volume``."""
     with one.locked():
         record = one.load()
-        if volume == record.spec.root_volume:
+        if _is_root(record, volume):
             return
         plug = record.plug(volume)
         if plug and plug.read_only != read_only:
@@ -33,6 +33,10 @@ def attach(one: Machine, volume: str, *, read_only: bool) -> None:
             record = _hold(one, record, volume, read_only=read_only)
         if record.is_alive:
             _plug_in(one, record, volume)
+
+
+def _is_root(record: Record, volume: str) -> bool:
+    return bool(volume) and volume == record.spec.root_volume
 
 
 def _hold(one: Machine, record: Record, volume: str, *, read_only: bool) -> Record:
@@ -92,7 +96,7 @@ def detach(one: Machine, volume: str, *, force: bool) -> None:
         record = one.find()
         if record is None:
             return
-        if volume == record.spec.root_volume:
+        if _is_root(record, volume):
             raise CloudRefused(IS_ROOT)
         plug = record.plug(volume)
         if plug and record.is_alive:

@@ -19,6 +19,7 @@ import pytest
 from cloud.driver import CloudDriver
 from cloud.errors import CloudBusy, CloudError, CloudRefused, NotFound, Unsupported
 from cloud.tests.contract import new_token, quiet, until
+from cloud.tests.plug_conformance import PlugContract
 from cloud.tests.volume_conformance import VolumeContract
 from cloud.types import (
     ConsoleKind,
@@ -48,7 +49,7 @@ def a_qcow2_head(*, backing_at: int = 0, crypt: int = 0, features: int = 0) -> b
     return head.ljust(512, b"\0")[: backing_at or 512] + (name if backing_at else b"")
 
 
-class DriverContract(VolumeContract):
+class DriverContract(VolumeContract, PlugContract):
     """Every rule of ``cloud/driver.py`` that holds on any cloud."""
 
     PATIENCE_S = 20.0

@@ -29,6 +29,9 @@ class TestFakeCloud(DriverContract):
         path.write_bytes(a_qcow2_head().ljust(256 << 10, b"\0"))
         return a_source(path)
 
+    def hold_fast(self, driver: FakeCloud, vm: str, volume: str, *, on: bool = True) -> None:
+        driver.refuse_detach(vm, volume, on=on)
+
 
 class TestFakeCloudThatNeedsTheImageFirst(TestFakeCloud):
     @pytest.fixture

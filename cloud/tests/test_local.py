@@ -7,69 +7,36 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cloud import peer
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
-from cloud.images import mini
-from cloud.local import accel, lanes, power, process
+from cloud.local import accel, lanes, power, process, qmp
 from cloud.local.driver import LocalDriver
 from cloud.local.machine import Machine, Stage
-from cloud.tests.conformance import IMAGE, DriverContract, a_source, new_token, quiet, until
-from cloud.types import ConsoleKind, DiskBus, ImageFormat, ImageSource, VmInfo, VmPhase, VmSpec
+from cloud.tests.conformance import IMAGE, DriverContract, a_source
+from cloud.tests.contract import new_token, quiet, until
+from cloud.tests.real import (
+    BOOT_S,
+    a_driver,
+    a_spec,
+    end_all,
+    listening,
+    qemu_of,
+    run,
+    ssh,
+    wait,
+    wait_for_login,
+)
+from cloud.types import ConsoleKind, DiskBus, ImageFormat, ImageSource, VmPhase
 
 pytestmark = pytest.mark.qemu
 
 P = VmPhase
-CACHE = Path(os.environ.get("PORTAL_TEST_CACHE", "/tmp/portal-test-cache"))  # noqa: S108
-PREFIX = "engine-"
-BOOT_S = 60.0
-
-
-@pytest.fixture(scope="session")
-def demo_image() -> Path:
-    """The demo image, built once for as many runs as the cache lives."""
-    path = CACHE / f"demo-{mini.VERSION}.qcow2"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        mini.build(path, cache_dir=CACHE / "debs")
-    return path
-
-
-@pytest.fixture(scope="session", autouse=True)
-def no_machines_of_killed_runs() -> None:
-    """End what a test run left that was itself killed: its pid is in the directory's name."""
-    for path in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
-        if not Path("/proc", path.name.removeprefix(PREFIX).partition("-")[0]).exists():
-            end_all(path / "cloud")
-            shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture
-def home() -> Iterator[Path]:
-    """A site of its own, after which no process and no port is left."""
-    path = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    yield path / "cloud"
-    end_all(path / "cloud")
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def end_all(home: Path) -> None:
-    driver = LocalDriver(home=home)
-    for name in os.listdir(home / "machines") if (home / "machines").exists() else ():
-        driver.delete_vm(name.removeprefix(".new-"))
-        assert not process._find(name)
-
-
-def a_driver(home: Path, **options: object) -> LocalDriver:
-    defaults: dict[str, object] = {"disk_floor_bytes": 1 << 20, "memory_reserve_mib": 256}
-    return LocalDriver(home=home, **defaults | options)
 
 
 class TestLocalDriver(DriverContract):
@@ -87,6 +54,10 @@ class TestLocalDriver(DriverContract):
     def source(self, demo_image: Path) -> ImageSource:
         return a_source(demo_image)
 
+    def hold_fast(self, driver: LocalDriver, vm: str, volume: str, *, on: bool = True) -> None:
+        """A guest that is paused lets go of nothing."""
+        qmp.ask(Machine(driver._site, vm).run, "stop" if on else "cont", timeout_s=5)
+
 
 # The rest is what only this engine promises ------------------------------------------
 
@@ -96,81 +67,6 @@ def driver(home: Path, demo_image: Path) -> LocalDriver:
     one = a_driver(home)
     one.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
     return one
-
-
-@pytest.fixture
-def key(tmp_path: Path) -> Path:
-    path = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)], check=True)
-    return path
-
-
-def a_spec(**changes: object) -> VmSpec:
-    plain: dict[str, object] = {"name": "m", "vcpus": 1, "memory_mib": 128, "image": IMAGE}
-    return VmSpec(**plain | changes)
-
-
-def run(driver: LocalDriver, **changes: object) -> VmInfo:
-    ref = driver.create_vm(a_spec(**changes), token=new_token()).ref
-    return wait(driver, ref, P.RUNNING)
-
-
-def wait(driver: LocalDriver, ref: str, phase: VmPhase, *, within_s: float = BOOT_S) -> VmInfo:
-    until(lambda: driver.get_vm(ref).phase is phase, within_s=within_s, what=phase)
-    return driver.get_vm(ref)
-
-
-def wait_for_login(driver: LocalDriver, ref: str, *, times: int = 1) -> None:
-    until(
-        lambda: driver.console_log(ref, max_bytes=1 << 20).count(b"login: ") >= times,
-        within_s=BOOT_S,
-        what="a login prompt",
-    )
-
-
-def ssh(key: Path, info: VmInfo, command: str) -> str:
-    options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "ConnectTimeout=5"]
-    flags = [part for option in options for part in ("-o", option)]
-    port = str(info.endpoints[0].port)
-    argv = ["ssh", "-q", "-i", str(key), "-p", port, *flags, "root@127.0.0.1", command]
-
-    def attempt() -> list[str]:
-        done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
-        return [done.stdout] if done.returncode == 0 else []
-
-    (answer,) = until(attempt, within_s=BOOT_S, what=f"ssh {command}")
-    return answer
-
-
-def qemu_of(info: VmInfo) -> process.Process:
-    (found,) = process._find(info.ref)
-    return found
-
-
-@contextlib.contextmanager
-def listening(driver: LocalDriver) -> Iterator[Callable[[str, float], float]]:
-    """A watcher; call what it gives with a ref and an instant to know how late it heard."""
-    heard: list[tuple[float, str]] = []
-    ended = threading.Event()
-
-    def listen() -> None:
-        for ref in driver.watch(ended.is_set):
-            heard.append((time.monotonic(), ref))  # noqa: PERF401 - read meanwhile
-
-    def lateness(ref: str, since: float) -> float:
-        first = until(
-            lambda: [at for at, name in heard if name == ref and at >= since], within_s=15
-        )
-        return first[0] - since
-
-    thread = threading.Thread(target=listen)
-    thread.start()
-    try:
-        until(lambda: heard)
-        yield lateness
-    finally:
-        ended.set()
-        thread.join()
 
 
 # A life -------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cloud.tests.test_local import demo_image, driver, home
+from cloud.tests.conftest import demo_image, home
+from cloud.tests.test_local import driver
 from tests.faults import guests
 from tests.faults.disks import disk
 from tests.faults.shaken import Shaken

@@ -11,7 +11,7 @@ from cloud.errors import CloudBusy
 from cloud.local import process
 from cloud.local.driver import LocalDriver
 from cloud.tests.conformance import IMAGE, a_source, new_token, quiet
-from cloud.tests.test_local import a_driver, a_spec, end_all, run, wait, wait_for_login
+from cloud.tests.real import a_driver, a_spec, end_all, run, wait, wait_for_login
 from cloud.types import VmPhase
 from tests.faults.disks import disk, full
 

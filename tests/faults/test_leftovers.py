@@ -11,7 +11,7 @@ import pytest
 from cloud.local import process
 from cloud.local.driver import LocalDriver
 from cloud.tests.conformance import IMAGE, new_token, until
-from cloud.tests.test_local import run
+from cloud.tests.real import run
 from tests.processes import children
 
 pytestmark = pytest.mark.faults
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.faults
 KILLED = """
 import os, signal
 from pathlib import Path
-from cloud.tests.test_local import a_driver, a_spec
+from cloud.tests.real import a_driver, a_spec
 def fatal(real):
     def call(*args, **kwargs):
         global left
