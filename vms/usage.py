@@ -1,4 +1,4 @@
-"""How much people used, counted from the lives of their machines.
+"""How much people used, counted from the lives of their machines and disks.
 
 A machine counts from when it was ordered until it is Done, or now: as long as it holds a
 quota, whether it runs or not. Only what lies within the period counts, in whole seconds of
@@ -8,7 +8,8 @@ while it was theirs.
 
 Its disk counts as long as it does, in whole MiB: what the machine sees as its disk (the
 size of the image's file where nobody has looked; nothing where it boots from a disk that
-is kept), its volatile disks, and its swap.
+is kept), its volatile disks, and its swap. Disks that are kept count by themselves, as
+``volumes.usage`` says.
 """
 
 from collections import defaultdict
@@ -21,9 +22,10 @@ from django.db.models import Case, F, Q, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
-from registration.models import User
+from registration.models import GIB, User
 from vms.models import VM, Tenure
 from vms.states import VmState
+from volumes.usage import Span, spans
 
 MIB = 2**20
 HOUR = 3600
@@ -41,13 +43,14 @@ class Period(NamedTuple):
 
 @dataclass(slots=True)
 class Used:
-    """What was used in a period: machines had, and seconds times what they held."""
+    """What was used in a period: machines had, and seconds times what was held."""
 
     machines: int = 0
     machine_s: int = 0
     vcpu_s: int = 0
     memory_mib_s: int = 0
     disk_mib_s: int = 0
+    kept_bytes_s: int = 0  # of disks that outlive machines
 
     def add(self, seconds: int, life: "_Life") -> None:
         self.machines += 1
@@ -71,6 +74,10 @@ class Used:
     @property
     def disk_gib_hours(self) -> float:
         return self.disk_mib_s / HOUR / MIB_OF_GIB
+
+    @property
+    def kept_gib_hours(self) -> float:
+        return self.kept_bytes_s / HOUR / GIB
 
 
 @dataclass(slots=True)
@@ -100,27 +107,34 @@ class _Life(NamedTuple):
 
 
 def report(period: Period) -> Report:
-    """What everybody used in ``period``; nothing of who used nothing. Two queries."""
+    """What everybody used in ``period``; nothing of who used nothing. Four queries."""
     found = Report()
     for life in _lives(period):
         if seconds := _shared(life, period):
             found.people[life.owner].add(seconds, life)
             found.total.add(seconds, life)
+    for span in spans(*period):
+        if seconds := _shared(span, period):
+            found.people[span.owner].kept_bytes_s += seconds * span.size_bytes
+            found.total.kept_bytes_s += seconds * span.size_bytes
     return found
 
 
 def of_person(person: User, periods: Sequence[Period]) -> list[Used]:
-    """What one person used in each of ``periods``. Two queries."""
+    """What one person used in each of ``periods``. Four queries."""
     found = [Used() for _ in periods]
     whole = Period(min(period.since for period in periods), max(p.until for p in periods))
     for life in _lives(whole, owner=person):
         for used, period in zip(found, periods, strict=True):
             if seconds := _shared(life, period):
                 used.add(seconds, life)
+    for span in spans(*whole, owner=person):
+        for used, period in zip(found, periods, strict=True):
+            used.kept_bytes_s += _shared(span, period) * span.size_bytes
     return found
 
 
-def _shared(life: _Life, period: Period) -> int:
+def _shared(life: "_Life | Span", period: Period) -> int:
     """The whole seconds that lie in both."""
     begin = max(_second(life.since), _second(period.since))
     return max(0, min(_second(life.until), _second(period.until)) - begin)

@@ -29,6 +29,7 @@ SORTS = {
     "vcpu_hours": "vcpu_s",
     "memory": "memory_mib_s",
     "disk": "disk_mib_s",
+    "kept": "kept_bytes_s",
 }
 FIRST = "-vcpu_hours"
 
@@ -42,7 +43,8 @@ def mine(request: UserRequest) -> HttpResponse:
     periods = usage.months(MONTHS, until=timezone.now())
     used = usage.of_person(request.user, periods)
     months = [(period.since, one) for period, one in zip(periods, used, strict=True)]
-    last = max((number for number, (_, one) in enumerate(months) if one.machines), default=-1)
+    used_in = (number for number, (_, one) in enumerate(months) if one.machines or one.kept_bytes_s)
+    last = max(used_in, default=-1)
     context = {"use": quota_use(request.user), "months": months[: last + 1]}
     return render(request, "vms/my_usage.html", context)
 
@@ -82,7 +84,7 @@ def table(request: UserRequest) -> StreamingHttpResponse:
 
 HEAD = (
     "user name", "name", "e-mail address", "from", "until", "machines", "machine hours",
-    "vCPU hours", "memory GiB hours", "disk GiB hours",
+    "vCPU hours", "memory GiB hours", "disk GiB hours", "persistent disk GiB hours",
 )  # fmt: skip
 
 
@@ -94,7 +96,8 @@ def _table(lines: Sequence[tuple[int, Used]], period: Period) -> Iterator[Sequen
             yield (
                 person.username, person.get_full_name(), person.email, begin, end, used.machines,
                 *(f"{hours:.3f}" for hours in (used.machine_hours, used.vcpu_hours,
-                                               used.memory_gib_hours, used.disk_gib_hours)),
+                                               used.memory_gib_hours, used.disk_gib_hours,
+                                               used.kept_gib_hours)),
             )  # fmt: skip
 
 
