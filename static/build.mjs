@@ -26,6 +26,7 @@ const sheets = [
   "./static/css/machine.css",
   "./static/css/plugs.css",
   "./static/css/console.css",
+  "./static/css/uploads.css",
 ];
 
 const builds = [
@@ -39,7 +40,7 @@ const builds = [
     outfile: path.join(dist, "app.css"),
   },
   {
-    entryPoints: ["app", "console", "charts"].map((name) => `static/js/${name}.js`),
+    entryPoints: ["app", "console", "charts", "uploads"].map((name) => `static/js/${name}.js`),
     outdir: dist,
     format: "esm",
   },

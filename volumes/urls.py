@@ -13,6 +13,7 @@ from volumes.views import (
     sharing,
     snapshots,
     tus,
+    uploads,
 )
 
 app_name = "volumes"
@@ -25,6 +26,9 @@ urlpatterns = [
     path("bin/", bin.index, name="bin"),
     path("bin/ask/", bin.bulk, name="bin_bulk"),
     path("bin/purge/", making.purge_many, name="purge_many"),
+    path("upload/", uploads.page, name="upload"),
+    path("upload/<uuid:key>/", uploads.row, name="upload_row"),
+    path("upload/<uuid:key>/same/", uploads.same, name="upload_same"),
     path("uploads/", tus.begin, name="tus"),
     path("uploads/<uuid:key>", tus.upload, name="tus_upload"),
     path("offers/", offers.index, name="offers"),

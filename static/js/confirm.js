@@ -3,7 +3,8 @@
 // (a name to type) are optional. Without script the form simply posts.
 const confirmed = new WeakSet();
 
-function show({ confirmTitle, confirmBody = "", confirmAction = "Go on", confirmType = "" }) {
+/** Asks; whether the answer was yes. */
+export function sure({ confirmTitle, confirmBody = "", confirmAction = "Go on", confirmType = "" }) {
   const dialog = document.getElementById("confirm-dialog");
   const part = (name) => document.getElementById(`confirm-${name}`);
   part("title").textContent = confirmTitle;
@@ -34,7 +35,7 @@ export function startConfirm() {
       if (!asker || confirmed.delete(form)) return;
       event.preventDefault();
       event.stopImmediatePropagation();
-      if (!(await show(asker.dataset))) return;
+      if (!(await sure(asker.dataset))) return;
       confirmed.add(form);
       // A live update may have replaced the button while the question was open.
       if (submitter?.isConnected) form.requestSubmit(submitter);
