@@ -16,7 +16,7 @@ from cloud.images.packages import Deb
 from cloud.images.tools import PROGRAMS, Report, require, silent, timed
 from cloud.images.tree import Tree
 
-VERSION = "1.0"
+VERSION = "1.1"
 
 GUEST = Path(__file__).parent / "guest" / "mini"
 ROOT_SIZE = 2000 * disk.MIB
