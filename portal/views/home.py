@@ -14,7 +14,7 @@ from registration.models import User
 from vms import actions
 from vms.models import VM, CloudStatus
 from vms.states import VmState
-from volumes.models import Volume
+from volumes.models import Offer, Volume
 from volumes.states import USABLE, VolumeState
 
 CARDS = 6
@@ -68,6 +68,10 @@ def _attention(user: Any) -> list[dict[str, str]]:
         }
         for vm in stuck[:ROWS]
     ]
+    if offers := Offer.objects.waiting_for(user).count():
+        text = "A disk is offered to you." if offers == 1 else f"{offers} disks are offered to you."
+        url = reverse("volumes:offers")
+        found.append({"text": text, "url": url, "action": "Accept or decline"})
     if user.is_staff:
         if waiting := User.objects.waiting().count():
             noun = "registration waits" if waiting == 1 else "registrations wait"
