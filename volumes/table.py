@@ -115,10 +115,10 @@ def rows_of(user: User, tab: str) -> VolumeQuerySet:
         return everything.shared_with(user)
     if tab == PUBLIC:
         return everything.public_of_others(user)
-    if tab == BIN:
-        return everything.filter(owner=user, state__in=BINNED)
-    listed = everything.visible_to(user).filter(state__in=LISTED)
-    return listed if tab == ALL else listed.filter(owner=user)
+    if tab == ALL and user.is_staff:
+        return everything.listed()
+    own = everything.filter(owner=user)
+    return own.filter(state__in=BINNED) if tab == BIN else own.listed()
 
 
 def counts(user: User) -> dict[str, int]:

@@ -168,7 +168,10 @@ class Volume(Stateful):
                 name="volumes_volume_purge",
                 condition=Q(purge_at__isnull=False),
             ),
-            # A page of a list is found in its order.
+            # A page of a list is found in its order, and the numbers of its tabs are counted
+            # without a look at the rows.
+            models.Index(fields=["owner", "-id"], name="volumes_volume_own"),
+            models.Index(fields=["visibility", "state", "owner"], name="volumes_volume_open"),
             models.Index(fields=["tag", "id"], name="volumes_volume_by_tag"),
             models.Index(fields=["size_bytes", "-id"], name="volumes_volume_by_size"),
             models.Index(fields=["state", "-id"], name="volumes_volume_by_state"),

@@ -33,8 +33,10 @@ def index(request: UserRequest) -> HttpResponse:
 
 
 def _in_bin(user: User) -> VolumeQuerySet:
-    visible: VolumeQuerySet = Volume.objects.visible_to(user)
-    return visible.filter(state__in=table.BINNED)
+    if not user.is_staff:
+        return table.rows_of(user, table.BIN)
+    everything: VolumeQuerySet = Volume.objects.visible_to(user)
+    return everything.filter(state__in=table.BINNED)
 
 
 def _context(request: UserRequest) -> dict[str, Any]:
@@ -42,13 +44,15 @@ def _context(request: UserRequest) -> dict[str, Any]:
     own = _in_bin(user).filter(owner=user)
     tab = table.ALL if user.is_staff and request.GET.get("tab") == table.ALL else table.MINE
     rows = _in_bin(user) if tab == table.ALL else own
+    keys = rows.order_by("purge_at", "-pk").values_list("pk", flat=True)
+    page = Paginator(keys, ROWS).get_page(request.GET.get("page"))
     snapshots = Count("snapshots", filter=Q(snapshots__state__in=SNAPSHOT_HOLDS))
-    rows = rows.select_related("owner").annotate(snapshot_count=snapshots)
-    page = Paginator(rows.order_by("purge_at", "-pk"), ROWS).get_page(request.GET.get("page"))
+    shown = Volume.objects.filter(pk__in=list(page.object_list)).select_related("owner")
+    shown = shown.annotate(snapshot_count=snapshots).order_by("purge_at", "-pk")
     kept = Snapshot.objects.held().filter(volume__owner=user, volume__state__in=table.BINNED)
     return {
         "page": page,
-        "rows": table.shown(page.object_list, user),
+        "rows": table.shown(shown, user),
         "tab": tab,
         "own": own.count(),
         "everybodys": _in_bin(user).count() if user.is_staff else 0,
