@@ -79,7 +79,9 @@ VM_MEANINGS: Mapping[str, str] = {
     S.SHUTDOWN: "The power button was pressed. The guest is closing down.",
     S.EPILOG: "It is off. Its disk, memory and ports are being given back.",
     S.DONE: "Gone. Everything it held has been released; its history stays.",
-    S.FAILED: "Something went wrong. It still holds what it reserved, its disks too, until you kill it.",
+    S.FAILED: (
+        "Something went wrong. It still holds what it reserved, its disks too, until you kill it."
+    ),
     S.UNKNOWN: (
         "The engine does not find it running: the guest halted itself, or its host was "
         "restarted. It still holds its disk and ports. Start it again, or kill it."

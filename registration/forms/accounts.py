@@ -43,8 +43,9 @@ class CloseForm(Form):
         choices=[
             (
                 "remove",
-                "Remove it: machines are killed, whatever is not saved is lost; a group goes to "
-                "who has been in it longest",
+                "Remove it: machines are killed, and whatever is not saved is lost; disks go "
+                "into the bin, and end with their time there; a group goes to who has been in it "
+                "longest",
             ),
             ("hand_over", "Hand it over to somebody else"),
         ],

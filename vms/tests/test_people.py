@@ -16,13 +16,15 @@ from core.errors import Refused
 from core.models import Event
 from registration import actions as accounts
 from registration import holdings
-from registration.models import Group, Membership, User
+from registration.models import GIB, Group, Membership, User
 from registration.states import AccountState
 from registration.tests.factories import PASSWORD, SshKeyFactory, UserFactory
 from vms import actions, people
 from vms.models import VM
 from vms.states import VmState
 from vms.tests.factories import VMFactory
+from volumes.states import VolumeState
+from volumes.tests.factories import SnapshotFactory, VolumeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -58,9 +60,14 @@ def test_the_list_says_what_each_holds_of_how_much(browser, alice):
     VMFactory(owner=alice, vcpus=4, memory_mib=512)
     VMFactory(owner=alice, state=VmState.DONE)
     Membership.objects.create(user=alice, group=Group.objects.create(name="galaxies"))
+    SnapshotFactory(volume=VolumeFactory(owner=alice, size_bytes=GIB // 4))
+    VolumeFactory(owner=alice, binned=True)
+    VolumeFactory(owner=alice, failed=True)
     page = browser.get("/users/?q=alice")
     (row,) = page.context["rows"]
     assert (row.held.machines, row.held.vcpus, row.held.memory_mib) == (2, 6, 1536)
+    assert (row.disk_gib, row.disk_limit_gib) == (1.5, 100)
+    assert "<strong>1.5</strong>" in page.text
     assert row.groups == 1
     assert "alice@example.org" in page.text
 
@@ -86,6 +93,34 @@ def test_over_four_fifths_means_more_than_that(alice, machines, is_near):
     VMFactory.create_batch(machines, owner=alice, memory_mib=96)
     found = people.chosen(User.objects.all(), state="", only=people.NEAR_QUOTA, text="")
     assert list(found) == ([alice] if is_near else [])
+
+
+@pytest.mark.parametrize(("eighths", "is_near"), [(32, False), (33, True)])
+def test_disks_and_snapshots_together_come_near_a_quota(alice, eighths, is_near):
+    User.objects.filter(pk=alice.pk).update(quota_disk_bytes=5 * GIB)
+    disk = VolumeFactory(owner=alice, size_bytes=(eighths - 8) * GIB // 8)
+    SnapshotFactory(volume=disk, size_bytes=GIB)
+    VolumeFactory(failed=True, owner=alice)
+    found = people.chosen(User.objects.all(), state="", only=people.NEAR_QUOTA, text="")
+    assert list(found) == ([alice] if is_near else [])
+
+
+def test_who_is_shut_out_and_holds_disks_is_found(alice, admin):
+    disk = VolumeFactory(owner=alice)
+    accounts.close(alice, by=admin, reason=WHY)
+    holding = {"state": "", "only": people.HOLDING, "text": ""}
+    assert list(people.chosen(User.objects.all(), **holding)) == [alice]
+    disk.refresh_from_db()
+    disk.move(VolumeState.DELETING)
+    disk.move(VolumeState.DELETED)
+    assert list(people.chosen(User.objects.all(), **holding)) == []
+
+
+@pytest.mark.parametrize("number", [1, 20])
+def test_however_many_are_listed_their_disks_cost_the_same(number, django_assert_num_queries):
+    holders = [VolumeFactory().owner for _ in range(number)]
+    with django_assert_num_queries(4):
+        assert [row.disk_gib for row in people.rows(holders)] == [1] * number
 
 
 @pytest.mark.parametrize("sort", [*people.SORTS, *(f"-{word}" for word in people.SORTS)])

@@ -30,6 +30,7 @@ from registration.models import QuotaWish, User
 from registration.states import AccountState
 from vms.actions import quota_use
 from vms.models import VM
+from volumes.models import Volume
 
 EVENTS = 30
 ROWS = 20
@@ -49,6 +50,7 @@ def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 def _page(request: UserRequest, person: User, **forms: Form) -> HttpResponse:
     """The page; a form that was refused comes in ``forms`` and makes it a 422."""
     machines = VM.objects.filter(owner=person)
+    disks = Volume.objects.filter(owner=person).held().order_by("-pk")
     context = {
         "person": person,
         "row": applicants([person])[0],
@@ -60,6 +62,8 @@ def _page(request: UserRequest, person: User, **forms: Form) -> HttpResponse:
         "act_form": ActForm(prefix="act"),
         "machines": machines.alive().for_rows()[:ROWS],
         "machine_count": machines.count(),
+        "disks": disks[:ROWS],
+        "disk_count": disks.count(),
         "keys": person.ssh_keys.all(),
         "tokens": person.api_tokens.good(),
         "memberships": person.memberships.select_related("group"),
