@@ -15,12 +15,15 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from qemu.qmp import QMPClient, QMPError
+from qemu.qmp import ConnectError, QMPClient, QMPError
 
 from cloud import peer
 
 #: Talking to more QEMUs than this at once gains nothing and costs descriptors.
 AT_ONCE = 32
+
+#: A monitor begins with what it could not tell its last client; how often it is asked again.
+GREETINGS = 3
 
 #: qemu.qmp reports each lost connection by itself; our callers say what it means.
 logging.getLogger("qemu.qmp").setLevel(logging.CRITICAL + 1)
@@ -31,6 +34,10 @@ Answer = Any
 
 class NoAnswer(Exception):
     """QEMU did not answer in time, hung up, or refused the command."""
+
+
+class Belated(QMPError):
+    """What came first was no greeting, but an event for a client that had just left."""
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
@@ -100,6 +107,14 @@ async def _ask(folder: Path, command: str, arguments: Mapping[str, Any]) -> Answ
 
 async def connect(folder: Path, name: str) -> QMPClient:
     """A client of socket ``name`` in ``folder``, ready for commands or events."""
+    for _ in range(GREETINGS):
+        with suppress(Belated):
+            return await _connected(folder, name)
+    return await _connected(folder, name)
+
+
+async def _connected(folder: Path, name: str) -> QMPClient:
+    """Raises: Belated: see there."""
     client = QMPClient(folder.name)
     sock = await open_socket(folder, name)
     try:
@@ -107,6 +122,11 @@ async def connect(folder: Path, name: str) -> QMPClient:
     except AssertionError as error:  # how qemu.qmp says that the other end left as it greeted
         await hang_up(client)
         raise EOFError("QEMU hung up while it was greeted") from error
+    except ConnectError as error:
+        sock.close()
+        if isinstance(error.exc, OSError | EOFError):
+            raise
+        raise Belated(str(error)) from error
     except BaseException:
         sock.close()
         raise
