@@ -18,7 +18,7 @@ from cloud.images.built import BuiltImage, Profile, measured
 from cloud.images.tools import PROGRAMS, Report, require, run, silent, timed
 from cloud.images.tree import Tree
 
-VERSION = "1.0"
+VERSION = "1.1"
 SUITE = "bookworm"
 
 GUEST = Path(__file__).parent / "guest" / "debian" / "root"
