@@ -315,3 +315,13 @@ def test_nobody_signed_in_is_asked_to_sign_in(client):
     response = client.get(VolumeFactory().get_absolute_url())
     assert response.status_code == 302
     assert "/login/" in response.url
+
+
+def test_a_disk_that_has_grown_shows_what_to_type_in_the_guest(browser, alice):
+    volume = VolumeFactory(owner=alice, state=VolumeState.IN_USE)
+    AttachmentFactory(volume=volume, stable_path="/dev/disk/by-id/scsi-1")
+    assert "growpart" not in page(browser, volume)
+    actions.grow(volume, by=alice, size_gib=2)
+    text = page(browser, volume)
+    assert "sudo growpart /dev/disk/by-id/scsi-1 1" in text
+    assert "sudo resize2fs /dev/disk/by-id/scsi-1-part1" in text

@@ -14,7 +14,7 @@ from volumes import actions, quota
 from volumes.actions.copies import BECOMES
 from volumes.asking import must
 from volumes.forms.disk import CopyForm
-from volumes.models import LONGEST_TAG, Access, DiskType, Snapshot, Volume
+from volumes.models import LONGEST_TAG, DiskType, Snapshot, Volume
 from volumes.states import SnapshotState
 from volumes.views.asking import Question, ask, turned_away
 from volumes.views.door import UserRequest, find
@@ -66,6 +66,5 @@ def _what_it_means(request: UserRequest, volume: Volume) -> list[str]:
         notes.append(f"This is an original: its copy is “{becomes.label}”, ready to use.")
     situation = must(volume, "copy", by=request.user)
     if situation.writers:
-        way = " Choose a snapshot." if situation.access == Access.OWN else ""
-        notes.append(f"As it is now it cannot be copied: {situation.being_written()}{way}")
+        notes.append(f"As it is now it cannot be copied: {situation.being_written()}")
     return notes

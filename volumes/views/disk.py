@@ -18,7 +18,7 @@ from volumes import actions, deeds, history, meanings, quota
 from volumes.asking import Situation
 from volumes.forms.disk import ChangeForm, GrowForm
 from volumes.models import Access, Arrival, Share, Snapshot, Visibility, Volume
-from volumes.states import ARRIVING, SNAPSHOT_HOLDS, VOLUME_VERBS, SnapshotState
+from volumes.states import ARRIVING, SNAPSHOT_HOLDS, USABLE, VOLUME_VERBS, SnapshotState
 from volumes.views.asking import Question, ask, turned_away
 from volumes.views.door import UserRequest, find
 
@@ -52,6 +52,7 @@ def _context(request: UserRequest, volume: Volume) -> dict[str, Any]:
         "has_more_events": has_more_events,
         **_buttons(situation),
         **_origin(request, volume),
+        "was_grown": any(one.event.verb == "grow" for one in events) and volume.state in USABLE,
         "grown_paths": _grown_paths(situation),
         **(_kept(volume) if knows_all else {}),
     }
