@@ -157,7 +157,7 @@ def _has(word: str, user: User) -> Q:
     found = Q(tag__icontains=word) | Q(owner__username__icontains=word)
     found |= Q(identifier__icontains=word)
     if re.fullmatch(r"[0-9a-fA-F-]+", word):
-        found |= Q(uuid__icontains=word)
+        found |= Q(uuid__icontains=word) | Q(uuid__istartswith=_dashed(word))
     for name, labels in (
         ("state", VolumeState.choices), ("type", DiskType.choices),
         ("visibility", Visibility.choices),
@@ -171,6 +171,13 @@ def _has(word: str, user: User) -> Q:
         found |= Q(created_at__gte=day, created_at__lt=day + timedelta(days=1))
     named = Attachment.objects.holding().visible_to(user).filter(vm__name__icontains=word)
     return found | Q(pk__in=named.values("volume"))
+
+
+def _dashed(word: str) -> str:
+    """The beginning of a UUID that was written without dashes, with them."""
+    digits = word.replace("-", "")
+    parts = (digits[:8], digits[8:12], digits[12:16], digits[16:20], digits[20:])
+    return "-".join(part for part in parts if part)
 
 
 def _day(word: str) -> datetime | None:
