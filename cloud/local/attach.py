@@ -107,6 +107,26 @@ def detach(one: Machine, volume: str, *, force: bool) -> None:
         _let_go(one, record, volume)
 
 
+def settle(one: Machine) -> None:
+    """Take back what a killed process had begun to plug in, and nobody asks for any more.
+
+    Whoever asks again finishes it; what was begun to be unplugged is shown until then.
+    """
+    with contextlib.suppress(CloudError, OSError, qmp.NoAnswer):
+        if not _coming(one.find()):
+            return
+        with one.locked(wait_s=0):
+            for plug in _coming(one.find()):
+                _pull_out(one, plug)
+                _let_go(one, one.load(), plug.volume)
+
+
+def _coming(record: Record | None) -> list[Plugged]:
+    if record is None or not record.is_alive:
+        return []
+    return [plug for plug in record.plugs if plug.hold is Hold.COMING]
+
+
 def _must_be_let_go(one: Machine, plug: Plugged) -> None:
     path = plugs.disk_path(one.site, plug.volume)
 

@@ -152,6 +152,8 @@ class LocalDriver(VolumeCalls):
         images.sweep(self._site)
         volumes.sweep(self._site)
         lanes.promote(self._site)
+        for one in machine.every(self._site):
+            attach.settle(one)
         return list(phases.look(machine.every(self._site)))
 
     @edge

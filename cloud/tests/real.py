@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from cloud.errors import CloudBusy
 from cloud.local import process
 from cloud.local.driver import LocalDriver
 from cloud.tests.conformance import IMAGE
@@ -16,6 +17,7 @@ from cloud.types import VmInfo, VmPhase, VmSpec
 
 P = VmPhase
 CACHE = Path(os.environ.get("PORTAL_TEST_CACHE", "/tmp/portal-test-cache"))  # noqa: S108
+GIB = 1 << 30
 PREFIX = "engine-"
 BOOT_S = 60.0
 
@@ -98,3 +100,39 @@ def listening(driver: LocalDriver) -> Iterator[Callable[[str, float], float]]:
     finally:
         ended.set()
         thread.join()
+
+
+# Disks ----------------------------------------------------------------------------------
+
+
+def new_volume(driver: LocalDriver, *, size_bytes: int = GIB) -> str:
+    return driver.create_volume(size_bytes, token=new_token()).ref
+
+
+def path_of(driver: LocalDriver, vm: VmInfo, volume: str) -> str:
+    (found,) = (d.stable_path for d in driver.get_vm(vm.ref).disks if d.volume == volume)
+    return found
+
+
+def wait_for_disk(key: Path, vm: VmInfo, path: str) -> str:
+    """The name in /dev of the disk, once the guest has it."""
+    look = (
+        f"while ! [ -b {path} ]; do usleep 20000 2>/dev/null || sleep 1; done; readlink -f {path}"
+    )
+    return ssh(key, vm, look).strip()
+
+
+def detach(driver: LocalDriver, vm: VmInfo, volume: str) -> None:
+    def is_asked() -> bool:
+        try:
+            driver.detach_volume(vm.ref, volume)
+        except CloudBusy:
+            return False
+        return True
+
+    until(is_asked, within_s=BOOT_S, what="the guest lets go")
+
+
+def open_files(vm: VmInfo) -> str:
+    folder = Path(f"/proc/{qemu_of(vm).pid}/fd")
+    return "\n".join(os.readlink(fd) for fd in folder.iterdir())
