@@ -90,7 +90,7 @@ class LaunchForm(forms.Form):
     )
     disks = DisksField(label="Disks", required=False)
     volatile = SizesField(
-        label="Volatile disks (GiB)",
+        label="Sizes of volatile disks, in GiB",
         required=False,
         max_length=60,
         widget=forms.TextInput(
