@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from cloud.errors import CloudRefused, CloudUnavailable
 from cloud.types import VmPhase, VmSpec
+from conftest import LIVES
 from core.machine import tick
 from core.models import Event
 from registration.tests.factories import UserFactory
@@ -18,7 +19,6 @@ from vms.states import VmState
 from vms.tests.factories import VMFactory
 from volumes import actions as volumes
 from volumes import plots
-from volumes.lifecycle import ATTACHMENT_STEPS
 from volumes.models import Attachment, Volume, VolumeSample
 from volumes.states import AttachmentState, VolumeState
 from volumes.tests.factories import AttachmentFactory, VolumeFactory
@@ -26,6 +26,8 @@ from volumes.tests.factories import AttachmentFactory, VolumeFactory
 pytestmark = pytest.mark.django_db
 
 A = AttachmentState
+#: What a worker does with an attachment.
+ATTACHMENT_STEPS = dict(LIVES)[Attachment]
 
 
 def made(cloud, owner, *, phase=VmPhase.RUNNING, **spec):
