@@ -2,10 +2,12 @@
 // same pages work as plain links and forms.
 import { startConfirm } from "./confirm.js";
 import { startCopy } from "./copy.js";
+import { startDisks } from "./disks.js";
 import { startForms } from "./forms.js";
 import { startKeyFiles } from "./keyfile.js";
 import { startKeygen } from "./keygen.js";
 import { startLaunch } from "./launch.js";
+import { startLists } from "./lists.js";
 import { startLive } from "./live.js";
 import { startLogs } from "./consolelog.js";
 import { startMenus } from "./menus.js";
@@ -30,4 +32,6 @@ startPasskeys();
 startLaunch();
 startLogs();
 startQueue();
+startDisks();
+startLists();
 startLive();

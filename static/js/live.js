@@ -2,6 +2,7 @@
 import { ask, debounce } from "./dom.js";
 import { announce, say } from "./messages.js";
 import { morph } from "./morph.js";
+import { began, ended, failed, succeeded } from "./waiting.js";
 
 const LIST_WAIT_MS = 150;
 const DOWN_AFTER_MS = 5_000;
@@ -51,6 +52,8 @@ const busy = new WeakMap();
 export async function refresh(element) {
   if (busy.has(element)) return busy.set(element, true);
   busy.set(element, false);
+  const isList = Boolean(element.dataset.liveWhat);
+  if (isList) began(element);
   try {
     const response = await ask(element.dataset.liveSrc);
     if (response.redirected && new URL(response.url).pathname.includes("login")) return signedOut();
@@ -61,10 +64,13 @@ export async function refresh(element) {
       const before = words(element);
       morph(element, html);
       mark(before, words(element), element);
-    }
+      if (isList) succeeded(element);
+    } else if (isList) failed(element, () => refresh(element));
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // the network; polling comes back to it
+    if (isList) failed(element, () => refresh(element));
   } finally {
+    if (isList) ended(element);
     const again = busy.get(element);
     busy.delete(element);
     if (again && element.isConnected) refresh(element);
