@@ -27,6 +27,7 @@ urlpatterns = [
     path("bin/ask/", bin.bulk, name="bin_bulk"),
     path("bin/purge/", making.purge_many, name="purge_many"),
     path("upload/", uploads.page, name="upload"),
+    path("upload/quota/", uploads.room, name="upload_quota"),
     path("upload/<uuid:key>/", uploads.row, name="upload_row"),
     path("upload/<uuid:key>/same/", uploads.same, name="upload_same"),
     path("uploads/", tus.begin, name="tus"),

@@ -14,7 +14,10 @@ const page = document.querySelector("[data-uploads]");
 const list = page.querySelector("[data-list]");
 const chooser = page.querySelector("[data-files]");
 const all = page.querySelector("[data-upload-all]");
-const limits = { largest: Number(page.dataset.largest), left: Number(page.dataset.left) };
+const limits = () => ({
+  largest: Number(page.dataset.largest),
+  left: Number(page.querySelector("#upload-quota").dataset.left),
+});
 const token = page.querySelector("[name=csrfmiddlewaretoken]").value;
 const headers = { "X-CSRFToken": token };
 const cards = new Set();
@@ -39,7 +42,7 @@ class Card {
     this.element.querySelector("progress").setAttribute("aria-label", `Upload of ${file.name}`);
     cards.add(this);
     this.enter("draft");
-    this.say(obstacle(file, limits), true);
+    this.say(obstacle(file, limits()), true);
   }
 
   part = (name) => this.element.querySelector(`[data-${name}]`);
@@ -296,18 +299,15 @@ async function take(file, row) {
 }
 
 function add(files) {
+  const fresh = [];
   for (const file of files) {
     const found = match(file, unfinished());
-    if (found) {
-      take(file, found.row);
-      continue;
-    }
-    const card = new Card(file);
-    list.prepend(card.element);
+    if (found) take(file, found.row);
+    else fresh.push(new Card(file));
   }
+  list.prepend(...fresh.map(({ element }) => element));
   refresh();
-  const first = [...cards].findLast(({ phase }) => phase === "draft");
-  first?.act("start").focus();
+  fresh[0]?.act("start").focus();
 }
 
 /** The chooser of one unfinished upload: its file, whatever it is called now. */
@@ -345,6 +345,7 @@ async function end(event) {
 function startDrop() {
   const zone = page.querySelector("[data-drop]");
   zone.hidden = false;
+  page.querySelector("[data-without-script]").remove();
   chooser.addEventListener("change", () => {
     add([...chooser.files]);
     chooser.value = ""; // the same file may be chosen again
@@ -366,7 +367,7 @@ function startDrop() {
 
 startDrop();
 all.addEventListener("click", () => {
-  for (const card of [...cards].reverse()) if (card.phase === "draft") card.start();
+  for (const card of cards) if (card.phase === "draft") card.start();
 });
 page.addEventListener("click", (event) => {
   const button = event.target.closest("[data-upload-again]");

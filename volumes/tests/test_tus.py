@@ -13,6 +13,8 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from conftest import wait_for
@@ -520,18 +522,21 @@ def test_memory_stays_flat_whatever_the_size(server, uploader):
     assert most - before < 60 * MIB
 
 
-def test_curl_uploads_as_the_guide_says(server, uploader, alice, tmp_path):
-    file = tmp_path / "data.img"
-    file.write_bytes(CONTENT)
-    program = Uploader(server, token=token_of(alice))
-    path = begun(program)
+def test_the_lines_for_a_terminal_upload_and_go_on(server, uploader, alice, tmp_path):
+    (tmp_path / "data.img").write_bytes(CONTENT)
+    client = Client()
+    client.force_login(alice)
+    page = client.get(reverse("volumes:upload"), HTTP_HOST=f"127.0.0.1:{server.port}")
+    who, announce, send, go_on = (step["lines"] for step in page.context["recipe"])
+    breaks = (
+        'head -c 1000000 data.img > half.img; curl -X PATCH "${AUTH[@]}" -T half.img '
+        + (send.partition('-T "$FILE"')[2])
+    )
+    lines = "\n".join((who, announce, breaks, go_on, "echo $LOCATION"))
     said = subprocess.run(
-        ["curl", "-sS", "-w", "%{http_code}", "-X", "PATCH", "-T", file,
-         "-H", f"Authorization: {program.proof['Authorization']}",
-         "-H", "Tus-Resumable: 1.0.0", "-H", "Upload-Offset: 0",
-         "-H", "Content-Type: application/offset+octet-stream",
-         f"http://127.0.0.1:{server.port}{path}"],
-        capture_output=True, check=True,
+        ["bash", "-euo", "pipefail", "-c", lines],
+        input=token_of(alice).encode() + b"\n", cwd=tmp_path, capture_output=True, check=True,
     )  # fmt: skip
-    assert said.stdout == b"204"
+    path = said.stdout.decode().strip()
+    assert volume_at(path).tag == "data"
     assert landed(path) == CONTENT

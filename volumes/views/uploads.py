@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import timedelta
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Q, QuerySet
@@ -28,31 +29,42 @@ FAILED_SHOWN = timedelta(days=1)
 
 #: What people call the types, in the order of the choice.
 TYPES = (
-    (DiskType.DATA_IMAGE_RAW_READ_WRITE, "Data: machines read and write it"),
-    (DiskType.DATA_IMAGE_RAW_READONLY, "Read-only data: many machines at once, an ISO image"),
-    (DiskType.MACHINE_IMAGE_LIVE, "Machine image: a machine boots from it, and changes it"),
-    (DiskType.MACHINE_IMAGE_ORIGIN, "Machine image, original: copied for each machine"),
+    (DiskType.DATA_IMAGE_RAW_READ_WRITE, "Data, read and write"),
+    (DiskType.DATA_IMAGE_RAW_READONLY, "Data, read only"),
+    (DiskType.MACHINE_IMAGE_LIVE, "Machine image"),
+    (DiskType.MACHINE_IMAGE_ORIGIN, "Machine image, original"),
 )
 
 
 @login_required
 @require_safe
 def page(request: UserRequest) -> HttpResponse:
-    user = request.user
-    limit, left = user.quota.disk_bytes, quota.bytes_left(user)
     context = {
         "volumes": _shown(request),
         "types": TYPES,
         "visibilities": Visibility.choices,
         "longest_tag": LONGEST_TAG,
         "largest_bytes": uploads.largest_upload(),
-        "left_bytes": left,
-        "limit": quota.in_gib(limit),
-        "held": quota.in_gib(limit - left),
+        **_quota(request),
         "tus_url": reverse("volumes:tus"),
         "recipe": _recipe(request.build_absolute_uri("/").rstrip("/")),
     }
     return render(request, "volumes/upload.html", context)
+
+
+@login_required
+@require_safe
+def room(request: UserRequest) -> HttpResponse:
+    return render(request, "volumes/_upload_quota.html", _quota(request))
+
+
+def _quota(request: UserRequest) -> dict[str, Any]:
+    limit, held = request.user.quota.disk_bytes, quota.bytes_held(request.user)
+    return {
+        "left_bytes": max(0, limit - held),
+        "limit": quota.in_gib(limit),
+        "held": quota.in_gib(held),
+    }
 
 
 def _recipe(site: str) -> list[dict[str, str]]:
