@@ -21,6 +21,7 @@ from registration.bearer import Bearer, Closed
 from registration.throttle import WINDOW
 from vms.api import router as machines
 from volumes.api import router as disks
+from volumes.downloads_api import router as downloads
 
 UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_MANY = 401, 403, 409, 429
 #: Refusals that are not about the thing that was asked for.
@@ -44,6 +45,7 @@ api = Api(
 )
 api.add_router("", machines, tags=["machines"])
 api.add_router("", disks, tags=["disks"])
+api.add_router("", downloads, tags=["disks"])
 api.add_router("", people, tags=["people"])
 
 

@@ -17,7 +17,7 @@ from volumes.actions.attachments import (
 )
 from volumes.actions.changes import CHANGEABLE, change, grow
 from volumes.actions.copies import copy
-from volumes.actions.downloads import ask_download, being_read, remove_download
+from volumes.actions.downloads import LIVE, ask_download, being_read, remove_download
 from volumes.actions.fetches import fetch
 from volumes.actions.making import (
     VERBS,
@@ -48,6 +48,7 @@ from volumes.actions.snapshots import (
 
 __all__: list[str] = [
     "CHANGEABLE",
+    "LIVE",
     "MOST_DISKS",
     "MOST_SNAPSHOTS",
     "VERBS",
