@@ -28,7 +28,7 @@ from registration.models import GIB, User
 from volumes import landing
 from volumes.lifecycle import unpacking
 from volumes.models import LARGEST_GIB, Arrival, DiskType, Volume
-from volumes.quota import in_gib, must_fit
+from volumes.quota import bytes_left, in_gib, must_fit
 from volumes.states import VolumeState
 
 logger = logging.getLogger(__name__)
@@ -198,10 +198,7 @@ def _metered(volume: Volume, arrival: Arrival, path: Path) -> unpacking.Meter:
         if done <= volume.size_bytes:
             return
         _must_be_possible(done)
-        try:
-            _reserve(volume, headers.padded(done + STEP_BYTES))
-        except Refused:
-            _reserve(volume, headers.padded(done))
+        _reserve(volume, headers.padded(done), spare_bytes=STEP_BYTES)
 
     return meter
 
@@ -210,8 +207,10 @@ def _unmetered(done: int) -> None:
     """What is not packed was counted before."""
 
 
-def _reserve(volume: Volume, size_bytes: int) -> None:
+def _reserve(volume: Volume, size_bytes: int, *, spare_bytes: int = 0) -> None:
     """Count the disk with ``size_bytes`` in its owner's quota from now on.
+
+    ``spare_bytes``: as much of it as is left is taken as well.
 
     Raises:
         Refused: ``quota_disk``.
@@ -222,7 +221,8 @@ def _reserve(volume: Volume, size_bytes: int) -> None:
         owner = User.objects.select_for_update().get(pk=owner_id)  # two disks, one quota
         if more > 0:
             _must_fit(owner, size_bytes, more)
-        volume.keep(size_bytes=size_bytes)
+        spare = min(spare_bytes, bytes_left(owner) - more) if spare_bytes else 0
+        volume.keep(size_bytes=size_bytes + spare // headers.SECTOR * headers.SECTOR)
 
 
 def _must_fit(owner: User, size_bytes: int, more: int) -> None:
