@@ -86,6 +86,7 @@ def _origin(request: UserRequest, volume: Volume) -> dict[str, Any]:
     arrival = getattr(volume, "arrival", None)
     return {
         "arrival": arrival,
+        "bytes_total": volume.bytes_total or (arrival and arrival.length),
         "origin_url": _without_secrets(arrival.url) if arrival else "",
         "source": source,
         "verify_command": f"echo '{volume.sha256}  {_file_name(arrival)}' | sha256sum --check",

@@ -74,20 +74,29 @@ def restore(request: UserRequest, key: uuid.UUID, snapshot: uuid.UUID) -> HttpRe
         else:
             messages.success(request, f"{volume} goes back to {found.name}.")
             return redirect(volume)
+    question = Question(
+        heading=f"Take {volume} back to {found.name}",
+        submit="Go back to it",
+        notes=_what_is_lost(volume, found),
+        is_destructive=True,
+    )
+    return ask(request, volume, form, question)
+
+
+def _what_is_lost(volume: Volume, found: Snapshot) -> list[str]:
     notes = [
         f"Everything written to {volume} since {found.created_at:%-d %B %Y, %H:%M} UTC is lost, "
         "for good. Take another snapshot first to keep it.",
         "Other snapshots stay, those taken later too.",
     ]
+    if found.size_bytes != volume.size_bytes:
+        notes.append(
+            "The disk has grown since: it becomes as large as it was, "
+            f"{quota.in_gib(found.size_bytes)} GiB."
+        )
     if found.was_in_use:
         notes.append("A machine was using the disk then: it is as after a power cut.")
-    question = Question(
-        heading=f"Take {volume} back to {found.name}",
-        submit="Go back to it",
-        notes=notes,
-        is_destructive=True,
-    )
-    return ask(request, volume, form, question)
+    return notes
 
 
 @login_required
