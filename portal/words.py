@@ -98,6 +98,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "upload": Verb("began to upload {}", "upload {}"),
         "attach": Verb("attached {}", "attach {}"),
         "detach": Verb("detached {}", "detach {}"),
+        "launch": Verb("launched a machine from {}", "launch a machine from {}"),
         "copy": Verb("copied {}", "copy {}"),
         "grow": Verb("made {} larger", "make {} larger"),
         "offer": Verb("offered {}", "offer {}"),
