@@ -31,6 +31,8 @@ from volumes.states import HOLDING, UNLISTED, VolumeState
 
 MINE, SHARED, PUBLIC, ALL, BIN = "mine", "shared", "public", "all", "bin"
 LONGEST_TEXT = 200
+#: Of UUIDs and identifiers: a single digit is in nearly all of them.
+SHORTEST_PART = 4
 #: States that the table shows; those of the bin have a page of their own.
 BINNED = (VolumeState.BINNED, VolumeState.DELETING)
 LISTED = [state for state in VolumeState if state not in UNLISTED]
@@ -155,8 +157,9 @@ def _has_size(number: float, unit: str) -> Q:
 
 def _has(word: str, user: User) -> Q:
     found = Q(tag__icontains=word) | Q(owner__username__icontains=word)
-    found |= Q(identifier__icontains=word)
-    if re.fullmatch(r"[0-9a-fA-F-]+", word):
+    if len(word) >= SHORTEST_PART:
+        found |= Q(identifier__icontains=word)
+    if len(word) >= SHORTEST_PART and re.fullmatch(r"[0-9a-fA-F-]+", word):
         found |= Q(uuid__icontains=word) | Q(uuid__istartswith=_dashed(word))
     for name, labels in (
         ("state", VolumeState.choices), ("type", DiskType.choices),

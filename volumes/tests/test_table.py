@@ -115,6 +115,12 @@ def test_a_part_of_the_uuid_is_found_with_and_without_its_dashes(browser, alice)
         assert see(browser, f"?q={part}") == ["it"]
 
 
+def test_a_single_digit_does_not_find_every_uuid(browser, alice):
+    for number in range(9):
+        VolumeFactory(owner=alice, tag=f"data {number}", size_gib=20)
+    assert see(browser, "?q=data+7") == ["data 7"]
+
+
 def test_a_size_is_found_as_it_is_shown(browser, alice):
     VolumeFactory(owner=alice, tag="odd", size_bytes=311_427_584)  # 0.29 GiB
     assert see(browser, "?q=0.29+GiB") == ["odd"]
