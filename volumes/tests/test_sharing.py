@@ -3,8 +3,10 @@
 from uuid import uuid4
 
 import pytest
+import redis
 from django.db import connection
 
+from core import live
 from core.errors import Refused
 from core.models import Event
 from registration.models import Membership
@@ -243,16 +245,17 @@ def test_a_group_that_ends_takes_its_shares_along():
 
 
 def test_those_whom_it_was_open_to_hear_that_it_no_longer_is(
-    django_capture_on_commit_callbacks, monkeypatch
+    django_capture_on_commit_callbacks, redis_server
 ):
-    told = []
-    monkeypatch.setattr("core.live.publish", lambda kind, key, audience: told.append(audience))
-    bob = UserFactory()
-    given = ShareFactory(user=bob)
+    given = ShareFactory(user=UserFactory())
     with django_capture_on_commit_callbacks(execute=True):
         actions.stop_sharing(given, by=given.volume.owner)
-    assert bob.pk in told[0]
-    assert bob.pk not in told[-1]
+    with redis.Redis(unix_socket_path=redis_server, decode_responses=True) as stream:
+        told = [fields for _, fields in stream.xrange(live.STREAM)]
+    mine = [line["audience"].split(",") for line in told if line["subject"] == given.volume.token]
+    bob = str(given.user_id)
+    assert bob in mine[0]
+    assert bob not in mine[-1]
 
 
 def test_shares_are_of_a_person_or_of_a_group_by_the_databases_word():
