@@ -13,7 +13,6 @@ from django.utils import timezone
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
 from core.errors import Refused
 from core.models import Event
-from portal.tests.test_api import Program
 from registration import actions as people
 from registration.models import Scope
 from registration.tests.factories import GroupFactory, UserFactory
@@ -502,6 +501,15 @@ def test_of_a_disk_that_is_written_a_snapshot_is_offered(browser, disk):
     assert Export.objects.get().snapshot == then
 
 
+def test_of_a_disk_that_is_written_without_snapshots_the_way_out_is_named(browser, disk):
+    AttachmentFactory(volume=disk, vm__owner=disk.owner)
+    disk.state = VolumeState.IN_USE
+    disk.save()
+    page = browser.get(f"/volumes/{disk.uuid}/downloads/").content.decode()
+    assert "Take a snapshot" in page
+    assert "Make the download" not in page
+
+
 def test_a_row_is_a_fragment_until_it_is_removed(browser, export):
     assert "Download" in browser.get(url(export) + "row/").content.decode()
     remove_download(export, by=export.owner)
@@ -513,6 +521,9 @@ def test_the_list_is_a_fragment_for_the_page_s_own_script(browser, export):
     fragment = browser.get(path, headers={"X-Requested-With": "fetch"}).content.decode()
     assert fragment.lstrip().startswith("<section")
     assert export.token in fragment
+    assert "Make a download" in fragment
+    there = browser.get(f"{path}?page=1", headers={"X-Requested-With": "fetch"})
+    assert "Make a download" not in there.content.decode()
 
 
 def test_as_many_queries_for_many_downloads_as_for_one(
@@ -525,40 +536,3 @@ def test_as_many_queries_for_many_downloads_as_for_one(
         )  # fmt: skip
     with django_assert_max_num_queries(16):
         browser.get(f"/volumes/{disk.uuid}/downloads/")
-
-
-# Programs -------------------------------------------------------------------------------
-
-
-def test_a_program_has_a_file_made_and_removes_it(worker, disk):
-    program = Program(disk.owner)
-    asked = program.post(f"/disks/{disk.uuid}/downloads", {"format": "raw.zst"})
-    assert asked.status_code == 201
-    told = asked.json()
-    assert (told["state"], told["url"], told["sha256"]) == ("preparing", "", "")
-    worker.run()
-    told = program.get(f"/downloads/{told['uuid']}").json()
-    assert told["state"] == "ready"
-    assert told["url"].endswith(f"/volumes/downloads/{told['uuid']}/")
-    assert len(told["sha256"]) == 64
-    assert program.get(f"/disks/{disk.uuid}/downloads").json() == [told]
-    for _ in range(2):
-        assert program.ask("DELETE", f"/downloads/{told['uuid']}").status_code == 204
-    assert program.get(f"/disks/{disk.uuid}/downloads").json() == []
-
-
-def test_a_program_meets_the_same_refusals(disk):
-    stranger, owner = Program(UserFactory()), Program(disk.owner)
-    path = f"/disks/{disk.uuid}/downloads"
-    assert stranger.post(path, {}).status_code == 404
-    assert stranger.get(path).status_code == 404
-    assert owner.post(path, {"format": "vdi"}).status_code == 422
-    assert owner.post(path, {"snapshot": str(disk.uuid)}).status_code == 404
-    export = ask_download(disk, by=disk.owner, format=F.RAW)
-    assert stranger.get(f"/downloads/{export.uuid}").status_code == 404
-    assert stranger.ask("DELETE", f"/downloads/{export.uuid}").status_code == 404
-
-
-def test_a_token_that_reads_has_nothing_made(disk):
-    reader = Program(disk.owner, scope=Scope.READ)
-    assert reader.post(f"/disks/{disk.uuid}/downloads", {}).json()["code"] == "scope"

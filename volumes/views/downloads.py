@@ -35,7 +35,8 @@ def index(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     """The downloads of a disk, and the form that asks for another."""
     volume = find(request, key, verb="download")
     if is_fragment(request) and request.method != "POST":
-        return render(request, "volumes/_downloads.html", {"volume": volume})
+        context = {"volume": volume, "is_their_page": "page" in request.GET}
+        return render(request, "volumes/_downloads.html", context)
     situation = Situation.of(volume, request.user)
     form = _form(request, volume, situation)
     if form.is_valid():
@@ -71,6 +72,7 @@ def _page(
         "form": form,
         "why_not": why_not or ("" if not written or form.fields.get("snapshot") else str(written)),
         "is_written": bool(written),
+        "may_snapshot": not why_not and not situation.why_not("snapshot"),
         "crumbs": crumbs_of(volume),
     }
     status = UNPROCESSABLE if form.is_bound else 200
