@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from registration.models import User
 from volumes.actions import attachments
-from volumes.models import Attachment, Origin, Volume
+from volumes.models import Attachment, Origin, Volume, VolumeSample
 from volumes.states import HOLDING, AttachmentState
 
 A = AttachmentState
@@ -108,7 +108,9 @@ def _seen(rows: "QuerySet[Attachment]", user: User) -> list[Plugged]:
             machine=attachments.holder_name(row, user),
             is_machine_open=user.is_staff or row.vm.owner_id == user.pk,
             is_disk_open=row.volume_id in open_disks,
-            is_first_use=row.volume.origin == Origin.CREATED and row.pk not in used,
+            is_first_use=row.volume.origin == Origin.CREATED
+            and not row.reason
+            and row.pk not in used,
             may_detach=attachments.may_detach(row, user),
             keeps=_keeps(row),
             lines=lines(row),
@@ -118,12 +120,15 @@ def _seen(rows: "QuerySet[Attachment]", user: User) -> list[Plugged]:
 
 
 def _used_before(rows: Sequence[Attachment]) -> set[int]:
-    """Of these, the ones whose disk a machine could write to before."""
+    """Of these, the ones whose disk a machine could write to before, or has written to since."""
     earlier = Attachment.objects.filter(
         volume__in={row.volume_id for row in rows}, read_only=False
     ).exclude(attached_at=None)
     first = {disk: pk for pk, disk in earlier.order_by("-pk").values_list("pk", "volume")}
-    return {row.pk for row in rows if first.get(row.volume_id, row.pk) < row.pk}
+    written = VolumeSample.objects.filter(attachment__in=rows, write_bytes__gt=0)
+    return {row.pk for row in rows if first.get(row.volume_id, row.pk) < row.pk} | set(
+        written.values_list("attachment", flat=True)
+    )
 
 
 def _keeps(row: Attachment) -> str:
@@ -146,7 +151,7 @@ def lines(row: Attachment) -> Lines:
     return Lines(
         path=path,
         is_stable=bool(row.stable_path),
-        look=f"{sudo}blkid {path}" if row.read_only else "lsblk -o NAME,SIZE,SERIAL,FSTYPE",
+        look=f"{sudo}blkid {path}" if row.read_only else f"ls -l {path}",
         make="" if row.read_only else f"{sudo}mkfs.ext4 {path}",
         folder=f"{sudo}mkdir -p {folder}",
         mount=f"{sudo}mount {read_only}{path} {folder}",

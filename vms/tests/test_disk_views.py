@@ -78,6 +78,9 @@ def test_formatting_is_offered_for_the_first_use_only(vm, alice, volume):
     assert not plugged.in_machine(vm, alice)[0].is_first_use
     AttachmentFactory(volume__owner=alice, vm=vm)
     assert plugged.in_machine(vm, alice)[1].is_first_use
+    fresh = plugged.in_machine(vm, alice)[1].row
+    VolumeSample.objects.create(attachment=fresh, at=timezone.now(), read_bytes=0, write_bytes=1)
+    assert not plugged.in_machine(vm, alice)[1].is_first_use
 
 
 def test_a_guest_that_keeps_a_disk_is_asked_again_or_forced(browser, vm, volume):
