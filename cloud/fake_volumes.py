@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from cloud.diskfiles import convert
+from cloud.diskfiles import convert, headers
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudRefused, NotFound, Unsupported
 from cloud.types import DiskFormat, VolumeInfo, VolumeSource
@@ -197,20 +197,19 @@ def _must_be_a_size(size_bytes: int) -> None:
 def _imported(source: VolumeSource, on_progress: Progress) -> Blocks:
     if not source.path.is_file():
         raise CloudRefused("The disk's file cannot be read.", detail=str(source.path))
+    found = headers.inspect(source.path, declared=source.format).size_bytes
+    if found != source.size_bytes:
+        raise CloudRefused(
+            f"The disk in the file should have {source.size_bytes} bytes and has {found}."
+        )
     with tempfile.TemporaryDirectory() as folder:
         raw = source.path
         if source.format is not DiskFormat.RAW:
             raw = Path(folder, "raw")
-            convert.look(source.path, source.format)
             convert.convert(
                 source.path, source.format, raw, DiskFormat.RAW,
                 size_bytes=source.size_bytes, on_progress=on_progress,
             )  # fmt: skip
-        found = -(-raw.stat().st_size // SECTOR) * SECTOR
-        if found != source.size_bytes:
-            raise CloudRefused(
-                f"The disk in the file should have {source.size_bytes} bytes and has {found}."
-            )
         with raw.open("rb") as file:
             on_progress(0, found)
             return {number: block for number, block in _blocks(file) if block.strip(b"\0")}

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from cloud.diskfiles import convert
+from cloud.diskfiles import convert, headers
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudRefused, Unsupported
 from cloud.local import plugs, qcow2, volumes
@@ -39,13 +39,16 @@ def add(site: Site, source: VolumeSource, *, token: str, on_progress: Progress) 
             on_progress(source.size_bytes, source.size_bytes)
             return
         _must_have_room(site, _taken_by(source.path))
+        found = headers.inspect(source.path, declared=source.format).size_bytes
+        _must_be_of(source.size_bytes, found)
         disk = new / volumes.DISK
         _convert(site, source.path, source.format, disk, source.size_bytes, on_progress)
-        found = qcow2.read(disk).size_bytes
-        if found != source.size_bytes:
-            raise CloudRefused(
-                f"The disk in the file should have {source.size_bytes} bytes and has {found}."
-            )
+        _must_be_of(source.size_bytes, qcow2.read(disk).size_bytes)
+
+
+def _must_be_of(size_bytes: int, found: int) -> None:
+    if found != size_bytes:
+        raise CloudRefused(f"The disk in the file should have {size_bytes} bytes and has {found}.")
 
 
 def _taken_by(path: Path) -> int:

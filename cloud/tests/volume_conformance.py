@@ -235,23 +235,22 @@ class VolumeContract:
             driver.import_volume(source, token=token, on_progress=quiet)
         assert driver.find_volume(token) is None
 
-    @pytest.mark.parametrize("named", ["backing", "data"])
+    @pytest.mark.parametrize("named", ["backing", "data", "extent"])
     def test_a_file_that_names_other_files_becomes_no_volume(
         self, driver: CloudDriver, disk: VolumeSource, tmp_path: Path, named: str
     ) -> None:
-        source = as_format(disk, F.QCOW2)
-        path = tmp_path / "names.qcow2"
-        options = (
-            ["-b", str(source.path), "-F", "qcow2"]
-            if named == "backing"
-            else ["-o", f"data_file={tmp_path / 'data'}"]
-        )
-        command = ["qemu-img", "create", "-q", "-f", "qcow2", *options, str(path)]
+        path, base = tmp_path / "names", as_format(disk, F.QCOW2).path
+        kind, options = {
+            "backing": (F.QCOW2, ["-b", str(base), "-F", "qcow2"]),
+            "data": (F.QCOW2, ["-o", f"data_file={tmp_path / 'data'}"]),
+            "extent": (F.VMDK, ["-o", "subformat=monolithicFlat"]),
+        }[named]
+        command = ["qemu-img", "create", "-q", "-f", kind.value, *options, str(path)]
         subprocess.run([*command, str(4 * MIB)], check=True)
         token = new_token()
         with pytest.raises(CloudRefused):
             driver.import_volume(
-                VolumeSource(path=path, format=F.QCOW2, size_bytes=4 * MIB),
+                VolumeSource(path=path, format=kind, size_bytes=4 * MIB),
                 token=token, on_progress=quiet,
             )  # fmt: skip
         assert driver.find_volume(token) is None
