@@ -36,7 +36,7 @@ def headers_of(site: str) -> dict[str, dict[str, str]]:
 
 def test_every_proxied_location_says_who_asks_for_what(site):
     headers = headers_of(site)
-    assert set(headers) == {"/", "/live/", "/console/ws/"}
+    assert set(headers) == {"/", "/live/", "/volumes/uploads/", "/console/ws/"}
     for path, found in headers.items():
         assert NEEDED.items() <= found.items(), path
 

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Locator, expect
 
 from conftest import wait_for
 from tests.journeys.conftest import Site
 from tests.journeys.relay import Relay
+from tests.journeys.test_looks import EVERYTHING, anybody, complaints, look_at_all
 from tests.journeys.windows import Window
 
 pytestmark = [pytest.mark.journeys]
@@ -195,11 +197,18 @@ def test_uploads_are_paused_resumed_and_cancelled_two_at_a_time(site: Site, rela
     wait_for(lambda: landed(site) == [])
 
 
-def test_the_page_is_whole_on_a_telephone_and_without_script(site: Site, relay: Relay):
+def test_the_page_is_whole_on_a_telephone_and_without_script(site: Site, tmp_path: Path):
+    look_at_all(anybody(site, site.person("uma")), {"/volumes/upload/": "upload"})
     telephone = site.window(site.person("uma"), viewport={"width": 390, "height": 844})
     telephone.goto("/volumes/upload/")
+    (tmp_path / ("A long name of a file " + "x" * 60 + ".img")).write_bytes(b"data")
+    choose(telephone, *tmp_path.iterdir())
+    telephone.page.get_by_text("More", exact=True).click()
+    telephone.page.get_by_text("Upload from a terminal").click()
     telephone.shot("upload-narrow")
     assert telephone.evaluate("document.documentElement.scrollWidth") <= 390
+    telephone.page.evaluate(AXE_SCRIPT)
+    assert not list(complaints(telephone.page, EVERYTHING, "upload"))
     plain = site.window(site.person("uma"), java_script_enabled=False)
     plain.goto("/volumes/upload/")
     expect(plain.page.get_by_text("Uploading from this page needs JavaScript")).to_be_visible()

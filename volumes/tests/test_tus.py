@@ -191,6 +191,13 @@ def test_more_than_was_announced_is_refused(uploader):
     assert uploader.offset(path) <= 6
 
 
+def test_a_large_body_that_is_refused_is_answered(uploader):
+    path = begun(uploader, 64 * MIB)
+    answer = uploader.append(path, 7, bytes(32 * MIB))
+    assert answer.status == 409, answer
+    assert uploader.offset(path) == 0
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
@@ -527,12 +534,12 @@ def test_the_lines_for_a_terminal_upload_and_go_on(server, uploader, alice, tmp_
     client = Client()
     client.force_login(alice)
     page = client.get(reverse("volumes:upload"), HTTP_HOST=f"127.0.0.1:{server.port}")
-    who, announce, send, go_on = (step["lines"] for step in page.context["recipe"])
+    who, which, announce, send, go_on = (step["lines"] for step in page.context["recipe"])
     breaks = (
         'head -c 1000000 data.img > half.img; curl -X PATCH "${AUTH[@]}" -T half.img '
         + (send.partition('-T "$FILE"')[2])
     )
-    lines = "\n".join((who, announce, breaks, go_on, "echo $LOCATION"))
+    lines = "\n".join((who, which, announce, breaks, go_on, "echo $LOCATION"))
     said = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", lines],
         input=token_of(alice).encode() + b"\n", cwd=tmp_path, capture_output=True, check=True,

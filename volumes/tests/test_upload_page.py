@@ -110,6 +110,6 @@ def test_nobody_else_learns_what_a_file_holds(client, arrival):
 @pytest.mark.slow
 def test_the_lines_for_a_terminal_are_bash(browser):
     lines = [step["lines"] for step in browser.get(reverse("volumes:upload")).context["recipe"]]
-    assert len(lines) == 4
+    assert len(lines) == 5
     subprocess.run(["bash", "-n"], input="\n".join(lines).encode(), check=True)
     assert not re.search(r"slp_\w+", "\n".join(lines))

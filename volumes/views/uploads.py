@@ -73,10 +73,14 @@ def _recipe(site: str) -> list[dict[str, str]]:
     kind = f"Content-Type: {CONTENT_TYPE}"
     return [
         {
-            "what": "Say who you are and which file:",
+            "what": "Say who you are: run this, paste the token, press Enter.",
+            "label": "the line that asks for the token",
+            "lines": "read -rs TOKEN",
+        },
+        {
+            "what": "Say which file:",
             "label": "the lines that prepare",
-            "lines": "read -rs TOKEN   # paste the token, press Enter\n"
-            "FILE=data.img\n"
+            "lines": "FILE=data.img\n"
             'AUTH=(-H "Authorization: Bearer $TOKEN" -H "Tus-Resumable: 1.0.0")',
         },
         {
