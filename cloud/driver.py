@@ -57,9 +57,10 @@ class CloudDriver(Protocol):
         """Ask for a machine. Its ``endpoints`` are known at once where the engine can.
 
         Raises:
-            CloudRefused: it would never fit, or its image is damaged.
-            CloudBusy: not now: the site is full, or (where ``reserves_before_image``
-                is false) the image is not there yet. The sentence says which.
+            CloudRefused: it would never fit, its image is damaged, or there is no such volume.
+            CloudBusy: not now: the site is full, somebody else has one of its volumes, or
+                (where ``reserves_before_image`` is false) the image is not there yet. The
+                sentence says which.
         """
 
     def get_vm(self, ref: str) -> VmInfo:
@@ -224,14 +225,15 @@ class CloudDriver(Protocol):
         Raises:
             NotFound: which of the two, says the sentence.
             CloudBusy: another machine has it to write to, or this one is to write and others
-                have it; or the machine is being changed.
+                have it; or this one has it the other way, or is being changed.
             CloudRefused: the machine has no room for another disk.
         """
 
     def detach_volume(self, vm_ref: str, volume_ref: str, *, force: bool = False) -> None:
-        """Unplug it; seen later in ``VmInfo.disks``. Quiet if it is not plugged in.
+        """Unplug it; seen later in ``VmInfo.disks``. Quiet if it is not plugged in, or is gone.
 
         Raises:
+            CloudRefused: the machine boots from it.
             CloudBusy: the guest has not let go of it: it is still plugged in, and works. With
                 ``force`` it is unplugged all the same, and what was not written is lost.
         """

@@ -11,11 +11,13 @@ from dataclasses import replace
 from qemu.qmp import QMPClient
 
 from cloud.errors import CloudBusy, CloudError, CloudRefused, NotFound
-from cloud.local import disks, hotplug, mounted, plugs, qmp
+from cloud.local import disks, hotplug, plugs, qmp
 from cloud.local.machine import Hold, Machine, Plugged, Record
 from cloud.local.site import Site, is_machine_name
 from cloud.local.volumes import Volume
 
+#: A look at the site waits no longer for a QEMU that does not answer.
+SETTLE_S = 1.0
 IS_ROOT = "The machine boots from this disk, so it holds it until the machine is deleted."
 
 
@@ -33,6 +35,8 @@ def attach(one: Machine, volume: str, *, read_only: bool) -> None:
             record = _hold(one, record, volume, read_only=read_only)
         if record.is_alive:
             _plug_in(one, record, volume)
+        elif plug and plug.hold is not Hold.IN:
+            one.save(record, plugs=disks.by_slot(record, record.plugs))
 
 
 def _is_root(record: Record, volume: str) -> bool:
@@ -103,7 +107,7 @@ def detach(one: Machine, volume: str, *, force: bool) -> None:
             if plug.hold is Hold.IN and not force:
                 _must_be_let_go(one, plug)
             record = _mark(one, record, plug, Hold.LEAVING)
-            _pull_out(one, plug)
+            _pull_out(one, plug, timeout_s=one.site.timeout_s)
         _let_go(one, record, volume)
 
 
@@ -113,36 +117,34 @@ def settle(one: Machine) -> None:
     Whoever asks again finishes it; what was begun to be unplugged is shown until then.
     """
     with contextlib.suppress(CloudError, OSError, qmp.NoAnswer):
-        if not _coming(one.find()):
+        if _coming(one.find()) is None:
             return
         with one.locked(wait_s=0):
-            for plug in _coming(one.find()):
-                _pull_out(one, plug)
-                _let_go(one, one.load(), plug.volume)
+            while plug := _coming(record := one.load()):
+                if record.is_alive:
+                    _pull_out(one, plug, timeout_s=SETTLE_S)
+                _let_go(one, record, plug.volume)
 
 
-def _coming(record: Record | None) -> list[Plugged]:
-    if record is None or not record.is_alive:
-        return []
-    return [plug for plug in record.plugs if plug.hold is Hold.COMING]
+def _coming(record: Record | None) -> Plugged | None:
+    plugs_of_it = record.plugs if record else ()
+    return next((plug for plug in plugs_of_it if plug.hold is Hold.COMING), None)
 
 
 def _must_be_let_go(one: Machine, plug: Plugged) -> None:
     path = plugs.disk_path(one.site, plug.volume)
 
     async def work(client: QMPClient) -> None:
-        await hotplug.must_be_idle(client, plug)
-        if await hotplug.has_written(client, plug) and mounted.looks_mounted(path):
-            raise CloudBusy(mounted.SENTENCE)
+        await hotplug.must_be_let_go(client, plug, path)
 
     qmp.talk(one.run, work, timeout_s=one.site.timeout_s)
 
 
-def _pull_out(one: Machine, plug: Plugged) -> None:
+def _pull_out(one: Machine, plug: Plugged, *, timeout_s: float) -> None:
     async def work(client: QMPClient) -> None:
         await hotplug.pull_out(client, plug)
 
-    qmp.talk(one.run, work, timeout_s=one.site.timeout_s)
+    qmp.talk(one.run, work, timeout_s=timeout_s)
 
 
 def _mark(one: Machine, record: Record, plug: Plugged, hold: Hold) -> Record:

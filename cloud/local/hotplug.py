@@ -15,7 +15,7 @@ from typing import Any
 from qemu.qmp import ExecuteError, QMPClient
 
 from cloud.errors import CloudBusy, CloudRefused
-from cloud.local import disks, qmp
+from cloud.local import disks, mounted, qmp
 from cloud.local.machine import Plugged
 from cloud.local.plugs import node_name
 
@@ -153,17 +153,25 @@ async def _soon(is_so: Callable[[], Awaitable[bool]], *, within_s: float) -> boo
 # Whether the guest has let go ----------------------------------------------------------------
 
 
-async def must_be_idle(client: QMPClient, plug: Plugged) -> None:
-    """See that the guest does nothing with the volume, for a moment. Quiet if it has none.
+async def must_be_let_go(client: QMPClient, plug: Plugged, path: Path) -> None:
+    """See that the guest does nothing with the volume, for a moment, and has not mounted it.
+
+    Quiet if there is no guest any more.
 
     Raises:
-        CloudBusy: it does, or cannot do anything now.
+        CloudBusy: it has not let go, or cannot do anything now.
     """
     status = (await _ask(client, "query-status"))["status"]
     if status == "shutdown":
         return
     if status != "running":
         raise CloudBusy(NOT_RUNNING, detail=status)
+    done = await _until_idle(client, plug)
+    if done.writes and mounted.looks_mounted(path):
+        raise CloudBusy(mounted.SENTENCE)
+
+
+async def _until_idle(client: QMPClient, plug: Plugged) -> "_Operations":
     loop = asyncio.get_running_loop()
     deadline = loop.time() + PATIENCE_S
     done = await _operations(client, plug)
@@ -172,11 +180,7 @@ async def must_be_idle(client: QMPClient, plug: Plugged) -> None:
             raise CloudBusy(IN_USE)
         await asyncio.sleep(QUIET_S - done.idle_s)
         done = await _operations(client, plug)
-
-
-async def has_written(client: QMPClient, plug: Plugged) -> bool:
-    """Whether the guest has written to the volume since it was plugged in."""
-    return (await _operations(client, plug)).writes > 0
+    return done
 
 
 class _Operations:

@@ -149,7 +149,8 @@ def test_a_data_disk_is_found_by_its_label_and_read_by_many(
         path = vm.disks[0].stable_path
         wait_for_disk(key, vm, path)
         assert 'LABEL="REFERENCE"' in ssh(key, vm, "blkid")
-        assert ssh(key, vm, "mount -t iso9660 -o ro LABEL=REFERENCE /mnt; cat /mnt/genes") == "acgt"
+        ssh(key, vm, "mount -o ro $(blkid -L REFERENCE) /mnt")
+        assert ssh(key, vm, "grep /mnt /proc/mounts; cat /mnt/genes").endswith("acgt")
         refused = ssh(key, vm, f"umount /mnt; (echo x >{path}) 2>&1 || echo refused")
         assert "refused" in refused
         detach(driver, vm, volume)
