@@ -1,32 +1,23 @@
-"""What a person may ask of machines. Nothing here knows that clouds exist."""
+"""Order a machine: what it is to be, and what keeps it from being."""
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
 from core.errors import Refused
-from core.machine import StaleState
-from core.models import record
 from marketplace.models import Entry
 from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
-from vms.models import VM, CloudStatus, InstanceType, Readiness, Tenure
-from vms.quota import Use, disk_use, machine_use, must_fit, over_quota, quota_use
+from vms.models import VM, CloudStatus, Readiness
+from vms.quota import machine_use, over_quota
 from vms.states import VmState
 from volumes import actions as volumes
 from volumes.models import Volume
-
-__all__ = [
-    "VERBS", "Order", "Use", "ask_many", "disk_use", "hand_over", "kill", "launch", "machine_use",
-    "over_quota", "quota_use", "reboot", "save_type", "shut_down", "start", "too_large",
-    "too_small", "too_volatile",
-]  # fmt: skip
 
 #: Swap is disk that no quota counts: at the most so many times the memory.
 MOST_SWAP = 2
@@ -233,129 +224,3 @@ def _must_fit_quota(owner: User, order: Order) -> None:
     refusal = over_quota(machine_use(owner), order)
     if refusal:
         raise refusal
-
-
-def shut_down(vm: VM, *, by: User) -> None:
-    """Press the power button; when the guest is off, everything it holds is released.
-
-    Raises:
-        Refused: ``vm_state``, the machine is not running, or not any more; ``not_yours``.
-    """
-    _ask(vm, "shut_down", VmState.SHUTDOWN, by=by)
-
-
-def reboot(vm: VM, *, by: User) -> None:
-    """Restart the guest. Raises: Refused: ``vm_state``, ``not_yours``."""
-    _ask(vm, "reboot", VmState.BOOT, by=by, asked="reboot")
-
-
-def start(vm: VM, *, by: User) -> None:
-    """Start a machine that was found halted. Raises: Refused: ``vm_state``, ``not_yours``."""
-    _ask(vm, "start", VmState.BOOT, by=by, asked="start")
-
-
-def kill(vm: VM, *, by: User) -> None:
-    """Pull the power cord and release everything. Raises: Refused: ``vm_state``, ``not_yours``."""
-    _ask(vm, "kill", VmState.EPILOG, by=by)
-
-
-VERBS = {"shut_down": shut_down, "reboot": reboot, "start": start, "kill": kill}
-
-
-def ask_many(vms: Iterable[VM], verb: str, *, by: User) -> tuple[int, list[Refused]]:
-    """Ask the same of several machines: how many took it, and why the others did not."""
-    refusals: list[Refused] = []
-    done = 0
-    for vm in vms:
-        try:
-            VERBS[verb](vm, by=by)
-        except Refused as refused:
-            refusals.append(refused)
-        else:
-            done += 1
-    return done, refusals
-
-
-def _ask(vm: VM, verb: str, to: str, *, by: User, **fields: Any) -> None:
-    if not (by.is_staff or vm.owner_id == by.pk):
-        vm.record_denial(verb, by=by)
-        raise Refused("not_yours", f"{vm} is somebody else's machine.")
-    while verb in vm.verbs:
-        try:
-            vm.move(to, by=by, verb=verb, reason=_asked_by(vm, verb, by), **fields)
-        except StaleState:
-            vm.refresh_from_db()  # the wish is about the machine, not the state it was seen in
-        else:
-            tasks.ring_vm(vm)
-            return
-    raise Refused("vm_state", f"{vm} is {vm.get_state_display()}: it cannot be asked to "
-                  f"{verb.replace('_', ' ')}.")  # fmt: skip
-
-
-def _asked_by(vm: VM, verb: str, by: User) -> str:
-    words = {"shut_down": "Shut down", "reboot": "Reboot", "start": "Start", "kill": "Kill"}[verb]
-    who = "its owner" if by.pk == vm.owner_id else f"administrator {by.username}"
-    return f"{words}, asked by {who}."
-
-
-@transaction.atomic
-def hand_over(
-    machines: Iterable[VM], *, to: User, by: User, is_over_quota: bool = False
-) -> list[VM]:
-    """Make ``to`` the owner of these machines, as an administrator decides.
-
-    ``is_over_quota``: they may be more than the quota of ``to`` allows.
-
-    Raises:
-        Refused: ``not_administrator``, ``not_active``, ``quota_machines``, ``quota_vcpus``,
-            ``quota_memory``.
-    """
-    if not (by.is_staff and by.is_active):
-        raise Refused("not_administrator", "Only an administrator may do this.")
-    to = User.objects.select_for_update().get(pk=to.pk)
-    if not to.is_active:
-        raise Refused("not_active", f"The account {to} is not active: it can be given nothing.")
-    wanted = [vm.pk for vm in machines]
-    given = list(VM.objects.alive().select_for_update().filter(pk__in=wanted).exclude(owner=to))
-    if given and not is_over_quota:
-        must_fit(to, given)
-    for vm in given:
-        _give(vm, to=to, by=by)
-    return given
-
-
-def _give(vm: VM, *, to: User, by: User) -> None:
-    before, now = User.objects.get(pk=vm.owner_id), timezone.now()
-    since = vm.owner_since or vm.created_at
-    Tenure.objects.create(vm=vm, owner=before, since=since, until=now)
-    change = {"before": before.username, "after": to.username}
-    vm.record_event("handed_over", by=by, **change)  # in the list of who gives
-    vm.announce()
-    VM.objects.filter(pk=vm.pk).update(owner=to, owner_since=now)
-    vm.owner, vm.owner_since = to, now
-    vm.record_event("taken_over", by=by, **change)  # and of who takes
-    vm.announce()
-
-
-#: What the audit tells of a size.
-_SIZE = ("name", "vcpus", "memory_mib", "swap_mib", "is_offered", "is_default")
-
-
-@transaction.atomic
-def save_type(instance_type: InstanceType, *, by: User) -> None:
-    """Add or change a size that the site offers; a new default replaces the old one."""
-    known = InstanceType.objects.filter(pk=instance_type.pk).values(*_SIZE).first() or {}
-    if instance_type.is_default:
-        InstanceType.objects.exclude(pk=instance_type.pk).update(is_default=False)
-    instance_type.save()
-    now = {name: getattr(instance_type, name) for name in _SIZE}
-    changed = [name for name in _SIZE if known.get(name) != now[name]]
-    record(
-        "instance_type",
-        uuid.uuid5(uuid.NAMESPACE_OID, f"type-{instance_type.pk}"),
-        "changed" if known else "added",
-        by=by,
-        label=instance_type.name,
-        before={name: known[name] for name in changed if known},
-        after={name: now[name] for name in changed},
-    )

@@ -1,0 +1,20 @@
+"""What a person may ask of machines. Nothing here knows that clouds exist."""
+
+from vms.actions.asking import VERBS, ask_many, kill, reboot, shut_down, start
+from vms.actions.giving import hand_over
+from vms.actions.launching import (
+    MOST_VOLATILE,
+    Order,
+    launch,
+    too_large,
+    too_small,
+    too_volatile,
+)
+from vms.actions.sizes import save_type
+from vms.quota import Use, disk_use, machine_use, over_quota, quota_use
+
+__all__ = [
+    "MOST_VOLATILE", "VERBS", "Order", "Use", "ask_many", "disk_use", "hand_over", "kill",
+    "launch", "machine_use", "over_quota", "quota_use", "reboot", "save_type", "shut_down", "start",
+    "too_large", "too_small", "too_volatile",
+]  # fmt: skip
