@@ -37,9 +37,9 @@ async function go(region, url, { push }) {
     if (!fresh) return location.assign(url);
     if (push) history.pushState({}, "", url);
     const copy = fresh.cloneNode(true);
+    succeeded(list); // before the morph, which would take the fault for a part of the list
     morph(region, fresh);
-    fill(document.getElementById(region.id), copy, sent);
-    succeeded(list);
+    fill(region, copy, sent);
     announce(shown(region).dataset.liveSays ?? "");
   } catch (error) {
     if (error.name === "AbortError") return;
