@@ -183,7 +183,8 @@ def test_a_machines_page_costs_the_same_however_long_its_history(
     for _ in range(moves):
         VM.objects.get(pk=vm.pk).move(VmState.BOOT)
         VM.objects.get(pk=vm.pk).move(VmState.RUNNING)
-    with django_assert_num_queries(6):  # session, user, policies, machine, events, image
+    # session, user, policies, machine, events, image, its disks now and before
+    with django_assert_num_queries(8):
         browser.get(vm.get_absolute_url())
 
 
