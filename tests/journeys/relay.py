@@ -13,6 +13,7 @@ class Relay:
 
     def __init__(self, port: int, *, bytes_per_s: int = 1 << 40) -> None:
         self.bytes_per_s = bytes_per_s
+        self.is_open = True  # False: whoever comes is sent away
         self._target = port
         self._open: set[socket.socket] = set()
         self._door = socket.create_server(("127.0.0.1", 0))
@@ -23,6 +24,9 @@ class Relay:
         with contextlib.suppress(OSError):
             while True:
                 here, _ = self._door.accept()
+                if not self.is_open:
+                    here.close()
+                    continue
                 try:
                     there = socket.create_connection(("127.0.0.1", self._target), 5)
                 except OSError:  # the portal is being started again
