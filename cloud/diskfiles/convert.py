@@ -159,7 +159,8 @@ def _converting(
     source = ["--image-opts", _named(reading, source_format)]
     # One page: a hole smaller than that is not worth an entry.
     target = ["-O", target_format.value, *chosen, child.path_of(writing)]
-    return ["qemu-img", "convert", "-p", "-S", "4k", *at, *source, *target]
+    # Fewer pieces on their way than its own eight: they stay in the processor's cache.
+    return ["qemu-img", "convert", "-p", "-S", "4k", "-m", "4", *at, *source, *target]
 
 
 def _named(fd: int, format: DiskFormat) -> str:

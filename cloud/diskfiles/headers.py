@@ -88,12 +88,17 @@ _STRANGERS: tuple[tuple[bytes, str, str, str], ...] = (
 _PAGES = (b"<!doctype html", b"<html", b"<?xml")
 _TAR_AT, _TAR = 257, b"ustar"
 _NAMED = frozenset({".qcow2", ".vdi", ".vmdk", ".vhd", ".vhdx"})
-_PACKED_NAMES = frozenset({".gz", ".bz2", ".xz", ".zst"})
+_PACKED_NAMES = frozenset({".gz", ".gzip", ".bz2", ".xz", ".zst", ".zstd"})
 _DECLARE = "If it is a raw disk that only looks so, say that it is raw."
 
 
-def packing_of(head: bytes) -> Packing:
-    """How a file that begins so is packed."""
+def packing_of(head: bytes, *, declared: DiskFormat | None = None, name: str = "") -> Packing:
+    """How a file that begins so is packed.
+
+    One that is said to be raw is as it is, whatever it looks like, unless its name says packed.
+    """
+    if declared is DiskFormat.RAW and _unpacked_name(name) == name:
+        return Packing.NONE
     for magic, packing in _PACKED.items():
         if head.startswith(magic):
             return packing

@@ -78,7 +78,8 @@ def check(volume: Volume, arrival: Arrival, cloud: CloudDriver) -> Go:
     """CHECKING: what it is and how large, from its head, before anything is made of it."""
     path = _must_be_there(landing.received(volume))
     with path.open("rb") as file:
-        packed = headers.packing_of(file.read(headers.HEAD_BYTES))
+        head = file.read(headers.HEAD_BYTES)
+    packed = headers.packing_of(head, declared=_declared(arrival), name=arrival.file_name)
     fields: dict[str, Any] = {"bytes_done": 0, "bytes_total": path.stat().st_size}
     if packed:
         _reserve(volume, max(volume.size_bytes, _claimed(path, packed, arrival)))
@@ -99,14 +100,19 @@ def _claimed(path: Path, packed: Packing, arrival: Arrival) -> int:
     if arrival.expected_bytes and says and arrival.expected_bytes < says:
         _must_not_exceed(says, arrival, path.stat().st_size)
     head = packing.beginning(path, packed, headers.HEAD_BYTES)
-    if headers.packing_of(head) and arrival.format != DiskFormat.RAW:
-        raise FileRefused("packed_twice", "The file is packed twice. Unpack it once.")
-    if arrival.format == DiskFormat.RAW:
+    if _declared(arrival) is DiskFormat.RAW:
         return headers.padded(says)
+    if headers.packing_of(head):
+        raise FileRefused("packed_twice", "The file is packed twice. Unpack it once.")
     headers.must_not_be_strange(head)
     claimed = headers.claimed_bytes(head)
     _must_be_possible(claimed)
     return headers.padded(max(says, claimed))
+
+
+def _declared(arrival: Arrival) -> DiskFormat | None:
+    """What its sender says that it is, or what an inspection found."""
+    return DiskFormat(arrival.format) if arrival.format else None
 
 
 def _must_be_possible(size_bytes: int) -> None:
@@ -136,7 +142,7 @@ def _accept(volume: Volume, arrival: Arrival, path: Path) -> dict[str, Any]:
     """
     found = headers.inspect(
         path,
-        declared=DiskFormat(arrival.format) if arrival.format else None,
+        declared=_declared(arrival),
         name=arrival.file_name,
         largest_bytes=LARGEST_BYTES,
     )

@@ -109,14 +109,21 @@ def test_a_raw_disk_that_pretends_to_be_qcow2_stays_raw_for_ever(cloud, tmp_path
     overlay = tmp_path / "overlay"
     samples.qemu_img("create", "-f", "qcow2", "-u", "-b", "/etc/passwd", "-F", "raw", overlay, "8M")
     content = overlay.read_bytes().ljust(DISK_BYTES, b"\0")
-    for packed in (content, gzip.compress(content)):
-        volume = arrive(landed(packed, format="raw"))
+    for packed, name in ((content, "disk.img"), (gzip.compress(content), "disk.img.gz")):
+        volume = arrive(landed(packed, format="raw", file_name=name))
         assert volume.state == VolumeState.AVAILABLE, volume.reason
         assert volume.arrival.format == "raw"
         assert holds(cloud, volume, content)
         out = tmp_path / volume.token
         cloud.export_volume(volume.cloud_ref, out, DiskFormat.RAW, on_progress=lambda *_: None)
         assert out.read_bytes() == content
+
+
+def test_a_raw_disk_that_pretends_to_be_packed_stays_as_it_is(cloud):
+    content = gzip.compress(RAW).ljust(DISK_BYTES, b"\x01")
+    volume = arrive(landed(content, format="raw", file_name="disk.img"))
+    assert volume.state == VolumeState.AVAILABLE, volume.reason
+    assert holds(cloud, volume, content.ljust(volume.size_bytes, b"\0"))
 
 
 # What its sender says of it --------------------------------------------------------
