@@ -18,6 +18,7 @@ from registration import names
 from registration.models import GIB, User
 from volumes.asking import ADMINISTRATORS, MOST_NAMED, READERS
 from volumes.models import (
+    BOOTABLE,
     PLUGGABLE,
     Access,
     Attachment,
@@ -237,6 +238,13 @@ class Row:
     def others(self) -> int:
         """Machines that have it and that this person may not see."""
         return self.users - len(self.machines)
+
+    @property
+    def may_boot(self) -> bool:
+        """Whether this person may launch a machine from it now."""
+        is_theirs = self.access in (Access.OWN, Access.WRITE)
+        is_free = self.volume.state == VolumeState.AVAILABLE
+        return self.volume.type in BOOTABLE and is_theirs and is_free
 
     @property
     def may_ever_delete(self) -> bool:

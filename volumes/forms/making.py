@@ -69,7 +69,6 @@ class TypedForm(Form):
     """Before something ends that holds data: type what it is called."""
 
     typed = forms.CharField(
-        label="To confirm, type",
         max_length=100,
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
         error_messages={"required": "Type it to go on, or leave with “Cancel”."},
@@ -78,6 +77,7 @@ class TypedForm(Form):
     def __init__(self, *args: Any, phrase: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.phrase = phrase
+        self.fields["typed"].label = f"To confirm, type: {phrase}"
         if not phrase:
             del self.fields["typed"]
 

@@ -376,7 +376,7 @@ def test_deleting_data_asks_to_type_the_tag_and_says_what_goes(browser, alice):
     page = " ".join(browser.get(path).content.decode().split())
     for words in (
         "results &lt;2026&gt;", "3 GiB", ">2</td>", "bob", "Pulsars", "everybody (public)",
-        "machines could write to it since",
+        "Machines could write to it since", "(9 GiB)",
     ):  # fmt: skip
         assert words in page
     for typed in ("", "results", "RESULTS <2026>"):

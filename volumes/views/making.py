@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import Count, Prefetch, Q
+from django.db.models import Count, Prefetch, Q, Sum
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
@@ -21,7 +21,7 @@ from registration.doors import answers, note_denial
 from registration.models import User
 from volumes import actions, quota, table
 from volumes.forms.making import CreateForm, TypedForm, phrase
-from volumes.models import Share, Volume
+from volumes.models import Share, Snapshot, Volume
 from volumes.states import SNAPSHOT_HOLDS
 from volumes.views.door import UserRequest, find
 from volumes.views.listing import row_of
@@ -125,7 +125,7 @@ def _end(request: UserRequest, volumes: Sequence[Volume], verb: str) -> HttpResp
         "days": settings.PORTAL_BIN_DAYS,
         "for_good": verb == "purge" or not settings.PORTAL_BIN_DAYS,
         "home": home,
-        "total_bytes": sum(volume.size_bytes for volume in able),
+        "total_bytes": sum(volume.size_bytes for volume in able) + _kept_bytes(able),
     }
     status = UNPROCESSABLE if form.is_bound else 200
     return render(request, "volumes/end.html", context, status=status)
@@ -133,14 +133,20 @@ def _end(request: UserRequest, volumes: Sequence[Volume], verb: str) -> HttpResp
 
 def _with_what_goes(volumes: Sequence[Volume]) -> list[Volume]:
     """The same disks with what goes with them: snapshots, shares, the file that came in."""
-    holding = Count("snapshots", filter=Q(snapshots__state__in=SNAPSHOT_HOLDS))
+    held = Q(snapshots__state__in=SNAPSHOT_HOLDS)
     rows = (
         Volume.objects.filter(pk__in=[volume.pk for volume in volumes])
         .select_related("owner", "source", "arrival")
-        .annotate(snapshot_count=holding)
+        .annotate(snapshot_count=Count("snapshots", filter=held))
         .prefetch_related(Prefetch("shares", Share.objects.select_related("user", "group")))
     )
     return list(rows.order_by("-pk"))
+
+
+def _kept_bytes(volumes: Sequence[Volume]) -> int:
+    """What their snapshots count for."""
+    kept = Snapshot.objects.held().filter(volume__in=volumes)
+    return int(kept.aggregate(n=Sum("size_bytes", default=0))["n"])
 
 
 def _why_not(row: table.Row, verb: str) -> str:
