@@ -22,6 +22,8 @@ PIECE = 1 << 20
 #: What unpacking may take, beside pieces: the window that the packer looked back through.
 WINDOW_BITS = 26
 _XZ_MEMORY = (1 << WINDOW_BITS) + (8 << 20)
+#: Written bytes go to the disk in portions, so that the last one keeps nobody waiting.
+SYNC_EVERY = 512 << 20
 _SHORTEST_GZIP = 18
 #: Deflate can't make anything smaller than this part of it.
 _MOST_GZIP = 1032
@@ -223,6 +225,7 @@ class SparseWriter:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._unsynced = 0
         self.written = 0
 
     def write(self, piece: bytes) -> None:
@@ -231,7 +234,12 @@ class SparseWriter:
             if part != _ZEROS[: len(part)]:
                 self._file.seek(self.written)
                 self._file.write(part)
+                self._unsynced += len(part)
             self.written += len(part)
+        if self._unsynced >= SYNC_EVERY:
+            self._unsynced = 0
+            self._file.flush()
+            os.fdatasync(self._file.fileno())
 
     def finish(self) -> None:
         """Give the file its length, and have it on disk."""

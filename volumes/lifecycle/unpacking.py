@@ -2,6 +2,7 @@
 
 import errno
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -11,13 +12,15 @@ from cloud.diskfiles import packing
 from cloud.diskfiles.digests import Digests
 from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.refusal import FileRefused
+from cloud.errors import CloudBusy
 
 #: Called with the bytes that have come out so far; raising from it ends the pass.
 Meter = Callable[[int], None]
 #: Called with (bytes of the file that are read, bytes in all).
 Progress = Callable[[int, int], None]
 
-_ANEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+_PART = ".part-"
 
 Sums = dict[str, str]  # hexadecimal, by the names of ``hashlib``
 
@@ -117,15 +120,30 @@ class _Tap:
 
 @contextmanager
 def _written(target: Path) -> Iterator[tuple[Callable[[bytes], None], Callable[[], None]]]:
-    """Raises: FileRefused: ``no_room``."""
+    """Under its name once it is whole: a worker that was taken for dead may be at it as well.
+
+    Raises:
+        FileRefused: ``no_room``. CloudBusy: another worker has taken over.
+    """
+    for left in target.parent.glob(f"{target.name}{_PART}*"):
+        left.unlink(missing_ok=True)
+    part = target.with_name(f"{target.name}{_PART}{secrets.token_hex(4)}")
     try:
-        with open(os.open(target, _ANEW, 0o600), "wb") as file:
+        with open(os.open(part, _NEW, 0o600), "wb") as file:
             writer = packing.SparseWriter(file)
-            yield writer.write, writer.finish
+            yield writer.write, lambda: _publish(writer, part, target)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
             raise
         raise no_room() from error
+
+
+def _publish(writer: packing.SparseWriter, part: Path, target: Path) -> None:
+    writer.finish()
+    try:
+        part.rename(target)
+    except FileNotFoundError as error:
+        raise CloudBusy("Another worker reads this file now.") from error
 
 
 def _nowhere() -> tuple[Callable[[bytes], None], Callable[[], None]]:

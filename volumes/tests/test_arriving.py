@@ -222,9 +222,26 @@ def test_other_disks_of_the_same_person_count(cloud):
 def test_a_killed_pass_begins_anew(cloud):
     volume = step(landed(gzip.compress(RAW)))
     assert volume.state == VolumeState.UNPACKING
-    landing.unpacked(volume).write_bytes(os.urandom(20 * MIB))  # what the killed one left
+    landing.unpacked(volume).write_bytes(os.urandom(20 * MIB))  # what killed ones left
+    left = landing.folder(volume) / "disk.raw.part-0123"
+    left.write_bytes(os.urandom(20 * MIB))
+    volume = step(volume)
+    assert not left.exists()
     volume = arrive(volume)
     assert volume.state == VolumeState.AVAILABLE, volume.reason
+    assert holds(cloud, volume, RAW)
+
+
+def test_a_worker_that_was_taken_for_dead_spoils_nothing(cloud):
+    """Its lease ran out while it waited for the disk; another one began anew."""
+    volume = step(landed(gzip.compress(RAW)))
+    part = landing.folder(volume) / "disk.raw.part-0123"
+    with part.open("wb") as slow:
+        slow.write(b"half")
+        volume = step(volume)
+        assert volume.state == VolumeState.CONVERTING
+        slow.write(b"more")
+    volume = arrive(volume)
     assert holds(cloud, volume, RAW)
 
 
