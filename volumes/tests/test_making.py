@@ -229,6 +229,19 @@ def test_a_disk_comes_back_as_it_was(alice, settings):
     assert volume.shares.count() == 1
 
 
+def test_into_the_bin_and_back_no_engine_is_asked_so_no_byte_changes(alice, worker, cloud):
+    volume = actions.create(owner=alice, size_gib=1, create_key=uuid4())
+    worker.run()
+    volume.refresh_from_db()
+    asked = len(cloud.world.calls)
+    actions.delete(volume, by=alice)
+    worker.run()
+    actions.recover(volume, by=alice)
+    worker.run()
+    assert len(cloud.world.calls) == asked
+    assert cloud.find_volume(volume.token)
+
+
 def test_a_binned_disk_is_nobody_elses(client, alice):
     bob = UserFactory()
     volume = VolumeFactory(owner=alice, public=True)
