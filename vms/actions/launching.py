@@ -71,6 +71,7 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
             return ordered
         _must_be_active(owner)
         _must_fit_quota(owner, order)
+        _lock_disks(order)
         vm = _create(owner, order, cloud)
         _plan_disks(vm, order)
         return vm
@@ -108,6 +109,14 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
     vm.announce()
     tasks.ring_vm(vm)
     return vm
+
+
+def _lock_disks(order: Order) -> None:
+    """Before the machine's row names one: two that share it so, and both want it alone next,
+    would wait for each other."""
+    keys = [disk.pk for disk, _ in _wanted_disks(order)]
+    if keys:
+        list(Volume.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
 
 
 def _plan_disks(vm: VM, order: Order) -> None:
