@@ -11,7 +11,7 @@ import playwright.sync_api
 import pytest
 from django.conf import settings
 
-from bench import calls, figures, launch, memory, pages, people, reaction, streams
+from bench import calls, disks, figures, launch, memory, pages, people, reaction, streams
 from bench.figures import Section
 from tests.running import RunningPortal, running_portal
 
@@ -23,6 +23,7 @@ ON_PORTAL: dict[str, Callable[[RunningPortal], Section]] = {
     "streams": streams.measure,
     "pages": pages.measure,
     "people": people.measure,
+    "disks": disks.measure,
 }
 NAMES = [*ON_PORTAL, "calls"]
 FAULTS = (

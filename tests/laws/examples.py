@@ -6,6 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from uuid import uuid4
 
 from allauth.mfa.models import Authenticator
 from allauth.socialaccount.models import SocialAccount
@@ -36,6 +37,18 @@ from vms import actions as machines
 from vms.models import InstanceType
 from vms.states import VmState
 from vms.tests.factories import VMFactory
+from volumes import actions as disks
+from volumes.actions.fetches import Wanted
+from volumes.states import VolumeState
+from volumes.tests.factories import (
+    ArrivalFactory,
+    AttachmentFactory,
+    ExportFactory,
+    OfferFactory,
+    ShareFactory,
+    SnapshotFactory,
+    VolumeFactory,
+)
 
 NEW_PASSWORD = "quiet-lake-under-snow-44"
 INVITATION = "the-token-of-an-invitation-by-mail"
@@ -55,6 +68,9 @@ class Case:
 
     def vm(self, **more: Any) -> Any:
         return VMFactory(owner=self.alice, **({"running": True} | more))
+
+    def disk(self, **more: Any) -> Any:
+        return VolumeFactory(owner=self.alice, **more)
 
     def key(self, **more: Any) -> Any:
         return SshKeyFactory(owner=self.alice, **more)
@@ -377,6 +393,81 @@ CATALOGUE: Mapping[str, Example] = {
     "publish": lambda case: catalogue.publish(built(), tag="demo"),
 }  # fmt: skip
 
+
+def attached(case: Case) -> Any:
+    """A disk in a machine, both Alice's."""
+    return AttachmentFactory(volume__owner=case.alice, vm=case.vm())
+
+
+def taken_away(case: Case) -> None:
+    """Whose machine has ended, of whom the listing of the engine says nothing."""
+    row = attached(case)
+    disks.release(row.vm)
+
+
+def settled(case: Case) -> None:
+    VolumeFactory(owner=case.alice, state=VolumeState.IN_USE)  # nobody has it
+    disks.settle_uses("local")
+
+
+def share_of(case: Case) -> Any:
+    return ShareFactory(volume=case.disk(), user=case.admin)
+
+
+def offer_to(case: Case) -> Any:
+    return OfferFactory(volume__owner=case.admin, to=case.alice)
+
+
+DISKS: Mapping[str, Callable[[Case], Any]] = {
+    "accept_offer": lambda case: disks.accept_offer(offer_to(case), by=case.alice),
+    "ask_download": lambda case: disks.ask_download(case.disk(), by=case.alice, format="raw"),
+    "ask_many": lambda case: disks.ask_many([case.disk()], "delete", by=case.alice),
+    "attach": lambda case: disks.attach(
+        case.disk(), case.vm(), by=case.alice, read_only=False, ready=lambda: None
+    ),
+    "begin_upload": lambda case: disks.begin_upload(
+        owner=case.alice, parcel=disks.Parcel(length=512, file_name="data.img")
+    ),
+    "cancel": lambda case: disks.cancel(
+        ArrivalFactory(volume__owner=case.alice).volume, by=case.alice
+    ),
+    "change": lambda case: disks.change(case.disk(), by=case.alice, tag="another"),
+    "change_share": lambda case: disks.change_share(share_of(case), by=case.alice, access="write"),
+    "copy": lambda case: disks.copy(case.disk(), by=case.alice, create_key=uuid4()),
+    "create": lambda case: disks.create(owner=case.alice, size_gib=1, create_key=uuid4()),
+    "decline_offer": lambda case: disks.decline_offer(offer_to(case), by=case.alice),
+    "delete": lambda case: disks.delete(case.disk(), by=case.alice),
+    "delete_snapshot": lambda case: disks.delete_snapshot(
+        SnapshotFactory(volume=case.disk()), by=case.alice
+    ),
+    "detach": lambda case: disks.detach(attached(case), by=case.alice),
+    "dismiss": lambda case: disks.dismiss(case.disk(failed=True), by=case.alice),
+    "fetch": lambda case: disks.fetch(
+        owner=case.alice, wanted=Wanted(url="https://example.org/data.iso")
+    ),
+    "give": lambda case: disks.give(case.disk(), to=case.admin, by=case.admin),
+    "grow": lambda case: disks.grow(case.disk(), by=case.alice, size_gib=2),
+    "offer": lambda case: disks.offer(case.disk(), by=case.alice, username="ops"),
+    "plan": lambda case: disks.plan(case.disk(), case.vm(), by=case.alice, read_only=False),
+    "purge": lambda case: disks.purge(case.disk(binned=True), by=case.alice),
+    "recover": lambda case: disks.recover(case.disk(binned=True), by=case.alice),
+    "release": taken_away,
+    "remove_download": lambda case: disks.remove_download(
+        ExportFactory(volume=case.disk()), by=case.alice
+    ),
+    "restore_snapshot": lambda case: disks.restore_snapshot(
+        SnapshotFactory(volume=case.disk(), name="before"), by=case.alice, typed="before"
+    ),
+    "settle_uses": settled,
+    "share": lambda case: disks.share(case.disk(), by=case.alice, access="read", username="ops"),
+    "stop_sharing": lambda case: disks.stop_sharing(share_of(case), by=case.alice),
+    "take_snapshot": lambda case: disks.take_snapshot(case.disk(), by=case.alice, name="before"),
+    "withdraw_offer": lambda case: disks.withdraw_offer(
+        OfferFactory(volume=case.disk(), to=case.admin), by=case.alice
+    ),
+}
+
+
 #: These only tell: nothing changes, so there is nothing to write down.
 READS = {
     "registration": {
@@ -386,7 +477,16 @@ READS = {
         # A launch writes its own line, and the keys with it.
         "note_use_of_keys",
     },
-    "vms": {"machine_use", "over_quota", "quota_use", "too_large", "too_small"},
+    "volumes": {
+        "being_read", "bytes_with_snapshots", "disk_tag", "holder_name", "may_detach", "obstacle",
+        "standings", "too_many", "wrong_place",
+    },
+    "vms": {
+        "disk_use", "machine_use", "over_quota", "quota_use", "too_large", "too_small",
+        "too_volatile",
+    },
     "marketplace": {"ends_soon"},
 }  # fmt: skip
-EXAMPLES = {"registration": ACCOUNTS, "vms": MACHINES, "marketplace": CATALOGUE}
+EXAMPLES = {
+    "registration": ACCOUNTS, "vms": MACHINES, "marketplace": CATALOGUE, "volumes": DISKS,
+}  # fmt: skip

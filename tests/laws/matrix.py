@@ -146,9 +146,21 @@ TABLE = (
         vms:bulk POST
         vms:launch GET POST
         vms:list GET
+        vms:detach_disks POST
         vms:my_usage GET
         vms:prefer_type POST
         vms:types GET
+        volumes:bin GET
+        volumes:bin_bulk POST
+        volumes:delete_many GET POST
+        volumes:fetch GET POST
+        volumes:list GET
+        volumes:new GET POST
+        volumes:offers GET
+        volumes:offers_notice GET
+        volumes:purge_many GET POST
+        volumes:upload GET
+        volumes:upload_quota GET
         """,
     ),
     Audience(
@@ -194,6 +206,12 @@ TABLE = (
         vms:shut_down POST
         vms:start POST
         vms:usage GET
+        vms:disks GET
+        vms:detach_disk POST
+        volumes:cancel POST
+        volumes:dismiss POST
+        volumes:purge GET POST
+        volumes:recover POST
         """,
     ),
     Audience(
@@ -203,6 +221,72 @@ TABLE = (
         """
         registration:answer_invitation POST
         registration:withdraw_wish POST
+        volumes:accept_offer POST
+        volumes:decline_offer POST
+        volumes:download_remove POST
+        volumes:download_row GET
+        volumes:upload_row GET
+        volumes:upload_same POST
+        """,
+        note="Of a disk that is offered, its receiver; of a download, who had it made; of an "
+        "upload, who began it.",
+    ),
+    Audience(
+        "The owner; administrators see it, and are refused",
+        "An administrator sees every machine and every disk, and neither reads nor changes what "
+        "is on a disk.",
+        _answers("sss hhoo r"),
+        """
+        vms:disks POST
+        volumes:delete_snapshot POST
+        volumes:restore_snapshot GET POST
+        volumes:withdraw_offer POST
+        """,
+    ),
+    Audience(
+        "Who sees the disk",
+        "Its owner, administrators, and whom it is shared with; here: the members of a group that "
+        "may read it. A public disk is seen by everybody who is signed in. Into which of one's "
+        "machines it may go, and what may be asked of it, the page says.",
+        _answers("sss hooo o"),
+        """
+        vms:attach_disk GET POST
+        volumes:delete GET
+        volumes:detail GET
+        volumes:downloads GET
+        volumes:row GET
+        volumes:usage GET
+        """,
+    ),
+    Audience(
+        "Who may read the disk",
+        "An administrator may not, unless it is public or shared with them.",
+        _answers("sss hooo r"),
+        """
+        volumes:copy GET POST
+        volumes:downloads POST
+        """,
+    ),
+    Audience(
+        "The disk's owner",
+        "Who may read or write it changes nothing about it, and administrators neither.",
+        _answers("sss hroo r"),
+        """
+        volumes:change GET POST
+        volumes:change_share POST
+        volumes:grow GET POST
+        volumes:offer GET POST
+        volumes:sharing GET POST
+        volumes:snapshot GET POST
+        volumes:stop_sharing POST
+        """,
+    ),
+    Audience(
+        "The disk's owner, and administrators",
+        "Who may read or write it is told so.",
+        _answers("sss hroo o"),
+        """
+        volumes:delete POST
         """,
     ),
     Audience(
@@ -308,6 +392,7 @@ TABLE = (
         "good token.",
         _answers("ttt ooot o"),
         """
+        api:disks GET POST
         api:groups GET
         api:keys GET POST
         api:me GET
@@ -324,6 +409,52 @@ TABLE = (
         api:shut_down POST
         api:start POST
         api:vm GET
+        api:cancel_disk POST
+        api:detach_disk POST
+        api:list_machine_disks GET
+        api:one_attachment GET
+        api:recover_disk POST
+        """,
+    ),
+    Audience(
+        "Programs, of a disk that they see",
+        "As above.",
+        _answers("ttt hoot o"),
+        """
+        api:disk GET
+        api:disk_downloads GET
+        """,
+    ),
+    Audience(
+        "Programs, of a disk that they may read",
+        "An administrator's token reads no more disks than the administrator.",
+        _answers("ttt hoot r"),
+        """
+        api:disk_downloads POST
+        """,
+    ),
+    Audience(
+        "Programs, of the owner's disk",
+        "Who may read it is told so.",
+        _answers("ttt hrot r"),
+        """
+        api:disk PATCH
+        """,
+    ),
+    Audience(
+        "Programs, of the owner's disk, and administrators'",
+        "As above.",
+        _answers("ttt hrot o"),
+        """
+        api:disk DELETE
+        """,
+    ),
+    Audience(
+        "Programs, of the owner's machine",
+        "An administrator sees it, and is refused.",
+        _answers("ttt hhot r"),
+        """
+        api:list_machine_disks POST
         """,
     ),
     Audience(
@@ -331,7 +462,33 @@ TABLE = (
         "As above, and administrators neither.",
         _answers("ttt hhot h"),
         """
+        api:download GET DELETE
         api:key DELETE
+        """,
+    ),
+    Audience(
+        "Programs and browsers: uploads",
+        "By a session or by a token; whoever is let in may begin one.",
+        _answers("ttt oooo o"),
+        """
+        volumes:tus POST
+        """,
+    ),
+    Audience(
+        "Programs and browsers, of what is the owner's alone",
+        "By a session or by a token: the bytes of an upload, and those of a download.",
+        _answers("ttt hhoo h"),
+        """
+        volumes:download_file GET
+        volumes:tus_upload PATCH
+        """,
+    ),
+    Audience(
+        "Programs and browsers, of the owner's upload, and administrators'",
+        "To end it.",
+        _answers("ttt hhoo o"),
+        """
+        volumes:tus_upload DELETE
         """,
     ),
     Audience(

@@ -1,6 +1,7 @@
 """Everybody who may knock at a door, a world that has one of everything, and what they get."""
 
 import hashlib
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -41,10 +42,23 @@ from registration.tests.proving import proved
 from registration.tests.soft_key import passkey_of
 from tests.doors import Door
 from vms.tests.factories import VMFactory
+from volumes import outgoing, protocol
+from volumes.states import ExportState
+from volumes.tests.factories import (
+    ArrivalFactory,
+    AttachmentFactory,
+    ExportFactory,
+    OfferFactory,
+    ShareFactory,
+    SnapshotFactory,
+    VolumeFactory,
+)
 
 #: Where the last act leads to the sign-in page, as it should.
 ENDS_AT_SIGN_IN = {"registration:reset_cancel"}
 FORM = "application/x-www-form-urlencoded"
+#: What a client of the tus protocol sends with each request.
+TUS = {"Tus-Resumable": protocol.VERSION, "Upload-Length": "512", "Upload-Offset": "0"}
 INVITATION = "invitation-of-a-mail-0123456789"
 
 
@@ -68,6 +82,7 @@ class World:
         self.rule = ApprovalRule.objects.create(pattern="example.net", created_by=self.admin)
         self.reason = ReasonTemplate.objects.create(title="No", text="We do not know you.")
         self._groups()
+        self._disks()
         self._proofs()
 
     def _people(self) -> list[Any]:
@@ -92,6 +107,27 @@ class World:
         self.offer = Invitation.objects.create(
             group=self.offering, user=self.alice, invited_by=self.bob, expires_at=later
         )
+
+    def _disks(self) -> None:
+        """Her group may read one disk of hers; the others are hers alone."""
+        self.disk = VolumeFactory(owner=self.alice)
+        self.share = ShareFactory(volume=self.disk, group=self.group)
+        self.snapshot = SnapshotFactory(volume=self.disk)
+        self.attachment = AttachmentFactory(volume__owner=self.alice, vm=self.vm)
+        self.arriving = ArrivalFactory(volume__owner=self.alice).volume
+        self.binned = VolumeFactory(owner=self.alice, binned=True)
+        self.failed = VolumeFactory(owner=self.alice, failed=True)
+        self.given = OfferFactory(volume__owner=self.bob, to=self.alice)
+        self.giving = OfferFactory(volume__owner=self.alice, to=self.bob)
+        self.export = ExportFactory(
+            volume=self.disk,
+            state=ExportState.READY,
+            size_bytes=4,
+            expires_at=timezone.now() + timedelta(days=1),
+        )
+        file = outgoing.file(self.export)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"disk")
 
     def _proofs(self) -> None:
         self.passkey = passkey_of(self.alice)
@@ -118,7 +154,7 @@ class World:
 
     def _value(self, door: str, name: str) -> Any:
         for pattern, argument, value in self._VALUES:
-            if argument == name and re.fullmatch(pattern, door):
+            if re.fullmatch(argument, name) and re.fullmatch(pattern, door):
                 return value(self)
         raise LookupError(f"Nothing is known that {door} could mean by <{name}>: tell World.")
 
@@ -126,10 +162,23 @@ class World:
     _VALUES: tuple[tuple[str, str, Callable[["World"], Any]], ...] = (
         (r"vms:.*(person|act_as).*", "key", lambda world: world.alice.uuid),
         (r"marketplace:copy", "key", lambda world: world.copy.uuid),
+        (r"api:key", "key", lambda world: world.key.uuid),
+        (r"vms:attach_disk", "key", lambda world: world.disk.uuid),
+        (r"vms:detach_disk", "key", lambda world: world.attachment.uuid),
+        (r"api:(one_attachment|detach_disk)", "attachment", lambda world: world.attachment.uuid),
+        (r"(volumes|api):cancel.*", "(key|disk)", lambda world: world.arriving.uuid),
+        (r"volumes:(upload_.*|tus_upload)", "key", lambda world: world.arriving.uuid),
+        (r"(volumes|api):(purge|recover).*", "(key|disk)", lambda world: world.binned.uuid),
+        (r"volumes:dismiss", "key", lambda world: world.failed.uuid),
+        (r"volumes:(accept|decline)_offer", "offer", lambda world: world.given.uuid),
+        (r"volumes:withdraw_offer", "key", lambda world: world.giving.volume.uuid),
+        (r"volumes:download_.*|api:download", "(key|download)", lambda world: world.export.uuid),
+        (r"volumes:.*", "snapshot", lambda world: world.snapshot.uuid),
+        (r"volumes:.*", "share", lambda world: world.share.pk),
+        (r"volumes:.*|api:.*", "(key|disk)", lambda world: world.disk.uuid),
         (r"registration:mail", "key", lambda world: world.mail),
         (r"vms:.*", "key", lambda world: world.vm.uuid),
         (r"api:.*", "vm", lambda world: world.vm.uuid),
-        (r"api:key", "key", lambda world: world.key.uuid),
         (r"vms:.*type", "name", lambda world: "m1.small"),
         (r"vms:ask_person", "verb", lambda world: "revoke-tokens"),
         (r"marketplace:.*", "identifier", lambda world: world.entry.identifier),
@@ -180,6 +229,13 @@ class World:
             "registration:delete_group": {"typed": self.group.name},
             "registration:invite": {"whom": self.bob.username},
             "registration:invitation": {"answer": "accept"},
+            "volumes:change_share": {"access": "write"},
+            "volumes:delete": {"typed": self.disk.tag},
+            "volumes:downloads": {"format": "raw"},
+            "vms:disks": {"disk": [self.disk.uuid], f"mode_{self.disk.uuid}": "read"},
+            "api:disk": {"tag": "another"},
+            "api:disk_downloads": {"format": "raw"},
+            "api:list_machine_disks": {"disk": str(self.disk.uuid), "read_only": True},
         }
         return forms.get(door.name, {})
 
@@ -228,6 +284,10 @@ class Somebody:
         sent: dict[str, Any] = {}
         if door.name.startswith("api:"):
             sent = {"headers": {"Authorization": f"Bearer {self.token}"}} if self.token else {}
+            if data and method in ("POST", "PATCH"):
+                sent |= {"data": json.dumps(data), "content_type": "application/json"}
+        elif door.name.startswith("volumes:tus"):
+            sent = {"headers": TUS, "content_type": protocol.CONTENT_TYPE}
         elif method == "POST":
             sent = {"data": urlencode(data, doseq=True), "content_type": FORM}
         client = Client()

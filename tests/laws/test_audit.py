@@ -15,12 +15,18 @@ from registration import actions as accounts
 from registration.tests.factories import UserFactory
 from tests.laws.examples import EXAMPLES, READS, Case
 from vms import actions as machines
+from volumes import actions as disks
 
 pytestmark = pytest.mark.django_db
 
-MODULES = {"registration": accounts, "vms": machines, "marketplace": catalogue}
+MODULES = {
+    "registration": accounts, "vms": machines, "marketplace": catalogue, "volumes": disks,
+}  # fmt: skip
 #: Kinds of things that are somebody's.
-OWNED = {"account", "api_token", "group", "quota_wish", "readiness", "ssh_key", "vm"}
+OWNED = {
+    "account", "api_token", "group", "quota_wish", "readiness", "ssh_key", "vm",
+    "volume", "attachment", "snapshot", "export", "disk_offer",
+}  # fmt: skip
 ROOT = Path(__file__).parents[2]
 
 
@@ -85,7 +91,7 @@ def verbs_in(source: str) -> set[str]:
 
 def test_every_verb_has_words():
     unknown = {}
-    for app in ("core", "registration", "marketplace", "vms", "portal"):
+    for app in ("core", "registration", "volumes", "marketplace", "vms", "portal"):
         for path in sorted((ROOT / app).rglob("*.py")):
             if {"tests", "demo"} & set(path.parts):
                 continue

@@ -108,8 +108,8 @@ def test_a_token_that_may_read_writes_nothing(portal):
     for door in every_door():
         for method in ("GET", "POST", "DELETE"):
             if audience := matrix.every_line().get((door.name, method)):
-                if not audience.title.startswith("Programs"):
-                    continue
+                if not audience.title.startswith("Programs") or "browsers" in audience.title:
+                    continue  # tried with a session
                 got = reader.gets(door, method, world.path(door), {})
                 assert got == ("open" if method == "GET" else "refused"), (door.name, method)
 

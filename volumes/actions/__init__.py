@@ -45,18 +45,21 @@ from volumes.actions.snapshots import (
     restore_snapshot,
     take_snapshot,
 )
+from volumes.actions.uploads import Parcel, begin_upload
 
 __all__: list[str] = [
     "CHANGEABLE",
     "LIVE",
     "MOST_DISKS",
     "MOST_SNAPSHOTS",
+    "Parcel",
     "VERBS",
     "Standing",
     "accept_offer",
     "ask_download",
     "ask_many",
     "attach",
+    "begin_upload",
     "being_read",
     "bytes_with_snapshots",
     "cancel",
@@ -91,4 +94,4 @@ __all__: list[str] = [
     "too_many",
     "withdraw_offer",
     "wrong_place",
-]  # fmt: skip
+]

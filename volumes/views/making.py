@@ -28,6 +28,7 @@ from volumes.views.listing import row_of
 
 #: Disks that are asked for together, and refusals that are told one by one.
 MOST_AT_ONCE, MOST_TOLD = 100, 5
+_NOT_THEIRS = "It is somebody else's disk: only its owner may do this."
 
 
 @login_required
@@ -116,6 +117,8 @@ def _end(request: UserRequest, volumes: Sequence[Volume], verb: str) -> HttpResp
         done, refusals = actions.ask_many(able, verb, by=request.user)
         tell(request, verb, done, refusals)
         return redirect(home)
+    if form.is_bound:
+        _note_denials(request, unable, verb)
     context = {
         "rows": [row for row in rows if verb in row.verbs],
         "unable": [(row, _why_not(row, verb)) for row in unable],
@@ -149,9 +152,15 @@ def _kept_bytes(volumes: Sequence[Volume]) -> int:
     return int(kept.aggregate(n=Sum("size_bytes", default=0))["n"])
 
 
+def _note_denials(request: UserRequest, unable: Sequence[table.Row], verb: str) -> None:
+    for row in unable:
+        if not row.may_ever_delete:
+            row.volume.record_denial(verb, by=request.user, reason=_NOT_THEIRS)
+
+
 def _why_not(row: table.Row, verb: str) -> str:
     if not row.may_ever_delete:
-        return "It is somebody else's disk: only its owner may do this."
+        return _NOT_THEIRS
     return row.why_not_delete or row.volume.meaning
 
 
