@@ -11,14 +11,16 @@ Four laws, each tested in ``core/tests/test_machine.py``:
 """
 
 import logging
+import threading
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar, TypeVar
 
-from django.db import models, transaction
+from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 Moves = Mapping[str, frozenset[str]]
 
 LEASE = timedelta(seconds=10)
+_renewing = threading.Lock()
 SHORTEST_WAIT = timedelta(seconds=0.25)
 #: How often a long step may write its progress.
 PROGRESS_EVERY = timedelta(seconds=0.5)
@@ -189,14 +192,27 @@ class Stateful(models.Model):
         """From inside a step: write progress and renew the lease.
 
         Raises:
-            StaleState: the row has left this state; the step should stop.
+            StaleState: the row has left this state, or another worker has it by now; the
+                step should stop.
         """
-        changes = {**fields, "lease_until": timezone.now() + LEASE}
-        if not self._row().filter(state=self.state).update(**changes):
+        if not self.renew(**fields):
             raise StaleState(f"{self._meta.label} {self.pk} left {self.state}")
-        for name, value in changes.items():
+        for name, value in fields.items():
             setattr(self, name, value)
         self.announce()
+
+    def renew(self, **fields: Any) -> bool:
+        """Have the lease for longer, and write ``fields`` with it; False: it is lost.
+
+        It is lost to whoever moved the row, and to the worker who took it when it had lapsed.
+        """
+        with _renewing:
+            until = timezone.now() + LEASE
+            ours = self._row().filter(state=self.state, lease_until=self.lease_until)
+            is_ours = bool(ours.update(lease_until=until, **fields))
+            if is_ours:
+                self.lease_until = until
+            return is_ours
 
     def _row(self) -> "models.QuerySet[Any]":
         return type(self)._default_manager.filter(pk=self.pk)
@@ -213,8 +229,10 @@ def due(rows: models.QuerySet[S]) -> models.QuerySet[S]:
     return rows.filter(free, next_tick_at__lte=now).order_by("next_tick_at")
 
 
-def tick(obj: S, steps: Mapping[str, Step[S]]) -> timedelta | None:
+def tick(obj: S, steps: Mapping[str, Step[S]], *, is_long: bool = False) -> timedelta | None:
     """Take at most one step, and say when to look again.
+
+    ``is_long``: the step moves bytes, and has the lease for as long as it takes.
 
     Safe to call at any time, from any number of workers, any number of times: a row that
     is at rest, not yet due, or in another worker's hands is left alone.
@@ -234,7 +252,10 @@ def tick(obj: S, steps: Mapping[str, Step[S]]) -> timedelta | None:
         return None
     request_id.set(f"{obj.KIND}-{obj.token[:8]}-{int(now.timestamp())}")
     try:
-        go = _safely(obj, steps, age)
+        with _lasting(obj) if is_long else nullcontext():
+            go = _safely(obj, steps, age)
+        if is_long and not obj.renew():
+            return NOW  # whoever has it now does it from the beginning
         if go is None:
             return wait if obj._row().filter(state=obj.state).exists() else NOW
         obj.move(go.to, reason=go.reason, alongside=go.alongside, **go.fields)
@@ -260,6 +281,34 @@ def _safely(obj: S, steps: Mapping[str, Step[S]], age: timedelta) -> Go | None:
                 deadline.then,
                 reason=f"Something went wrong inside the portal. Reference: {request_id.get()}.",
             )
+
+
+@contextmanager
+def _lasting(obj: Stateful) -> Iterator[None]:
+    """For steps that move bytes: the lease lasts as long as the block, whatever it waits for.
+
+    A server that says nothing, or the writing out of a large file, gives no occasion to renew
+    it; then a second worker would begin the same step beside the first.
+    """
+    ended = threading.Event()
+
+    def renew() -> None:
+        try:
+            while not ended.wait(LEASE.total_seconds() / 3):
+                if not obj.renew():
+                    return
+        except DatabaseError as exc:
+            logger.warning("lease.unrenewed", extra={"subject": obj.token, "error": str(exc)})
+        finally:
+            connection.close()
+
+    beat = threading.Thread(target=renew, name=f"lease-{obj.token[:8]}", daemon=True)
+    beat.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        beat.join()
 
 
 def _step(obj: S, steps: Mapping[str, Step[S]], age: timedelta) -> Go | None:

@@ -28,7 +28,7 @@ def tick_image(pk: int) -> None:
     if is_bulk and not _lanes.acquire(blocking=False):
         return  # the sweep rings again; a bell of our own would multiply with it
     try:
-        wait = tick(image, IMAGE_STEPS)
+        wait = tick(image, IMAGE_STEPS, is_long=is_bulk)
     finally:
         if is_bulk:
             _lanes.release()

@@ -10,6 +10,8 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from cloud.errors import CloudRefused, CloudUnavailable
+from conftest import wait_for
+from core import machine
 from core.bells import NOW
 from core.machine import (
     LEASE,
@@ -178,6 +180,42 @@ def test_an_expired_lease_is_taken_over_and_not_freed_by_its_late_owner():
     with pytest.raises(Killed):
         tick(vm, {VmState.PENDING: slow})
     assert owner[0] is not None
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_long_step_has_its_lease_for_as_long_as_it_waits(monkeypatch):
+    monkeypatch.setattr(machine, "LEASE", timedelta(seconds=0.6))
+    vm, others = VMFactory(), []
+
+    def silent(row, cloud):
+        """A server that says nothing for longer than a lease, and no occasion to renew it."""
+        ended = time.monotonic() + 1.5
+        wait_for(lambda: others.append(rival()) or time.monotonic() > ended, every_s=0.1)
+        return Go(VmState.PROLOG)
+
+    def rival():
+        VM.objects.update(next_tick_at=timezone.now())
+        return tick(fresh(vm), steps(Go(VmState.FAILED)))
+
+    assert tick(vm, {VmState.PENDING: silent}, is_long=True) == NOW
+    assert set(others) == {None}
+    assert fresh(vm).state == VmState.PROLOG
+    assert fresh(vm).lease_until is None
+
+
+def test_who_lost_the_lease_keeps_and_moves_nothing():
+    vm = VMFactory()
+
+    def frozen(row, cloud):
+        """The worker stood still; meanwhile another has taken the row."""
+        VM.objects.update(lease_until=timezone.now() + LEASE * 2)
+        with pytest.raises(StaleState):
+            row.keep(note="late")
+        return Go(VmState.PROLOG)
+
+    tick(vm, {VmState.PENDING: frozen}, is_long=True)
+    assert (fresh(vm).state, fresh(vm).note) == (VmState.PENDING, "")
 
 
 # 3. A moving state has a deadline, and the table says where it ends.
