@@ -185,8 +185,8 @@ class CloudDriver(Protocol):
         """Write the disk to a new file at ``path``, whole or not at all: RAW (sparse) or QCOW2.
 
         Raises:
-            NotFound. CloudBusy: it is being written to by a machine, or the disk is full.
-            Unsupported: another format.
+            NotFound. CloudBusy: it is being written to by a machine, somebody exports to this
+                folder now, or the disk is full. Unsupported: another format.
         """
 
     def grow_volume(self, ref: str, size_bytes: int) -> VolumeInfo:

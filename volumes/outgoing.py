@@ -9,6 +9,7 @@
 
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -53,8 +54,15 @@ def file(export: Export) -> Path:
 
 
 def partial(export: Export) -> Path:
-    """What becomes ``file``."""
-    return folder(export) / f".disk.{export.format}.part"
+    """What becomes ``file``: a new name each time, and those of before are gone.
+
+    A worker that was taken for dead may still write to its own, and then finds no file to
+    give its name to.
+    """
+    where, name = folder(export), f".disk.{export.format}.part-"
+    for left in where.glob(f"{name}*"):
+        left.unlink(missing_ok=True)
+    return where / f"{name}{secrets.token_hex(4)}"
 
 
 def room_bytes() -> int:

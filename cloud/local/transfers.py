@@ -208,14 +208,33 @@ def export(
 
 @contextlib.contextmanager
 def _whole(path: Path) -> Iterator[Path]:
-    """A name that becomes ``path`` at the end."""
+    """A name that becomes ``path`` at the end, for one export at a time in that folder.
+
+    Raises:
+        CloudBusy: somebody exports to there now.
+    """
     partial = path.with_name(f".{path.name}.part")
-    partial.unlink(missing_ok=True)
-    try:
-        yield partial
-        partial.rename(path)
-    finally:
+    with _alone_in(path.parent):
         partial.unlink(missing_ok=True)
+        try:
+            yield partial
+            partial.rename(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """A killed holder lets go by itself, and leaves no file of a lock."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CloudBusy("It is being prepared already.", detail=str(folder)) from error
+        yield
+    finally:
+        os.close(fd)
 
 
 def _room(site: Site, folder: Path) -> int:

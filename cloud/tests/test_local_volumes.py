@@ -215,6 +215,23 @@ def test_a_kill_in_the_middle_of_an_export_leaves_no_file_of_that_name(
 # Who is at it -------------------------------------------------------------------------
 
 
+def test_two_exports_at_once_do_not_write_to_each_others_file(
+    driver: LocalDriver, disk: VolumeSource, volume: VolumeInfo, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    refused: list[str] = []
+
+    def rival(done: int, in_all: int) -> None:
+        with pytest.raises(CloudBusy) as busy:
+            driver.export_volume(volume.ref, out, F.RAW, on_progress=quiet)
+        refused.append(str(busy.value))
+
+    driver.export_volume(volume.ref, out, F.RAW, on_progress=rival)
+    assert "being prepared already" in refused[0]
+    assert out.read_bytes() == disk.path.read_bytes()
+    driver.export_volume(volume.ref, out, F.RAW, on_progress=quiet)
+
+
 def test_one_token_is_imported_once_at_a_time(
     driver: LocalDriver, home: Path, disk: VolumeSource
 ) -> None:

@@ -87,6 +87,7 @@ def _packed(export: Export, plain: Path, ready: Path) -> str:
         summing = _Summing(file)
         with plain.open("rb") as source, _packer(export.format, summing) as packer:
             _copy(source, packer, plain.stat().st_size, progress(export))
+        export.keep()  # whoever has lost the lease gives nothing its name
     return summing.hexdigest()
 
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
 from core.errors import Refused
+from core.machine import LEASE, StaleState
 from core.models import Event
 from registration import actions as people
 from registration.models import Scope
@@ -180,6 +181,33 @@ def test_the_asking_is_in_the_history_of_the_disk(disk):
     told = Event.objects.get(subject=disk.uuid, verb="download")
     assert told.by_id == disk.owner.pk
     assert "zstd" in told.reason
+
+
+def packing(disk, whole) -> Export:
+    export = ExportFactory(volume=disk, state=X.PACKING, format=F.GZIP)
+    (outgoing.make(export) / "disk.raw").write_bytes(whole)
+    return export
+
+
+def test_what_another_worker_left_or_still_writes_is_not_written_into(cloud, disk, whole):
+    export = packing(disk, whole)
+    with outgoing.partial(export).open("wb") as others:
+        others.write(b"half")
+        others.flush()
+        done = exporting.pack(export, cloud)
+        others.write(b"of another")
+    content = outgoing.file(export).read_bytes()
+    assert done.fields["sha256"] == hashlib.sha256(content).hexdigest()
+    assert gzip.decompress(content) == whole
+    assert os.listdir(outgoing.folder(export)) == ["disk.raw.gz"]
+
+
+def test_who_lost_the_lease_gives_no_file_its_name(cloud, disk, whole):
+    export = packing(disk, whole)
+    Export.objects.update(lease_until=timezone.now() + LEASE)
+    with pytest.raises(StaleState):
+        exporting.pack(export, cloud)
+    assert os.listdir(outgoing.folder(export)) == ["disk.raw"]
 
 
 # What goes wrong ------------------------------------------------------------------------
