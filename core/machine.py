@@ -13,6 +13,7 @@ Four laws, each tested in ``core/tests/test_machine.py``:
 import logging
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from typing import Any, ClassVar, TypeVar
 from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 
 from cloud.driver import CloudDriver
 from cloud.errors import CloudError
@@ -37,7 +39,8 @@ logger = logging.getLogger(__name__)
 Moves = Mapping[str, frozenset[str]]
 
 LEASE = timedelta(seconds=10)
-_renewing = threading.Lock()
+#: Two renew at a time at the most; the others are spare.
+_LEASES_KNOWN = 8
 SHORTEST_WAIT = timedelta(seconds=0.25)
 #: How often a long step may write its progress.
 PROGRESS_EVERY = timedelta(seconds=0.5)
@@ -205,14 +208,23 @@ class Stateful(models.Model):
         """Have the lease for longer, and write ``fields`` with it; False: it is lost.
 
         It is lost to whoever moved the row, and to the worker who took it when it had lapsed.
+        Two threads of one worker may renew at the same time, one of them in a transaction that
+        is rolled back: so none waits for the other, and each lease that was theirs will do.
         """
-        with _renewing:
-            until = timezone.now() + LEASE
-            ours = self._row().filter(state=self.state, lease_until=self.lease_until)
-            is_ours = bool(ours.update(lease_until=until, **fields))
-            if is_ours:
-                self.lease_until = until
-            return is_ours
+        until = timezone.now() + LEASE
+        self._leases.append(until)
+        ours = self._row().filter(self._is_ours(), state=self.state)
+        if not ours.update(lease_until=until, **fields):
+            return False
+        self.lease_until = until
+        return True
+
+    @cached_property
+    def _leases(self) -> "deque[datetime]":
+        return deque(maxlen=_LEASES_KNOWN)
+
+    def _is_ours(self) -> Q:
+        return Q(lease_until=self.lease_until) | Q(lease_until__in=list(self._leases))
 
     def _row(self) -> "models.QuerySet[Any]":
         return type(self)._default_manager.filter(pk=self.pk)
@@ -263,7 +275,7 @@ def tick(obj: S, steps: Mapping[str, Step[S]], *, is_long: bool = False) -> time
         return NOW  # a person changed their mind while we were on the phone
     finally:
         # Guarded by our own lease: a worker that was too late must not free another's.
-        obj._row().filter(lease_until=obj.lease_until).update(lease_until=None)
+        obj._row().filter(obj._is_ours()).update(lease_until=None)
     return NOW if obj.is_moving else None
 
 
@@ -291,14 +303,18 @@ def _lasting(obj: Stateful) -> Iterator[None]:
     it; then a second worker would begin the same step beside the first.
     """
     ended = threading.Event()
+    until = obj.state_since + obj.DEADLINES[str(obj.state)].after
 
     def renew() -> None:
         try:
-            while not ended.wait(LEASE.total_seconds() / 3):
-                if not obj.renew():
-                    return
-        except DatabaseError as exc:
-            logger.warning("lease.unrenewed", extra={"subject": obj.token, "error": str(exc)})
+            # A step that hangs has the row no longer than its state may last.
+            while not ended.wait(LEASE.total_seconds() / 3) and timezone.now() < until:
+                try:
+                    if not obj.renew():
+                        return
+                except DatabaseError as exc:  # busy: the next beat may do it
+                    extra = {"subject": obj.token, "error": str(exc)}
+                    logger.warning("lease.unrenewed", extra=extra)
         finally:
             connection.close()
 
@@ -342,6 +358,7 @@ def _take(obj: Stateful, now: datetime, wait: timedelta) -> datetime | None:
     if not taken:
         return None
     obj.lease_until = until
+    obj._leases.append(until)
     return until
 
 

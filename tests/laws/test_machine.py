@@ -218,6 +218,44 @@ def test_who_lost_the_lease_keeps_and_moves_nothing():
     assert (fresh(vm).state, fresh(vm).note) == (VmState.PENDING, "")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_renewal_that_waits_for_the_database_holds_up_no_transaction():
+    """A step that keeps something in a transaction, and the beat of another one."""
+    busy, beating = VMFactory(), VMFactory()
+    renewed = []
+
+    def renew():
+        renewed.append(beating.renew())
+        connection.close()
+
+    beat = threading.Thread(target=renew)
+    with transaction.atomic():
+        busy.keep(note="has the database to itself")
+        began = time.monotonic()
+        beat.start()
+        beat.join(0.3)
+        busy.keep(note="twice")
+        assert time.monotonic() - began < 2
+    beat.join()
+    assert renewed == [True]
+
+
+def test_what_was_kept_in_a_transaction_that_failed_costs_no_lease():
+    vm = VMFactory()
+
+    def shaken(row, cloud):
+        for _ in range(3):
+            with transaction.atomic():
+                row.keep(note="not so")
+                transaction.set_rollback(True)
+        row.keep(note="so")
+        return Go(VmState.PROLOG)
+
+    tick(vm, {VmState.PENDING: shaken})
+    assert (fresh(vm).state, fresh(vm).note) == (VmState.PROLOG, "so")
+    assert fresh(vm).lease_until is None
+
+
 # 3. A moving state has a deadline, and the table says where it ends.
 
 
