@@ -79,7 +79,9 @@ class Writer:
         self._checksum = checksum
         if checksum is not None:
             self._hash = hashlib.new(checksum.algorithm)
-            self._mark.write_text(str(self.start))
+            half = self._mark.with_name(f"{self._mark.name}.new")
+            half.write_text(str(self.start))  # an empty mark would cost the whole file
+            half.replace(self._mark)
 
     def write(self, pieces: Sequence[bytes]) -> None:
         """Append all of them. Raises: OSError: the disk is full, or broken; what went in stays."""

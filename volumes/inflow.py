@@ -55,7 +55,7 @@ async def land(ticket: Ticket, receive: Receive) -> int:
     try:
         await _append(ticket, writer, receive)
     finally:
-        writer.close()
+        await asyncio.shield(_in_thread(writer.close))  # it waits for a write under way
         if writer.offset == ticket.length:
             await _in_thread(uploads.note_complete, ticket.volume)
     return int(writer.offset)

@@ -73,7 +73,7 @@ def _tick(row: Any, steps: Mapping[str, Any]) -> None:
     if is_bulk and not _lanes.acquire(blocking=False):
         return  # the sweep rings again; a bell of our own would multiply with it
     try:
-        wait = tick(row, steps, is_long=is_bulk)
+        wait = tick(row, steps, is_long=True)
     finally:
         if is_bulk:
             _lanes.release()

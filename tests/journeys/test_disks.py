@@ -162,7 +162,7 @@ def test_a_writer_is_alone_and_readers_are_many(site: Site, key: Key):
         window.button("Attach").click()
         expect(page.locator("main")).to_contain_text(name)
     window.goto(f"/volumes/{disk}/")
-    attached = page.locator("#attachments").get_by_text("Attached", exact=True)
+    attached = page.locator("#disk-machines").get_by_text("Attached", exact=True)
     expect(attached).to_have_count(2, timeout=ATTACH_S * 1000)
 
 
@@ -189,7 +189,7 @@ def test_an_iso_is_found_by_its_label(site: Site, key: Key, tmp_path: Path):
     assert 'LABEL="SURVEY"' in do(inside, "blkid")
     found = do(
         inside,
-        "mkdir -p /mnt/x && mount -t iso9660 -o ro $(findfs LABEL=SURVEY) /mnt/x && "
+        "mkdir -p /mnt/x && mount -t iso9660 -o ro $(blkid | grep SURVEY | cut -d: -f1) /mnt/x && "
         "sha256sum /mnt/x/data.txt",
     )
     assert found.split()[0] == hashlib.sha256(content).hexdigest()

@@ -21,6 +21,8 @@ from volumes.models import Access, Attachment, DiskType, Volume
 from volumes.states import AttachmentState, VolumeState
 from volumes.tests.factories import AttachmentFactory, ShareFactory, VolumeFactory
 
+#: Fixed: the names of tests must be the same in every process of a parallel run.
+NO_DISK = "6f1f6f3e-3d39-4f0b-9a55-0b9e0b5f2c11"
 pytestmark = pytest.mark.django_db
 
 LIVE = DiskType.MACHINE_IMAGE_LIVE
@@ -240,9 +242,9 @@ class TestForm:
     @pytest.mark.parametrize(
         ("word", "words"),
         [
-            (f"{uuid4()}:write", "not there any more"),
-            (f"{uuid4()}:format", "read and write, or read only"),
-            (str(uuid4()), "read and write, or read only"),
+            (f"{NO_DISK}:write", "not there any more"),
+            (f"{NO_DISK}:format", "read and write, or read only"),
+            (NO_DISK, "read and write, or read only"),
             ("all:read", "names no disk"),
             ("\0:read", "names no disk"),
         ],
@@ -346,7 +348,7 @@ class TestFormFromADisk:
         assert not answer.context["disk_groups"]
         assert not answer.context["closed_disks"]
 
-    @pytest.mark.parametrize("key", [uuid4(), "nonsense"])
+    @pytest.mark.parametrize("key", [NO_DISK, "nonsense"])
     def test_a_disk_that_is_not_there_is_not_found(self, browser, key):
         assert browser.get(f"/vms/launch/?disk={key}").status_code == 404
 
