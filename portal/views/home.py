@@ -1,5 +1,6 @@
 """The first page: what there is, what is yours, and what waits for you."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -35,19 +36,20 @@ def _mine(user: Any) -> dict[str, Any]:
     machines = list(mine[:ROWS])
     use = actions.machine_use(user)
     disk = actions.disk_use(user)
+    clouds = list(CloudStatus.objects.order_by("pk"))
     return {
         "machines": machines,
         "machine_count": use[0].used,
         "quota": [*use, disk],
-        "attention": _attention(user),
+        "attention": _attention(user, clouds),
         "has_keys": user.ssh_keys.exists(),
-        "disks": _disks(user),
+        "disks": _disks(user, clouds),
     }
 
 
-def _disks(user: Any) -> dict[str, Any]:
+def _disks(user: Any, clouds: Sequence[CloudStatus]) -> dict[str, Any]:
     """How many disks a person keeps, and what the site lacks for that, in its own words."""
-    status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
+    status = next((one for one in clouds if one.cloud == settings.DEFAULT_CLOUD), None)
     kept = Volume.objects.filter(owner=user, state__in=USABLE).order_by()
     counts = dict(kept.values_list("state").annotate(Count("pk")))
     return {
@@ -57,7 +59,7 @@ def _disks(user: Any) -> dict[str, Any]:
     }
 
 
-def _attention(user: Any) -> list[dict[str, str]]:
+def _attention(user: Any, clouds: Sequence[CloudStatus]) -> list[dict[str, str]]:
     """What waits for this person, the most urgent first: text, url, action."""
     stuck = VM.objects.filter(owner=user, state__in=(VmState.FAILED, VmState.UNKNOWN)).for_rows()
     found = [
@@ -78,7 +80,7 @@ def _attention(user: Any) -> list[dict[str, str]]:
             text = f"{waiting} {noun} for an administrator."
             url = reverse("registration:queue")
             found.append({"text": text, "url": url, "action": "Decide"})
-        for status in CloudStatus.objects.exclude(trouble=""):
+        for status in (one for one in clouds if one.trouble):
             text = f"Cloud {status.cloud}: {status.trouble}"
             found.append({"text": text, "url": reverse("doctor"), "action": "Check the site"})
     return found

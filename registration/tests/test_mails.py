@@ -63,6 +63,12 @@ def sent_to(user) -> dict:
         "wish_granted": lambda: emails.wish_granted(wish),
         "wish_declined": lambda: emails.wish_declined(wish),
         "invited": lambda: emails.invited(invitation, LINK),
+        "disk_offered": lambda: emails.disk_offered(
+            user, user, disk="a < b & c", size="20 GiB", link=LINK
+        ),
+        "disk_offer_answered": lambda: emails.disk_offer_answered(
+            user, user, disk="a < b & c", answer="declined"
+        ),
     }
 
 
