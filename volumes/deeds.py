@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from django.urls import reverse
 
 from volumes.asking import Situation
-from volumes.models import BOOTABLE, Access
+from volumes.models import BOOTABLE, PLUGGABLE, Access
 from volumes.states import GONE, VolumeState
 
 _IN_BIN = frozenset({"recover", "purge"})
@@ -63,6 +63,9 @@ def _launch(situation: Situation) -> Iterator[Deed]:
     if volume.type in BOOTABLE and writes and volume.state == VolumeState.AVAILABLE:
         url = f"{reverse('vms:launch')}?disk={volume.uuid}"
         yield Deed("launch", "Launch a machine from it", "launch", url, "", "primary")
+    if volume.type in PLUGGABLE and situation.access and volume.state == VolumeState.AVAILABLE:
+        url = f"{reverse('vms:launch')}?disks={volume.uuid}"
+        yield Deed("launch", "Launch a machine with it", "launch", url, "")
 
 
 def _asked(situation: Situation) -> Iterator[Deed]:

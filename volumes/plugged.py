@@ -2,7 +2,8 @@
 
 import re
 import shlex
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -56,6 +57,11 @@ class Plugged:
         return self.row.state == A.ATTACHED and bool(self.row.reason)
 
     @property
+    def can_go(self) -> bool:
+        """It can be detached now, by who looks."""
+        return self.may_detach and not self.keeps and self.row.state == A.ATTACHED
+
+    @property
     def has_failed(self) -> bool:
         """It ended before it began."""
         return self.row.state == A.DETACHED and self.row.attached_at is None
@@ -102,6 +108,7 @@ def _seen(rows: "QuerySet[Attachment]", user: User) -> list[Plugged]:
         Volume.objects.visible_to(user).filter(pk__in=disks).values_list("pk", flat=True)
     )
     used = _used_before(found)
+    folders = _folders(found)
     return [
         Plugged(
             row=row,
@@ -113,7 +120,7 @@ def _seen(rows: "QuerySet[Attachment]", user: User) -> list[Plugged]:
             and row.pk not in used,
             may_detach=attachments.may_detach(row, user),
             keeps=_keeps(row),
-            lines=lines(row),
+            lines=lines(row, folders[row.pk]),
         )
         for row in found
     ]
@@ -139,11 +146,14 @@ def _keeps(row: Attachment) -> str:
     return ""
 
 
-def lines(row: Attachment) -> Lines:
-    """The lines for a disk in its guest, with ``sudo`` where its user is not root."""
+def lines(row: Attachment, name: str) -> Lines:
+    """The lines for a disk in its guest, with ``sudo`` where its user is not root.
+
+    ``name`` is that of the folder that it is mounted in.
+    """
     path = row.stable_path or row.device
     sudo = "" if row.vm.login == "root" else "sudo "
-    folder = f"/mnt/{folder_name(row.volume)}"
+    folder = f"/mnt/{name}"
     read_only = "-o ro " if row.read_only else ""
     arrival = getattr(row.volume, "arrival", None)
     label = arrival.label if arrival else ""
@@ -164,3 +174,18 @@ def folder_name(volume: Volume) -> str:
     """A folder's name made from the tag; without one, from the UUID."""
     words = re.findall(r"[a-z0-9]+", volume.tag.lower())
     return "-".join(words)[:40].strip("-") or f"disk-{volume.token[:8]}"
+
+
+def _folders(rows: Sequence[Attachment]) -> dict[int, str]:
+    """A folder for each of these, its own in its machine: one mounted over another hides it."""
+    held = Attachment.objects.holding().filter(vm__in={row.vm_id for row in rows})
+    taken: dict[int, dict[int, str]] = defaultdict(dict)
+    for one in held.select_related("volume").only("vm", "volume__tag", "volume__uuid"):
+        taken[one.vm_id][one.volume_id] = folder_name(one.volume)
+    return {row.pk: _own_folder(row.volume, taken[row.vm_id]) for row in rows}
+
+
+def _own_folder(volume: Volume, taken: Mapping[int, str]) -> str:
+    name = folder_name(volume)
+    is_shared = any(disk != volume.pk and other == name for disk, other in taken.items())
+    return f"{name}-{volume.token[:4]}" if is_shared else name

@@ -42,7 +42,7 @@ function options(chart, width, follow) {
     legend: { show: chart.series.length > 1, live: false },
     hooks: { setCursor: [({ cursor }) => follow(cursor.idx)] },
     scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, 1) * 1.1] } },
-    axes: [{ ...axis, values: times }, { ...axis, size: 68, values: (_, values) => values.map(chart.say) }],
+    axes: [{ ...axis, values: times, space: 76 }, { ...axis, size: 68, values: (_, values) => values.map(chart.say) }],
     series: [
       {},
       ...chart.series.map(([, label], index) => ({
@@ -81,6 +81,9 @@ function note(chart, [at, ...series], index = null) {
   return `${index === null ? "Now" : clock(at[index])}: ${said.join(", ")}`;
 }
 
+/** Whether there is something to draw: two neighbours that were measured. */
+const isLine = (values) => values.some((value, index) => index && value !== null && values[index - 1] !== null);
+
 class Chart {
   constructor(root) {
     this.root = root;
@@ -90,7 +93,8 @@ class Chart {
     this.place = make("div", "chart-plot", [], { "aria-hidden": "true" });
     this.rows = make("div", "chart-table");
     const numbers = make("details", "", [make("summary", "small", "The numbers"), this.rows]);
-    root.append(make("h3", "", this.chart.title), this.note, this.place, numbers);
+    const title = "chartBare" in root.dataset ? [] : [make("h3", "", this.chart.title)]; // the page says it already
+    root.append(...title, this.note, this.place, numbers);
     new ResizeObserver(() => this.plot?.setSize({ width: this.place.clientWidth, height: HEIGHT_PX })).observe(this.place);
     document.addEventListener("portal:theme", () => this.draw());
   }
@@ -98,7 +102,7 @@ class Chart {
   show(answer) {
     this.data = [answer.at.map(seconds), ...this.chart.series.map(([key]) => answer[key] ?? answer.at.map(() => null))];
     this.note.textContent = note(this.chart, this.data);
-    this.place.hidden = this.data.slice(1).flat().every((value) => value === null);
+    this.place.hidden = !this.data.slice(1).some(isLine);
     this.rows.replaceChildren(table(this.chart, this.data));
     if (this.plot) this.plot.setData(this.data);
     else this.draw();

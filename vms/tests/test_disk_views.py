@@ -261,3 +261,44 @@ def test_the_plot_is_fed(browser, alice):
     VolumeSample.objects.create(attachment=row, at=timezone.now(), read_bytes=1, write_bytes=1)
     answer = browser.get(reverse("volumes:usage", args=[row.volume.uuid])).json()
     assert (len(answer["at"]), answer["disk_read_bps"]) == (1, [None])
+
+
+def test_disks_of_one_tag_are_mounted_in_folders_of_their_own(vm, alice):
+    first, second = (VolumeFactory(owner=alice, tag="My data") for _ in range(2))
+    for disk in (first, second, VolumeFactory(owner=alice, tag="other")):
+        AttachmentFactory(volume=disk, vm=vm)
+    folders = [plug.lines.mount.rpartition(" ")[2] for plug in plugged.in_machine(vm, alice)]
+    ends = [disk.token[:4] for disk in (first, second)]
+    assert folders == [f"/mnt/my-data-{ends[0]}", f"/mnt/my-data-{ends[1]}", "/mnt/other"]
+    (alone,) = plugged.of_disk(second, alice)
+    assert alone.lines.unmount.endswith(f"/mnt/my-data-{ends[1]}")
+
+
+def test_several_disks_are_chosen_on_a_machines_page_to_be_detached(browser, vm, alice):
+    rows = [AttachmentFactory(volume__owner=alice, vm=vm) for _ in range(2)]
+    root = AttachmentFactory(volume__owner=alice, vm=vm, is_root=True)
+    page = text(browser.get(vm.get_absolute_url()))
+    assert "Detach several at once" in page
+    assert all(f'name="plug" value="{row.uuid}"' in page for row in rows)
+    assert f'name="plug" value="{root.uuid}"' not in page
+
+
+def test_one_disk_is_detached_by_its_own_button_alone(browser, vm, alice):
+    AttachmentFactory(volume__owner=alice, vm=vm)
+    assert "Detach several at once" not in text(browser.get(vm.get_absolute_url()))
+
+
+def test_volatile_disks_are_shown_with_the_paths_that_the_engine_told(browser, vm):
+    path = "/dev/disk/by-id/scsi-0QEMU_QEMU_HARDDISK_volatile-1"
+    VM.objects.filter(pk=vm.pk).update(
+        volatile_gib=[5], attributes={"volatile disk 1": f"/dev/sda, {path}"}
+    )
+    assert f"mkfs.ext4 {path}" in text(browser.get(vm.get_absolute_url()))
+    VM.objects.filter(pk=vm.pk).update(attributes={})
+    assert "<code>lsblk</code> shows each by its size" in text(browser.get(vm.get_absolute_url()))
+
+
+def test_disks_of_one_tag_are_told_apart_by_uuid_and_age_where_they_are_chosen(browser, vm, alice):
+    disks = [VolumeFactory(owner=alice, tag="small") for _ in range(2)]
+    page = text(browser.get(reverse("vms:disks", args=[vm.uuid])))
+    assert all(f"{disk.token[:8]} · made" in page for disk in disks)

@@ -16,6 +16,10 @@ from volumes.models import LONGEST_TAG, DiskType, Visibility
 _PLAIN = {"autocapitalize": "off", "spellcheck": "false"}
 
 
+#: Whichever of the two the publisher of a file names.
+_OF_WHAT = "Of the file as it is, or, if it is packed, of what is in it."
+
+
 class FetchForm(Form):
     """``wanted()`` is what it asks for, once it is valid."""
 
@@ -57,12 +61,12 @@ class FetchForm(Form):
         required=False,
         min_value=1,
         widget=forms.NumberInput(attrs={"inputmode": "numeric", "step": 1}),
-        help_text="Of what is packed in the file. A file of another size is refused.",
+        help_text=f"{_OF_WHAT} Another size is refused.",
     )
     sha1 = text("SHA-1", "off", 40, required=False, attrs=_PLAIN,
-                help_text="Of what is packed in the file.")  # fmt: skip
+                help_text=_OF_WHAT)  # fmt: skip
     sha256 = text("SHA-256", "off", 64, required=False, attrs=_PLAIN,
-                  help_text="Of what is packed in the file.")  # fmt: skip
+                  help_text=_OF_WHAT)  # fmt: skip
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

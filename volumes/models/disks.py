@@ -12,6 +12,7 @@ from django.urls import reverse
 from core.machine import Stateful
 from registration.models import GIB, Membership
 from volumes.states import (
+    ARRIVING,
     GONE,
     UNLISTED,
     VOLUME_DEADLINES,
@@ -24,6 +25,8 @@ from volumes.states import (
 SMALLEST_GIB = 1
 LARGEST_GIB = 1024
 LONGEST_TAG = 40
+#: What a row says while nobody knows how large the disk will be.
+UNKNOWN_BYTES = 512
 
 
 class Visibility(models.TextChoices):
@@ -235,6 +238,13 @@ class Volume(Stateful):
     @property
     def size_gib(self) -> float:
         return self.size_bytes / GIB
+
+    @property
+    def known_bytes(self) -> int | None:
+        """Its size; None as long as nobody knows it, or for ever if it never came to be."""
+        never = self.state in (VolumeState.CLEARING, VolumeState.FAILED)
+        comes = self.state in ARRIVING and self.size_bytes <= UNKNOWN_BYTES
+        return None if never or comes else self.size_bytes
 
     @property
     def is_read_only(self) -> bool:

@@ -1,5 +1,6 @@
 """Disks in machines, for the two pages that show them."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import template
@@ -34,3 +35,9 @@ def machines_before(volume: Volume, user: User) -> list[plugged.Plugged]:
 @register.simple_tag
 def machines_hidden(volume: Volume, user: User) -> int:
     return plugged.hidden_holders(volume, user)
+
+
+@register.filter
+def that_can_go(plugs: Iterable[plugged.Plugged]) -> list[plugged.Plugged]:
+    """Those that can be detached now, by who looks."""
+    return [plug for plug in plugs if plug.can_go]

@@ -1,6 +1,9 @@
 """The page of a disk: what it shows, to whom, and what it costs."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from django.utils import timezone
 
 from core.models import Event
@@ -322,6 +325,48 @@ def test_a_disk_that_has_grown_shows_what_to_type_in_the_guest(browser, alice):
     AttachmentFactory(volume=volume, stable_path="/dev/disk/by-id/scsi-1")
     assert "growpart" not in page(browser, volume)
     actions.grow(volume, by=alice, size_gib=2)
+    volume.refresh_from_db()
+    volume.move(VolumeState.IN_USE, size_bytes=2 * GIB)
     text = page(browser, volume)
     assert "sudo growpart /dev/disk/by-id/scsi-1 1" in text
     assert "sudo resize2fs /dev/disk/by-id/scsi-1-part1" in text
+
+
+def test_a_disk_that_went_back_after_it_had_grown_is_not_called_larger(browser, alice):
+    volume = VolumeFactory(owner=alice, size_gib=2)
+    volume.record_event("grow", by=alice)
+    assert "It is larger now" in page(browser, volume)
+    volume.record_event("restore_snapshot", by=alice)
+    assert "It is larger now" not in page(browser, volume)
+
+
+def test_a_week_after_it_has_grown_nobody_is_told_any_more(browser, alice):
+    volume = VolumeFactory(owner=alice)
+    volume.record_event("grow", by=alice)
+    with time_machine.travel(timezone.now() + timedelta(days=8), tick=False):
+        browser.force_login(alice)
+        assert "It is larger now" not in page(browser, volume)
+
+
+def test_the_size_is_said_where_it_follows_the_disk_and_only_when_it_is_known(browser, alice):
+    volume = VolumeFactory(owner=alice, size_gib=3)
+    live = page(browser, volume).partition('id="disk"')[2]
+    assert '<strong class="disk-size">3 GiB</strong>' in live
+    failed = VolumeFactory(owner=alice, failed=True, size_bytes=512)
+    assert "disk-size" not in page(browser, failed)
+    assert "512 bytes" not in browser.get("/volumes/").content.decode()
+
+
+def test_a_snapshot_is_downloaded_from_its_row(browser, alice):
+    snapshot = SnapshotFactory(volume=VolumeFactory(owner=alice))
+    link = f"/volumes/{snapshot.volume.uuid}/downloads/?snapshot={snapshot.uuid}"
+    assert f'href="{link}"' in page(browser, snapshot.volume)
+    chosen = browser.get(link).context["form"]["snapshot"].value()
+    assert str(chosen) == str(snapshot.uuid)
+
+
+def test_a_data_disk_that_is_free_leads_to_a_machine_that_has_it(browser, alice):
+    volume = VolumeFactory(owner=alice)
+    assert f'href="/vms/launch/?disks={volume.uuid}"' in page(browser, volume)
+    original = VolumeFactory(owner=alice, type=DiskType.DATA_IMAGE_ORIGIN)
+    assert "/vms/launch/" not in page(browser, original)

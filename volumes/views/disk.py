@@ -2,6 +2,8 @@
 
 import re
 import uuid
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -9,19 +11,25 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.views.decorators.http import require_http_methods, require_safe
 
 from core.errors import Refused
 from core.http import is_fragment
+from core.models import Outcome
 from registration.doors import answers
 from volumes import actions, deeds, history, meanings, quota
 from volumes.asking import Situation
 from volumes.forms.disk import ChangeForm, GrowForm
 from volumes.models import Access, Arrival, Share, Snapshot, Visibility, Volume
-from volumes.states import ARRIVING, SNAPSHOT_HOLDS, USABLE, VOLUME_VERBS, SnapshotState
+from volumes.states import ARRIVING, SNAPSHOT_HOLDS, VOLUME_VERBS, SnapshotState, VolumeState
 from volumes.views.asking import Question, ask, turned_away
 from volumes.views.door import UserRequest, find
 
+V = VolumeState
+
+#: How long the page says what the guest has to be told of a larger disk.
+GROWN_TOLD = timedelta(days=7)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
 #: What the page asks for; why something cannot be asked stands where its button would be.
 ASKED = (*VOLUME_VERBS, "delete_snapshot")
@@ -45,17 +53,25 @@ def _context(request: UserRequest, volume: Volume) -> dict[str, Any]:
         "knows_all": knows_all,
         "is_own": situation.access == Access.OWN,
         "why": {verb: situation.why_not(verb) for verb in ASKED},
-        "size": quota.in_gib(volume.size_bytes),
         "is_arriving": volume.state in ARRIVING,
         "type_meaning": meanings.TYPES[volume.type],
         "events": events,
         "has_more_events": has_more_events,
         **_buttons(situation),
         **_origin(request, volume),
-        "was_grown": any(one.event.verb == "grow" for one in events) and volume.state in USABLE,
+        "was_grown": _was_grown(volume, events),
         "grown_paths": _grown_paths(situation),
         **(_kept(volume) if knows_all else {}),
     }
+
+
+def _was_grown(volume: Volume, events: Sequence[history.Happening]) -> bool:
+    """Whether a guest may still have to hear that it is larger."""
+    sized = (one.event for one in events if one.event.verb in ("grow", "restore_snapshot"))
+    last = next((event for event in sized if event.outcome != Outcome.DENIED), None)
+    if last is None or last.verb != "grow" or volume.state not in (V.AVAILABLE, V.IN_USE):
+        return False
+    return timezone.now() - last.at < GROWN_TOLD
 
 
 def _buttons(situation: Situation) -> dict[str, Any]:
