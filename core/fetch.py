@@ -6,6 +6,7 @@ to a judged address and no other. Redirects are followed by hand, by the same ru
 """
 
 import ipaddress
+import re
 import socket
 import ssl
 import time
@@ -20,11 +21,13 @@ import httpcore
 MOST_HOPS = 5
 CONNECT_S = 10.0
 READ_S = 30.0
-#: A server that sends less than this over ``READ_S`` keeps us for nothing.
-SLOWEST_BYTES_S = 1024
+#: A server that sends less of a file than this, on average over ``PACE_S``, is hung up on.
+SLOWEST_BYTES_S = 16 << 10
+PACE_S = 60.0
 #: Ports below 1024 belong to services; of these, only the web's are fetched from.
 WEB_PORTS = {"http": 80, "https": 443}
 FIRST_FREE_PORT = 1024
+_BLANK = re.compile(r"[\x00-\x20\x7f]")
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -71,6 +74,8 @@ def check(url: str) -> SplitResult:
         port = parts.port
     except ValueError as error:
         raise Unfetchable("This is not an address.") from error
+    if _BLANK.search(url):
+        raise Unfetchable("An address has no blanks in it: write %20.")
     if parts.scheme not in WEB_PORTS or not parts.hostname:
         raise Unfetchable("An address begins with https:// or http://, and names a server.")
     if parts.username is not None or parts.password is not None:
@@ -105,9 +110,10 @@ def fetch(
     Raises:
         Unfetchable: ``is_passing`` if another try, from where this one ended, may succeed.
     """
+    pace = _Pace()
     for _ in range(MOST_HOPS + 1):
         parts = check(url)
-        with _asked(parts, offset, validator, allowed) as answer:
+        with _asked(parts, offset, validator, _Judge(allowed, pace)) as answer:
             if answer.status in _REDIRECTS:
                 url = _next_hop(url, answer)
                 continue
@@ -116,14 +122,14 @@ def fetch(
                 raise Unfetchable(_too_large(most_bytes))
             on_head(head)
             if answer.status != 416:
-                _pour(answer, head, sink, most_bytes)
+                _pour(answer, head, sink, most_bytes, pace)
             return head
     raise Unfetchable(f"It redirects more than {MOST_HOPS} times.")
 
 
 @contextmanager
 def _asked(
-    parts: SplitResult, offset: int, validator: str, allowed: Sequence[Network]
+    parts: SplitResult, offset: int, validator: str, judge: "_Judge"
 ) -> Iterator[httpcore.Response]:
     headers = [
         ("Host", parts.netloc),
@@ -137,7 +143,7 @@ def _asked(
     with (
         _translated(),
         httpcore.ConnectionPool(
-            ssl_context=ssl.create_default_context(), network_backend=_Judge(allowed)
+            ssl_context=ssl.create_default_context(), network_backend=judge
         ) as pool,
         pool.stream(
             "GET", parts._replace(fragment="").geturl(), headers=headers,
@@ -211,21 +217,70 @@ def _content_range(text: str) -> tuple[int | None, int | None]:
     )
 
 
-def _pour(answer: httpcore.Response, head: Head, sink: Sink, most_bytes: int) -> None:
+def _pour(
+    answer: httpcore.Response, head: Head, sink: Sink, most_bytes: int, pace: "_Pace"
+) -> None:
     at = head.offset
-    mark, mark_at = time.monotonic(), at
     for piece in answer.iter_stream():
         if at + len(piece) > most_bytes:
             raise Unfetchable(_too_large(most_bytes))
         sink(at, piece)
         at += len(piece)
-        now = time.monotonic()
-        if now - mark >= READ_S:
-            if at - mark_at < SLOWEST_BYTES_S * READ_S:
-                raise Unfetchable("The server sends too slowly.", is_passing=True)
-            mark, mark_at = now, at
+        pace.add(len(piece))
     if head.length is not None and at < head.length:
         raise Unfetchable("The server hung up before the end.", is_passing=True)
+
+
+class _Pace:
+    """Keeps no server waiting on us for ever: whatever it drips, head, framing or file."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._bytes = 0
+
+    def add(self, count: int) -> None:
+        self._bytes += count
+
+    def check(self) -> None:
+        """Raises: Unfetchable: it has sent too little of the file."""
+        now = time.monotonic()
+        if now - self._since < PACE_S:
+            return
+        if self._bytes < SLOWEST_BYTES_S * PACE_S:
+            raise Unfetchable(
+                f"The server sends less than {SLOWEST_BYTES_S >> 10} KiB a second.",
+                is_passing=True,
+            )
+        self._since, self._bytes = now, 0
+
+
+class _Paced(httpcore.NetworkStream):
+    """A connection that is looked at before every wait for more."""
+
+    def __init__(self, inner: httpcore.NetworkStream, pace: _Pace) -> None:
+        self._inner = inner
+        self._pace = pace
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        self._pace.check()
+        return self._inner.read(max_bytes, timeout)
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, timeout)
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self,
+        ssl_context: ssl.SSLContext,
+        server_hostname: str | None = None,
+        timeout: float | None = None,
+    ) -> httpcore.NetworkStream:
+        return _Paced(self._inner.start_tls(ssl_context, server_hostname, timeout), self._pace)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
 
 
 def _too_large(most_bytes: int) -> str:
@@ -242,8 +297,9 @@ def _header(answer: httpcore.Response, name: bytes) -> str:
 class _Judge(httpcore.NetworkBackend):
     """Connects to public addresses only, and to private ones that the site allows."""
 
-    def __init__(self, allowed: Sequence[Network]) -> None:
+    def __init__(self, allowed: Sequence[Network], pace: _Pace) -> None:
         self._allowed = allowed
+        self._pace = pace
         self._backend = httpcore.SyncBackend()
 
     def connect_tcp(
@@ -257,9 +313,10 @@ class _Judge(httpcore.NetworkBackend):
         failure: Exception | None = None
         for address in self._resolve(host, port):
             try:
-                return self._backend.connect_tcp(
+                stream = self._backend.connect_tcp(
                     str(address), port, timeout, local_address, socket_options
                 )
+                return _Paced(stream, self._pace)
             except httpcore.ConnectError as error:
                 failure = error
         raise failure or httpcore.ConnectError("no address")
@@ -293,16 +350,30 @@ def may_reach(address: Address, allowed: Sequence[Network] = ()) -> bool:
     inner = _inside(address)
     if any(address in net or inner in net for net in allowed):
         return True
-    return all(one.is_global and not one.is_multicast for one in (address, inner))
+    return all(_is_public(one) for one in (address, inner))
+
+
+def _is_public(address: Address) -> bool:
+    if not address.is_global or address.is_multicast or any(address in net for net in _SPECIAL):
+        return False
+    return address.version == 4 or address in _UNICAST or address in _NAT64
 
 
 def _inside(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, Teredo, NAT64), or itself."""
+    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, Teredo, NAT64, ISATAP), or
+    itself."""
     if isinstance(address, ipaddress.IPv4Address):
         return address
-    if address in _NAT64:
+    if address in _NAT64 or address.packed[8:12] in _ISATAP:
         return ipaddress.IPv4Address(address.packed[-4:])
     return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, address))[1]
 
 
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+#: Of IPv6, nothing else is given to anybody on the Internet.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
+_ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
+#: Of IANA's special-purpose registries, what Python's tables take for public.
+_SPECIAL = networks(
+    ["192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"]
+)

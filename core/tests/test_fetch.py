@@ -1,7 +1,9 @@
 """The one way to an address that a person typed."""
 
 import ipaddress
+import select
 import ssl
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -88,6 +90,48 @@ class TestBytes:
             assert not refused.is_passing
 
 
+@pytest.mark.slow
+class TestPace:
+    """A server that drips keeps a worker for a minute, and not for days."""
+
+    @pytest.fixture(autouse=True)
+    def short(self, monkeypatch):
+        monkeypatch.setattr(fetch, "PACE_S", 0.5)
+
+    def drips(self, begin: bytes, drop: bytes):
+        def answer(request):
+            with suppress(OSError):
+                request.wfile.write(begin)
+                while True:
+                    request.wfile.write(drop)
+                    select.poll().poll(50)
+
+        return answer
+
+    @pytest.mark.parametrize(
+        ("begin", "drop"),
+        [
+            (b"HTTP/1.1 200 OK\r\n", b"X-More: x\r\n"),
+            (b"HTTP/1.1 200 OK\r\nContent-Length: 99999\r\n\r\n", b"x"),
+            (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x"),
+        ],
+        ids=["head", "file", "framing"],
+    )
+    def test_whatever_it_drips_it_is_hung_up_on(self, server, begin, drop):
+        server.answers["/x"] = self.drips(begin, drop)
+        refused = refusal(server.url("/x"))
+        assert "less than 16 KiB a second" in str(refused)
+        assert refused.is_passing
+
+    def test_redirects_win_it_no_time(self, server):
+        def hop(request):
+            select.poll().poll(300)
+            says(302, location="/x")(request)
+
+        server.answers["/x"] = hop
+        assert "less than 16 KiB a second" in str(refusal(server.url("/x")))
+
+
 class TestAnswers:
     @pytest.mark.parametrize(
         ("status", "word"), [(404, "no such file"), (401, "password"), (410, "410")]
@@ -133,7 +177,10 @@ class TestAddresses:
             "http://169.254.169.254/latest/meta-data/", "http://[fe80::1]/", "http://0.0.0.0/",
             "http://[::ffff:10.0.0.1]/", "http://[64:ff9b::7f00:1]/", "http://2130706433/",
             "http://0x7f.1/", "http://[2002:7f00:1::]/", "http://192.168.0.1:8080/",
-            "http://100.64.0.1/", "http://224.0.0.1/",
+            "http://100.64.0.1/", "http://224.0.0.1/", "http://192.0.0.9/", "http://192.88.99.1/",
+            "http://[64:ff9b:1::7f00:1]/", "http://[::127.0.0.1]/", "http://[::ffff:0:127.0.0.1]/",
+            "http://[fec0::1]/", "http://[5f00::1]/", "http://[3fff::1]/", "http://[2001:db8::1]/",
+            "http://[2606:2800:21f:cb07:0:5efe:10.0.0.1]/",
         ],
     )  # fmt: skip
     def test_what_is_inside_stays_inside(self, url):
@@ -145,7 +192,7 @@ class TestAddresses:
             ("ftp://example.org/x", "https://"), ("file:///etc/passwd", "https://"), ("nonsense", "https://"),
             ("http://", "names a server"), ("http://me:secret@example.org/", "user name"),
             ("http://example.org:22/", "Port 22"), ("http://example.org:99999/", "not an address"),
-            ("http://[::1/", "not an address"),
+            ("http://[::1/", "not an address"), ("http://example.org/a b", "blanks"),
         ],
     )  # fmt: skip
     def test_what_is_no_web_address_is_named(self, url, word):
