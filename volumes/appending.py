@@ -42,6 +42,17 @@ def _began(mark: Path) -> int | None:
         return None
 
 
+def must_be_free(path: Path) -> None:
+    """Raises: Busy: somebody who began in time still writes to it."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        raise Busy from exc
+    finally:
+        os.close(fd)
+
+
 class Writer:
     """The file, open at its end and locked. Its methods but ``close`` belong to one thread."""
 
@@ -73,6 +84,11 @@ class Writer:
         os.ftruncate(self._fd, size)
         self.offset = size
         self._mark.unlink(missing_ok=True)
+
+    def begin_at(self, size: int) -> None:
+        """Write anew from here on: what is behind it is given up."""
+        self._cut(size)
+        self.start = size
 
     def expect(self, checksum: Checksum | None) -> None:
         """What follows has this checksum, or is not kept."""

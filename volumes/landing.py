@@ -13,9 +13,11 @@ from pathlib import Path
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import F, Sum
 
 from registration.models import GIB
-from volumes.models import Volume
+from volumes.models import Arrival, Volume
+from volumes.states import VolumeState
 
 #: Left free on the landing place: databases and logs live there as well.
 FLOOR_BYTES = GIB
@@ -53,6 +55,18 @@ def room_bytes() -> int:
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     about = os.statvfs(place)
     return max(0, about.f_bavail * about.f_frsize - FLOOR_BYTES)
+
+
+def unpromised_bytes(*, but: Volume | None = None) -> int:
+    """How much may still land beside all that is announced and on its way, ``but`` this one."""
+    coming = Arrival.objects.filter(
+        volume__state__in=(VolumeState.UPLOADING, VolumeState.FETCHING),
+        length__gt=F("volume__bytes_done"),
+    )
+    if but is not None:
+        coming = coming.exclude(volume=but)
+    promised = coming.aggregate(n=Sum(F("length") - F("volume__bytes_done")))["n"]
+    return max(0, room_bytes() - int(promised or 0))
 
 
 def remove(volume: Volume) -> None:

@@ -22,7 +22,7 @@ from volumes.states import VolumeState
 
 LONGEST_URL = 2000
 #: On their way at the same time, of one person: the site has one line to the outside.
-MOST_FETCHES = 10
+MOST_FETCHES = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +54,7 @@ def fetch(*, owner: User, wanted: Wanted) -> Volume:
     if size > LARGEST_GIB * GIB:
         sentence = f"A disk may have {LARGEST_GIB} GiB at most; this would have more."
         raise Refused("fetch_size", sentence, field="expected_bytes")
-    must_have_room(0)
+    must_have_room(1)  # its length is not known yet
     name = file_name_of(wanted.url)
     beginning = Beginning(
         create_key=wanted.create_key,
@@ -106,5 +106,6 @@ def _must_not_be_many(owner: User) -> None:
     if busy >= MOST_FETCHES:
         raise Refused(
             "too_many_fetches",
-            f"{busy} files are being fetched for you. Wait for one, or cancel one.",
+            f"{busy} files are being fetched for you, and {MOST_FETCHES} are the most at a time. "
+            "Wait for one, or cancel one.",
         )

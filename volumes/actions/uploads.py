@@ -128,13 +128,17 @@ def _must_be_possible(parcel: Parcel) -> None:
     must_have_room(parcel.length)
 
 
-def must_have_room(more_bytes: int) -> None:
-    """Raises: Refused: ``no_room``, the site's own disk would be full."""
-    if more_bytes > (room := landing.room_bytes()):
+def must_have_room(more_bytes: int, *, beside: Volume | None = None) -> None:
+    """``beside`` has been promised its room already.
+
+    Raises:
+        Refused: ``no_room``, the site's own disk would be full.
+    """
+    if more_bytes > (room := landing.unpromised_bytes(but=beside)):
         raise Refused(
             "no_room",
-            f"The site's disk has room for {in_gib(room)} GiB now, and {in_gib(more_bytes)} GiB "
-            "are to come. Try again later, or ask an administrator.",
+            f"The site's disk has room for {in_gib(room)} GiB beside what is on its way, and "
+            f"{in_gib(more_bytes)} GiB are to come. Try again later, or ask an administrator.",
         )
 
 

@@ -12,30 +12,27 @@ from types import TracebackType
 from typing import Any
 
 from django.db import Error as DatabaseTrouble
-from django.db import transaction
 
 from cloud.diskfiles import convert, headers, packing
 from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.identifiers import identifier_of
 from cloud.diskfiles.refusal import FileRefused
 from cloud.driver import CloudDriver
-from cloud.errors import CloudError
+from cloud.errors import CloudBusy, CloudError
 from cloud.types import DiskFormat, VolumeSource
 from core.errors import Refused
 from core.logs import request_id
 from core.machine import Go, StaleState, Step, progress
-from registration.models import GIB, User
-from volumes import landing
+from registration.models import GIB
+from volumes import appending, landing
 from volumes.lifecycle import unpacking
+from volumes.lifecycle.reserving import STEP_BYTES, reserve
 from volumes.models import LARGEST_GIB, Arrival, DiskType, Volume
-from volumes.quota import bytes_left, in_gib, must_fit
 from volumes.states import VolumeState
 
 logger = logging.getLogger(__name__)
 
 LARGEST_BYTES = LARGEST_GIB * GIB
-#: While a packed file grows out of itself, its owner's quota is taken in steps of this.
-STEP_BYTES = 256 << 20
 #: Ends of a step that say nothing of the file: the next look may fare better.
 _PASSING = (CloudError, StaleState, OSError, DatabaseTrouble)
 
@@ -77,12 +74,13 @@ def _of_arrival(step: ArrivalStep) -> Step[Volume]:
 def check(volume: Volume, arrival: Arrival, cloud: CloudDriver) -> Go:
     """CHECKING: what it is and how large, from its head, before anything is made of it."""
     path = _must_be_there(landing.received(volume))
+    _must_be_written(path)
     with path.open("rb") as file:
         head = file.read(headers.HEAD_BYTES)
     packed = headers.packing_of(head, declared=_declared(arrival), name=arrival.file_name)
     fields: dict[str, Any] = {"bytes_done": 0, "bytes_total": path.stat().st_size}
     if packed:
-        _reserve(volume, max(volume.size_bytes, _claimed(path, packed, arrival)))
+        reserve(volume, max(volume.size_bytes, _claimed(path, packed, arrival)))
     else:
         fields |= _accept(volume, arrival, path)
     arrival.packing = packed.value
@@ -147,7 +145,7 @@ def _accept(volume: Volume, arrival: Arrival, path: Path) -> dict[str, Any]:
         largest_bytes=LARGEST_BYTES,
     )
     convert.check(path, found.format, on_tick=_alive(volume))
-    _reserve(volume, found.size_bytes)
+    reserve(volume, found.size_bytes)
     arrival.format = found.format.value
     arrival.label = found.label
     # An image of a CD is read, whatever it was to be.
@@ -204,7 +202,7 @@ def _metered(volume: Volume, arrival: Arrival, path: Path) -> unpacking.Meter:
         if done <= volume.size_bytes:
             return
         _must_be_possible(done)
-        _reserve(volume, headers.padded(done), spare_bytes=STEP_BYTES)
+        reserve(volume, headers.padded(done), spare_bytes=STEP_BYTES)
 
     return meter
 
@@ -213,33 +211,15 @@ def _unmetered(done: int) -> None:
     """What is not packed was counted before."""
 
 
-def _reserve(volume: Volume, size_bytes: int, *, spare_bytes: int = 0) -> None:
-    """Count the disk with ``size_bytes`` in its owner's quota from now on.
+def _must_be_written(path: Path) -> None:
+    """Who begins to write after this finds the disk in another state, and writes nothing.
 
-    ``spare_bytes``: as much of it as is left is taken as well.
-
-    Raises:
-        Refused: ``quota_disk``.
+    Raises: CloudBusy: somebody writes still.
     """
-    more = size_bytes - volume.size_bytes
-    with transaction.atomic():
-        owner_id = Volume.objects.values_list("owner", flat=True).get(pk=volume.pk)
-        owner = User.objects.select_for_update().get(pk=owner_id)  # two disks, one quota
-        if more > 0:
-            _must_fit(owner, size_bytes, more)
-        spare = min(spare_bytes, bytes_left(owner) - more) if spare_bytes else 0
-        volume.keep(size_bytes=size_bytes + spare // headers.SECTOR * headers.SECTOR)
-
-
-def _must_fit(owner: User, size_bytes: int, more: int) -> None:
     try:
-        must_fit(owner, more)
-    except Refused as refused:
-        raise Refused(
-            refused.code,
-            f"The disk in the file has {in_gib(size_bytes)} GiB or more, which is "
-            f"{in_gib(more)} GiB more than was counted for it. {refused}",
-        ) from refused
+        appending.must_be_free(path)
+    except appending.Busy as error:
+        raise CloudBusy("Another worker brings the last of it.") from error
 
 
 def _must_be_there(path: Path) -> Path:

@@ -3,18 +3,22 @@
 A fetch that breaks goes on where it ended, as long as the server still has the same version.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import BinaryIO
 
 from django.conf import settings
 from django.utils import timezone
 
+from cloud.diskfiles import headers
 from cloud.driver import CloudDriver
 from core import fetch
+from core.errors import Refused
 from core.machine import Go, Step, progress
 from registration.models import GIB
 from volumes import landing
+from volumes.appending import Busy, Writer
+from volumes.lifecycle.receiving import make_durable
+from volumes.lifecycle.reserving import STEP_BYTES, reserve
 from volumes.models import Arrival, Volume
 from volumes.states import VolumeState
 
@@ -23,49 +27,79 @@ PATIENCE = timedelta(minutes=15)
 
 
 def bring(volume: Volume, cloud: CloudDriver) -> Go | None:
-    arrival = Arrival.objects.get(volume=volume)
-    have = landing.received_bytes(volume)
-    if arrival.length is not None and have == arrival.length:
-        return Go(VolumeState.CHECKING)  # all of it came, and the news of it got lost
     try:
-        with landing.make(volume).open("r+b" if have else "wb") as file:
-            _fetch(volume, arrival, file, have)
-    except fetch.Unfetchable as error:
-        return _not_fetched(volume, arrival, error)
+        writer = Writer(volume)
+    except Busy:  # a worker that was taken for dead is at it still
+        return None
+    try:
+        volume.keep()  # whoever lost the lease on the way to the lock touches nothing
+        return _brought(volume, Arrival.objects.get(volume=volume), writer)
+    except Refused as refused:
+        return Go(VolumeState.CLEARING, str(refused))
+    finally:
+        writer.close()
+
+
+def _brought(volume: Volume, arrival: Arrival, writer: Writer) -> Go | None:
+    if writer.offset != arrival.length:  # or all of it came, and the news of it got lost
+        try:
+            _fetch(volume, arrival, writer)
+        except fetch.Unfetchable as error:
+            return _not_fetched(volume, arrival, error)
+    make_durable(landing.received(volume))
     return Go(VolumeState.CHECKING)
 
 
-def _fetch(volume: Volume, arrival: Arrival, file: BinaryIO, have: int) -> None:
-    tell = progress(volume)
-    room = landing.room_bytes() + have
-
+def _fetch(volume: Volume, arrival: Arrival, writer: Writer) -> None:
     def on_head(head: fetch.Head) -> None:
-        if head.length is not None and head.length > room:
-            raise fetch.Unfetchable("The site's disk has no room for it now. Ask an administrator.")
-        file.truncate(head.offset)
+        writer.begin_at(head.offset)
         arrival.length, arrival.validator = head.length, head.validator
         arrival.last_at = timezone.now()
+        if head.length is not None:
+            _count(volume, head.length)
         arrival.save(update_fields=["length", "validator", "last_at"])
         volume.keep(reason="", bytes_done=head.offset, bytes_total=head.length or 0)
 
-    head = fetch.fetch(
+    fetch.fetch(
         arrival.url,
-        _writer(file, lambda done: tell(done, arrival.length or done)),
-        offset=have,
+        _sink(volume, arrival, writer),
+        offset=writer.offset,
         validator=arrival.validator,
-        most_bytes=min(settings.PORTAL_ARRIVAL_GIB * GIB, room),
+        most_bytes=settings.PORTAL_ARRIVAL_GIB * GIB,
         allowed=fetch.networks(settings.PORTAL_FETCH_NETWORKS),
         on_head=on_head,
     )
-    arrival.length = head.length if head.length is not None else file.tell()
+    arrival.length = writer.offset
     arrival.save(update_fields=["length"])
 
 
-def _writer(file: BinaryIO, on_done: Callable[[int], None]) -> fetch.Sink:
+def _count(volume: Volume, size_bytes: int, *, spare_bytes: int = 0) -> None:
+    """Before it lands: room for it, and its owner's quota.
+
+    Raises:
+        Unfetchable: there is no room now.
+        Refused: ``quota_disk``.
+    """
+    there = landing.received_bytes(volume)
+    if size_bytes - there > landing.unpromised_bytes(but=volume):
+        raise fetch.Unfetchable("The site's disk has no room for it now. Ask an administrator.")
+    if size_bytes > volume.size_bytes:
+        size_bytes = headers.padded(size_bytes)
+        reserve(volume, size_bytes, spare_bytes=spare_bytes, what="The file at this address")
+
+
+def _sink(volume: Volume, arrival: Arrival, writer: Writer) -> fetch.Sink:
+    """Counts what comes without a length in steps, before it is written."""
+    tell = progress(volume)
+
     def write(offset: int, piece: bytes) -> None:
-        file.seek(offset)
-        file.write(piece)
-        on_done(offset + len(piece))
+        done = offset + len(piece)
+        if arrival.length is None and done > volume.size_bytes:
+            _count(volume, done, spare_bytes=STEP_BYTES)
+        if landing.room_bytes() == 0:
+            raise fetch.Unfetchable("The site's disk is full now.", is_passing=True)
+        writer.write([piece])
+        tell(done, arrival.length or done)
 
     return write
 

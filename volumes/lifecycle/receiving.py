@@ -22,7 +22,7 @@ def receive(volume: Volume, cloud: CloudDriver) -> Go | None:
     arrival = Arrival.objects.get(volume=volume)
     there = appending.offset(volume)
     if there == arrival.length:
-        _make_durable(landing.received(volume))
+        make_durable(landing.received(volume))
         # What comes next reads it all, and counts anew.
         return Go(VolumeState.CHECKING, fields={"bytes_done": there})
     now = timezone.now()
@@ -33,7 +33,7 @@ def receive(volume: Volume, cloud: CloudDriver) -> Go | None:
     return None
 
 
-def _make_durable(path: Path) -> None:
+def make_durable(path: Path) -> None:
     """The row will say that all of the file is here: a power cut must not prove it wrong."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:

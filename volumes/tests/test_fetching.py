@@ -9,16 +9,21 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
-from core.machine import tick
+from core.errors import Refused
+from core.machine import StaleState, tick
 from core.models import Event
 from core.tests.webserver import CONTENT, Server, ranged, says
 from registration.models import GIB
 from registration.tests.factories import UserFactory
 from volumes import landing
-from volumes.lifecycle import VOLUME_STEPS
+from volumes.actions.fetches import Wanted, fetch
+from volumes.actions.uploads import must_have_room
+from volumes.appending import Writer
+from volumes.lifecycle import VOLUME_STEPS, fetching
 from volumes.models import Arrival, DiskType, Origin, Visibility, Volume
 from volumes.states import VolumeState
 from volumes.tests.factories import VolumeFactory
+from volumes.tests.intake import landed
 
 pytestmark = pytest.mark.django_db
 
@@ -108,6 +113,71 @@ def test_what_has_no_room_is_not_begun(server, cloud):
     volume = step(wanted(server.url("/huge")))
     assert volume.state == VolumeState.CLEARING
     assert landing.received_bytes(volume) == 0
+
+
+class TestQuota:
+    """What is fetched counts before it lands, whatever its server says of it."""
+
+    @pytest.fixture
+    def poor(self):
+        return UserFactory(quota_disk_bytes=512 << 10)
+
+    @pytest.mark.parametrize("length", [str(len(CONTENT)), ""], ids=["announced", "not announced"])
+    def test_nothing_lands_beyond_it(self, server, cloud, poor, length):
+        server.answers["/disk"] = says(200, CONTENT, content_length=length)
+        volume = step(fetch(owner=poor, wanted=Wanted(url=server.url("/disk"))))
+        assert volume.state == VolumeState.CLEARING
+        assert "disk quota is 0" in volume.reason
+        assert "address has 0" in volume.reason
+        assert landing.received_bytes(volume) <= poor.quota.disk_bytes
+
+    @pytest.mark.parametrize("length", [str(len(CONTENT)), ""], ids=["announced", "not announced"])
+    def test_what_fits_is_counted_while_it_comes(self, server, cloud, length):
+        server.answers["/disk"] = says(200, CONTENT, content_length=length)
+        volume = step(fetch(owner=UserFactory(), wanted=Wanted(url=server.url("/disk"))))
+        assert volume.state == VolumeState.CHECKING
+        assert volume.size_bytes >= len(CONTENT)
+
+    def test_room_that_was_promised_to_another_is_not_promised_twice(self, server, cloud):
+        room = landing.room_bytes()
+        other = VolumeFactory(state=VolumeState.UPLOADING, origin=Origin.UPLOADED)
+        Arrival.objects.create(volume=other, length=room - (512 << 10))
+        server.answers["/disk"] = ranged
+        volume = step(wanted(server.url("/disk")))
+        assert volume.state == VolumeState.CLEARING
+        assert "no room" in volume.reason
+        with pytest.raises(Refused, match="beside what is on its way"):
+            must_have_room(len(CONTENT))
+        must_have_room(len(CONTENT), beside=other)
+
+
+class TestOneWriter:
+    def test_a_second_worker_leaves_the_file_to_the_first(self, server, cloud):
+        volume = wanted(server.url("/disk"))
+        first = Writer(volume)
+        first.write([b"half"])
+        assert step(volume).state == VolumeState.FETCHING
+        assert server.asked == []
+        assert landing.received(volume).read_bytes() == b"half"
+        first.close()
+        assert step(volume).state == VolumeState.CHECKING
+        assert landing.received(volume).read_bytes() == CONTENT
+
+    def test_who_lost_the_lease_touches_nothing(self, server, cloud):
+        volume = wanted(server.url("/disk"))
+        landing.make(volume).write_bytes(b"of another worker")
+        late = Volume.objects.get(pk=volume.pk)
+        Volume.objects.filter(pk=volume.pk).update(lease_until=timezone.now())
+        with pytest.raises(StaleState):
+            fetching.bring(late, cloud)
+        assert landing.received(volume).read_bytes() == b"of another worker"
+
+    def test_nothing_is_inspected_while_somebody_may_write_to_it(self, cloud, server):
+        volume = landed(CONTENT)
+        late = Writer(volume)
+        assert step(volume).state == VolumeState.CHECKING
+        late.close()
+        assert step(volume).state == VolumeState.UNPACKING
 
 
 class TestPage:

@@ -183,7 +183,7 @@ def _give_ticket(request: UserRequest, volume: Volume, offset: int) -> bool:
     length = int(volume.arrival.length or 0)
     if offset + (incoming.length or 0) > length:
         raise Refused("upload_too_large", f"{length} bytes were announced; these are more.")
-    uploads.must_have_room(incoming.length or 0)
+    uploads.must_have_room(incoming.length or 0, beside=volume)
     scope[protocol.TICKET] = protocol.Ticket(
         volume=volume.pk,
         offset=offset,
