@@ -28,6 +28,8 @@ SWEEP_ROWS = 200
 #: Steps that move bytes and run at the same time in one process; its other threads answer
 #: questions.
 BULK_AT_ONCE = 2
+#: They wait for servers of others, so they have lanes of their own, and hold up no other disk.
+FETCHES_AT_ONCE = 4
 BULK: Mapping[type[Stateful], frozenset[str]] = {
     Volume: frozenset(
         {
@@ -42,6 +44,7 @@ BULK: Mapping[type[Stateful], frozenset[str]] = {
 }
 
 _lanes = BoundedSemaphore(BULK_AT_ONCE)
+_fetches = BoundedSemaphore(FETCHES_AT_ONCE)
 
 
 @shared_task(name="volumes.tick_volume")
@@ -69,16 +72,22 @@ def tick_export(pk: int) -> None:
 def _tick(row: Any, steps: Mapping[str, Any]) -> None:
     if row is None:
         return
-    is_bulk = _is_bulk(row)
-    if is_bulk and not _lanes.acquire(blocking=False):
+    lane = _lane(row)
+    if lane and not lane.acquire(blocking=False):
         return  # the sweep rings again; a bell of our own would multiply with it
     try:
         wait = tick(row, steps, is_long=True)
     finally:
-        if is_bulk:
-            _lanes.release()
+        if lane:
+            lane.release()
     if wait is not None:
         ring_row(row, after=wait)
+
+
+def _lane(row: Stateful) -> BoundedSemaphore | None:
+    if not _is_bulk(row):
+        return None
+    return _fetches if row.state == VolumeState.FETCHING else _lanes
 
 
 def _is_bulk(row: Stateful) -> bool:

@@ -5,6 +5,8 @@ from pathlib import PurePosixPath
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
+from django.conf import settings
+
 from core import fetch as fetcher
 from core.errors import Refused
 from registration.models import GIB, User
@@ -90,7 +92,7 @@ def must_be_fetchable(url: str) -> str:
     if len(url) > LONGEST_URL:
         raise Refused("url", f"An address has at most {LONGEST_URL} characters.", field="url")
     try:
-        fetcher.check(url)
+        fetcher.check(url, settings.PORTAL_FETCH_PORTS)
     except fetcher.Unfetchable as error:
         raise Refused("url", str(error), field="url") from error
     return url
