@@ -42,6 +42,9 @@ LEASE = timedelta(seconds=10)
 #: Two renew at a time at the most; the others are spare.
 _LEASES_KNOWN = 8
 SHORTEST_WAIT = timedelta(seconds=0.25)
+#: A step that still crashes so long after its state began is told of to whoever waits.
+_TOLD_AFTER = timedelta(seconds=5)
+_BROKEN = "Something went wrong inside the portal"
 #: How often a long step may write its progress.
 PROGRESS_EVERY = timedelta(seconds=0.5)
 
@@ -286,13 +289,18 @@ def _safely(obj: S, steps: Mapping[str, Step[S]], age: timedelta) -> Go | None:
     try:
         go = _step(obj, steps, age)
         finished = True
-        return go
     finally:
         if not finished and age > deadline.after:
-            obj.move(
-                deadline.then,
-                reason=f"Something went wrong inside the portal. Reference: {request_id.get()}.",
-            )
+            obj.move(deadline.then, reason=f"{_BROKEN}. Reference: {request_id.get()}.")
+        elif not finished and age > _TOLD_AFTER and not _is_told(obj):
+            obj.keep(reason=f"{_BROKEN}; it is being tried again. Reference: {request_id.get()}.")
+    if go is None and _is_told(obj):
+        obj.keep(reason="")
+    return go
+
+
+def _is_told(obj: Stateful) -> bool:
+    return obj.reason.startswith(_BROKEN)
 
 
 @contextmanager

@@ -307,6 +307,30 @@ def test_a_step_that_always_crashes_still_ends_with_a_reference():
     assert "Reference: vm-" in fresh(vm).reason
 
 
+def test_a_step_that_goes_on_crashing_says_so_long_before_its_deadline_and_takes_it_back():
+    began = timezone.now()
+    vm = VMFactory(state_since=began)
+
+    def look(after_s, step):
+        with time_machine.travel(began + timedelta(seconds=after_s), tick=False):
+            VM.objects.update(next_tick_at=timezone.now())
+            tick(fresh(vm), {VmState.PENDING: step})
+        return fresh(vm).state, fresh(vm).reason
+
+    def crash(after_s):
+        with pytest.raises(ZeroDivisionError):
+            look(after_s, lambda *_: 1 / 0)
+        return fresh(vm).reason
+
+    assert crash(1) == ""
+    said = crash(8)
+    assert said.startswith("Something went wrong inside the portal; it is being tried again.")
+    assert "Reference: vm-" in said
+    assert crash(20) == said
+    assert look(30, lambda *_: None) == (VmState.PENDING, "")
+    assert not Event.objects.filter(subject=vm.uuid).exists()
+
+
 def test_the_pause_grows_with_the_time_spent_up_to_the_states_own_cap():
     began = timezone.now()
     waits = []

@@ -205,7 +205,7 @@ class LaunchForm(forms.Form):
             cpu_share=data["cpu_share"] or 1.0,
             memory_mib=data["memory_mib"] or size.memory_mib,
             swap_mib=size.swap_mib if data["swap_mib"] is None else data["swap_mib"],
-            disk_bus=bus if bus in offered else str(DiskBus.VIRTIO),
+            disk_bus=bus if bus and bus in offered else str(DiskBus.VIRTIO),
             ssh_keys=[*self.public_keys(), *extra_keys],
             user_data=data["user_data"],
         )

@@ -11,7 +11,7 @@ from core.models import Event
 from marketplace.models import ImageFile
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.models import GIB
-from registration.tests.factories import UserFactory
+from registration.tests.factories import SshKeyFactory, UserFactory
 from vms import actions
 from vms.models import VM
 from vms.states import VmState
@@ -329,6 +329,19 @@ class TestFormFromADisk:
         launch(browser, query=f"disk={disk.uuid}", default_user="debian")
         vm = VM.objects.get()
         assert (vm.root_disk, vm.entry, vm.default_user) == (disk, None, "debian")
+
+    def test_it_launches_as_it_comes(self, browser, alice, cloud, worker):
+        SshKeyFactory(owner=alice, is_default=True)
+        disk = VolumeFactory(owner=alice, type=LIVE)
+        ref = cloud.create_volume(disk.size_bytes, token=disk.token).ref
+        Volume.objects.filter(pk=disk.pk).update(cloud_ref=ref)
+        shown = browser.get(f"/vms/launch/?disk={disk.uuid}").context["form"]
+        answers = {field.name: field.value() for field in shown if field.value() is not None}
+        assert "disk_bus" not in answers
+        assert browser.post(f"/vms/launch/?disk={disk.uuid}", answers | {"disk_bus": ""}).url
+        worker.run(hours=0.001)
+        vm = VM.objects.get()
+        assert (vm.state, vm.disk_bus, vm.default_user) == (VmState.RUNNING, "virtio", "root")
 
     @pytest.mark.parametrize("name", ["Root", "a b", "-x", "x" * 33, "$(id)"])
     def test_what_is_no_user_name_is_refused(self, browser, alice, name):
