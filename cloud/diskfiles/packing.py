@@ -7,6 +7,7 @@ no further than that.
 import bz2
 import lzma
 import os
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,16 @@ from cloud.diskfiles.refusal import FileRefused
 
 #: The largest piece that comes in or out.
 PIECE = 1 << 20
+#: What an unpacker is given at most at a time: somebody may want to stop it in between.
+FEED = 64 << 10
+_FIRST_FEED = 256
+_MARK_BYTES = 6  # the longest mark that a stream begins with
+#: So many streams may hold next to nothing: some programs write an empty one as an end mark.
+_CRUMBS = 1024
+_CRUMB_BYTES = 512
+#: The head of what is packed comes out of so much of a file, or it is no file of a disk.
+_BEGINNING_BYTES = 16 << 20
+_NOT_ZERO = re.compile(rb"[^\0]")
 #: What unpacking may take, beside pieces: the window that the packer looked back through.
 WINDOW_BITS = 26
 _XZ_MEMORY = (1 << WINDOW_BITS) + (8 << 20)
@@ -99,32 +110,122 @@ def pieces(file: Readable) -> Iterator[bytes]:
 def unpacked(file: Readable, packing: Packing) -> Iterator[bytes]:
     """What is packed in ``file``, in pieces of up to ``PIECE`` bytes; streams one by one.
 
+    A piece comes at least once for each ``FEED`` bytes of the file, be it empty: whoever takes
+    them is never kept waiting by a file in which there is nothing.
+
     Raises:
-        FileRefused: ``truncated``, ``corrupt``, ``trailing``, ``window``: the sentence says.
+        FileRefused: ``truncated``, ``corrupt``, ``crumbs``, ``trailing``, ``window``: the
+            sentence says.
     """
     if packing is Packing.NONE:
         yield from pieces(file)
         return
-    rest = file.read(PIECE)
-    while rest:
-        unpacker = _unpacker(packing)
-        yield from _stream(file, packing, unpacker, rest)
-        rest = _next_stream(file, packing, unpacker.unused_data)
+    feed = _Feed(file)
+    held: list[bytes] = []
+    held_bytes = 0
+    for piece in _streams(feed, packing):
+        if held_bytes + len(piece) > PIECE:
+            yield b"".join(held)
+            held, held_bytes = [], 0
+        held.append(piece)
+        held_bytes += len(piece)
+        if held_bytes >= FEED or feed.taken >= FEED:
+            yield b"".join(held)
+            held, held_bytes, feed.taken = [], 0, 0
+    if held_bytes:
+        yield b"".join(held)
 
 
-def _stream(file: Readable, packing: Packing, unpacker: _Unpacker, data: bytes) -> Iterator[bytes]:
+class _Feed:
+    """A file in portions: small ones where a stream begins, for it may end at once.
+
+    What it is fed beyond its end costs a stream time; so a file of tiny ones would take as long
+    as there are pairs of them.
+    """
+
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self._buffer = b""
+        self._at = 0
+        self._portion = 0
+        self.taken = 0
+
+    def start(self) -> None:
+        """A stream begins here."""
+        self._portion = _FIRST_FEED
+
+    def take(self) -> bytes:
+        """The next portion; b"": the file has ended."""
+        if self._at == len(self._buffer):
+            self._buffer, self._at = self._file.read(PIECE), 0
+        portion = self._buffer[self._at : self._at + self._portion]
+        self._portion = min(2 * self._portion, FEED)
+        self._at += len(portion)
+        self.taken += len(portion)
+        return portion
+
+    def give_back(self, count: int) -> None:
+        """The last ``count`` bytes of the last portion were not for that stream."""
+        self._at -= count
+        self.taken -= count
+
+    def skip_zeros(self) -> bool:
+        """Pass by zeros, as far as they were read; whether there may be more."""
+        found = _NOT_ZERO.search(self._buffer, self._at)
+        at = found.start() if found else len(self._buffer)
+        self.taken += at - self._at
+        self._at = at
+        if found:
+            return False
+        self._buffer, self._at = self._file.read(PIECE), 0
+        return bool(self._buffer)
+
+    def look_ahead(self, count: int) -> bytes:
+        """The next bytes, which stay where they are."""
+        if len(self._buffer) - self._at < count:
+            self._buffer, self._at = self._buffer[self._at :] + self._file.read(PIECE), 0
+        return self._buffer[self._at : self._at + count]
+
+
+def _streams(feed: _Feed, packing: Packing) -> Iterator[bytes]:
+    """What is in all streams; b"" now and then, when nothing has come out."""
+    spare = _CRUMBS
     while True:
-        piece = _decompress(unpacker, packing, data)
-        if piece:
+        came = 0
+        for piece in _stream(feed, packing):
+            came += len(piece)
             yield piece
-        if unpacker.eof:
+        spare = min(_CRUMBS, spare + came // _CRUMB_BYTES) - 1
+        if spare < 0:
+            raise _crumbs(packing)
+        while feed.skip_zeros():
+            yield b""
+        ahead = feed.look_ahead(_MARK_BYTES)
+        if not ahead:
             return
-        data = file.read(PIECE) if unpacker.needs_input else b""
+        _must_begin(packing, ahead)
+
+
+def _crumbs(packing: Packing) -> FileRefused:
+    return FileRefused(
+        "crumbs",
+        f"The file is more than {_CRUMBS} {packing} parts with next to nothing in them (less than "
+        f"{_CRUMB_BYTES} bytes each). Unpack it and pack it again in one.",
+    )
+
+
+def _stream(feed: _Feed, packing: Packing) -> Iterator[bytes]:
+    feed.start()
+    unpacker = _unpacker(packing)
+    while not unpacker.eof:
+        data = feed.take() if unpacker.needs_input else b""
         if not data and unpacker.needs_input:
             raise FileRefused(
                 "truncated",
                 f"The file is cut short: what {packing} packed has no end. Send the whole file.",
             )
+        yield _decompress(unpacker, packing, data)
+    feed.give_back(len(unpacker.unused_data))
 
 
 def _decompress(unpacker: _Unpacker, packing: Packing, data: bytes) -> bytes:
@@ -148,27 +249,18 @@ def _decompress(unpacker: _Unpacker, packing: Packing, data: bytes) -> bytes:
         ) from error
 
 
-def _next_stream(file: Readable, packing: Packing, rest: bytes) -> bytes:
-    """Where the next stream begins, past padding with zeros; b"": there is none.
+def _must_begin(packing: Packing, ahead: bytes) -> None:
+    """Another stream must begin here.
 
     Raises:
         FileRefused: ``trailing``.
     """
-    while True:
-        rest = rest + file.read(PIECE - min(len(rest), PIECE))
-        stripped = rest.lstrip(b"\0")
-        if not rest or stripped:
-            break
-        rest = b""
-    if len(stripped) < len(rest):
-        stripped += file.read(PIECE - len(stripped))
-    if stripped and not _begins(packing, stripped):
+    if not _begins(packing, ahead):
         raise FileRefused(
             "trailing",
             f"Behind what {packing} packed, the file has other bytes: it is damaged, or two files "
             "in one. Send the packed file alone.",
         )
-    return stripped
 
 
 def _begins(packing: Packing, rest: bytes) -> bool:
@@ -206,10 +298,10 @@ def _zstd_says(head: bytes) -> int:
 
 
 def beginning(path: Path, packing: Packing, length: int) -> bytes:
-    """Up to the first ``length`` bytes of what is in it.
+    """Up to the first ``length`` bytes of what is in it, from the first 16 MiB of the file.
 
     Raises:
-        FileRefused: as ``unpacked``.
+        FileRefused: as ``unpacked``; ``crumbs``: there is next to nothing in these.
     """
     head = b""
     with path.open("rb") as file:
@@ -217,6 +309,12 @@ def beginning(path: Path, packing: Packing, length: int) -> bytes:
             head += piece[: length - len(head)]
             if len(head) >= length:
                 break
+            if file.tell() > _BEGINNING_BYTES:
+                raise FileRefused(
+                    "crumbs",
+                    f"The first {_BEGINNING_BYTES >> 20} MiB of the file are {packing} with next "
+                    "to nothing in it. Unpack it and pack it again in one.",
+                )
     return head
 
 

@@ -96,8 +96,9 @@ def read(
         for piece in packing.unpacked(tapped, packed):
             done += len(piece)
             meter(done)
-            digests.update(piece)
-            write(piece)
+            if piece:
+                digests.update(piece)
+                write(piece)
             on_progress(file.tell(), total)
         finish()
         file_sums = file_digests.found() if file_digests else {}

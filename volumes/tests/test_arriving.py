@@ -6,16 +6,18 @@ import os
 
 import pytest
 
+from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.identifiers import identifier_of
 from cloud.diskfiles.tests import samples
 from cloud.diskfiles.tests.samples import DISK_BYTES, KINDS, MIB
 from cloud.diskfiles.tests.test_packing import PACK
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.types import DiskFormat
+from core.machine import StaleState
 from core.models import Event
 from registration.tests.factories import UserFactory
 from volumes import landing, tasks
-from volumes.lifecycle import VOLUME_STEPS, arriving
+from volumes.lifecycle import VOLUME_STEPS, arriving, unpacking
 from volumes.models import Arrival, DiskType, Volume
 from volumes.quota import bytes_held
 from volumes.states import VolumeState
@@ -347,3 +349,29 @@ def test_strays_are_removed_and_nothing_else(cloud, place):
 
 def test_the_largest_disk_is_the_one_that_is_promised():
     assert arriving.LARGEST_BYTES == 1024 << 30
+
+
+def test_parts_with_nothing_in_them_are_refused_at_the_first_look(cloud):
+    volume = arrive(landed(gzip.compress(b"", mtime=0) * 100_000))
+    assert volume.state == VolumeState.FAILED
+    assert "more than 1024 gzip parts" in volume.reason
+    assert nothing_is_left(cloud, volume)
+
+
+def test_whoever_stops_it_is_heard_though_nothing_comes_out(tmp_path):
+    packed = tmp_path / "packed"
+    nothing = b"\0\0\0\xff\xff" * (4 * MIB // 5)  # blocks of deflate
+    packed.write_bytes(gzip.compress(b"", mtime=0)[:10] + nothing)
+    seen: list[int] = []
+
+    def stop(done: int, total: int) -> None:
+        seen.append(done)
+        if len(seen) == 20:
+            raise StaleState
+
+    with pytest.raises(StaleState):
+        unpacking.read(
+            packed, Packing.GZIP, tmp_path / "out", sums_file=False,
+            meter=lambda done: None, on_progress=stop,
+        )  # fmt: skip
+    assert seen[-1] <= 2 * MIB

@@ -7,6 +7,7 @@ import lzma
 import random
 import resource
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ each = pytest.mark.parametrize("kind", PACK)
 
 def unpack(data: bytes, kind: Packing) -> bytes:
     pieces = list(packing.unpacked(io.BytesIO(data), kind))
-    assert all(0 < len(piece) <= packing.PIECE for piece in pieces)
+    assert all(len(piece) <= packing.PIECE for piece in pieces)
     return b"".join(pieces)
 
 
@@ -134,6 +135,61 @@ def test_a_bomb_comes_out_in_small_pieces_for_as_long_as_somebody_takes_them(kin
             break
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert grown_kib < 100 << 10
+
+
+@pytest.mark.slow
+@each
+def test_many_parts_with_nothing_in_them_are_refused(kind):
+    assert unpack(PACK[kind](b"") * 1000 + PACK[kind](CONTENT), kind) == CONTENT
+    refused = refusal_of(PACK[kind](b"") * 20000, kind)
+    assert (refused.rule, "1024" in str(refused)) == ("crumbs", True)
+    refused = refusal_of(PACK[kind](CONTENT) + PACK[kind](b"x") * 20000, kind)
+    assert refused.rule == "crumbs"
+
+
+def test_frames_that_are_to_be_skipped_are_no_way_around_it():
+    skipped = b"\x50\x2a\x4d\x18" + bytes(4)
+    assert unpack(skipped * 100 + zstd.compress(CONTENT), Packing.ZSTD) == CONTENT
+    assert refusal_of(skipped * 200_000, Packing.ZSTD).rule == "crumbs"
+
+
+@pytest.mark.slow
+@each
+def test_small_parts_take_time_as_their_bytes_and_a_word_for_each_portion(kind):
+    some = random.Random(1)
+    packed = PACK[kind](some.randbytes(600))
+    parts = (8 * MIB) // len(packed)
+    began = time.process_time()
+    words = sum(1 for _ in packing.unpacked(io.BytesIO(packed * parts), kind))
+    took_s = time.process_time() - began
+    assert took_s < 10, f"{took_s} s for 8 MiB"
+    assert 8 * MIB // packing.FEED <= words <= 3 * 8 * MIB // packing.FEED
+
+
+def empty_blocks(mib: int) -> bytes:
+    """A gzip stream of blocks with nothing in them."""
+    return gzip.compress(b"", mtime=0)[:10] + b"\0\0\0\xff\xff" * (mib * MIB // 5)
+
+
+def test_whoever_takes_pieces_is_heard_while_nothing_comes_out():
+    file = io.BytesIO(empty_blocks(8))
+    before = 0
+    for said, piece in enumerate(packing.unpacked(file, Packing.GZIP), 1):
+        assert piece == b""
+        assert file.tell() <= before + packing.PIECE, "much was read, and nobody was told"
+        before = file.tell()
+        if said == 4 * MIB // packing.FEED:
+            break
+    assert file.tell() <= 5 * MIB
+
+
+def test_the_beginning_is_not_looked_for_in_a_whole_file(tmp_path):
+    path = tmp_path / "endless"
+    path.write_bytes(empty_blocks(64))
+    with pytest.raises(FileRefused) as refused:
+        packing.beginning(path, Packing.GZIP, 65536)
+    assert refused.value.rule == "crumbs"
+    assert "16 MiB" in str(refused.value)
 
 
 @each
