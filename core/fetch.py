@@ -10,7 +10,7 @@ import re
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -24,10 +24,11 @@ READ_S = 30.0
 #: A server that sends less of a file than this, on average over ``PACE_S``, is hung up on.
 SLOWEST_BYTES_S = 16 << 10
 PACE_S = 60.0
-#: Ports below 1024 belong to services; of these, only the web's are fetched from.
+#: Behind other ports, public addresses too have what was never meant for strangers.
 WEB_PORTS = {"http": 80, "https": 443}
-FIRST_FREE_PORT = 1024
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
+_PRINTED = re.compile(r"[\x21-\x7e]+")
+_SERVER = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -63,8 +64,10 @@ def networks(words: Iterable[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(word) for word in words)
 
 
-def check(url: str) -> SplitResult:
+def check(url: str, ports: Collection[int] = ()) -> SplitResult:
     """The parts of an address that may be fetched, as far as it can be told by looking at it.
+
+    ``ports``: those that this site lets people fetch from, besides the web's own.
 
     Raises:
         Unfetchable: a sentence naming what is wrong with it.
@@ -76,6 +79,8 @@ def check(url: str) -> SplitResult:
         raise Unfetchable("This is not an address.") from error
     if _BLANK.search(url):
         raise Unfetchable("An address has no blanks in it: write %20.")
+    if not _PRINTED.fullmatch(url):
+        raise Unfetchable("An address has no letters but a to z: copy it from the browser's bar.")
     if parts.scheme not in WEB_PORTS or not parts.hostname:
         raise Unfetchable("An address begins with https:// or http://, and names a server.")
     if parts.username is not None or parts.password is not None:
@@ -83,10 +88,13 @@ def check(url: str) -> SplitResult:
             "An address with a user name or password in it is not fetched: it would be shown to "
             "whoever sees the disk. Give a link that needs none."
         )
-    if port is not None and port < FIRST_FREE_PORT and port not in WEB_PORTS.values():
+    if not _SERVER.fullmatch(parts.hostname):
+        raise Unfetchable("The name of the server has characters that no server's name has.")
+    if port is not None and port not in {*WEB_PORTS.values(), *ports}:
+        known = ", ".join(str(one) for one in sorted({*WEB_PORTS.values(), *ports}))
         raise Unfetchable(
-            f"Port {port} belongs to another service than the web. Use 80, 443, or one from "
-            f"{FIRST_FREE_PORT} on."
+            f"Port {port} is not fetched from; these are: {known}. An administrator can allow more "
+            "(PORTAL_FETCH_PORTS)."
         )
     return parts
 
@@ -99,20 +107,21 @@ def fetch(
     validator: str = "",
     most_bytes: int,
     allowed: Sequence[Network] = (),
+    ports: Collection[int] = (),
     on_head: Callable[[Head], None] = lambda _head: None,
 ) -> Head:
     """Fetch what is at ``url`` from ``offset`` on, if it is still the version ``validator``.
 
     ``on_head`` is called once, before the first byte; raising from it or from ``sink`` ends
-    the transfer. ``most_bytes`` bounds the whole file; ``allowed`` are private networks that
-    this site lets people fetch from.
+    the transfer. ``most_bytes`` bounds the whole file; ``allowed`` are private networks, and
+    ``ports`` those besides the web's, that this site lets people fetch from.
 
     Raises:
         Unfetchable: ``is_passing`` if another try, from where this one ended, may succeed.
     """
     pace = _Pace()
     for _ in range(MOST_HOPS + 1):
-        parts = check(url)
+        parts = check(url, ports)
         with _asked(parts, offset, validator, _Judge(allowed, pace)) as answer:
             if answer.status in _REDIRECTS:
                 url = _next_hop(url, answer)
@@ -342,38 +351,68 @@ class _Judge(httpcore.NetworkBackend):
                     f"{host[:100]} is inside a private network, which the portal does not fetch "
                     "from. An administrator can allow it (PORTAL_FETCH_NETWORKS)."
                 )
+            if is_own(address) and not _is_allowed(address, self._allowed):
+                raise Unfetchable(f"{host[:100]} is the portal's own host: it has no files for it.")
         return list(dict.fromkeys(addresses))
 
 
 def may_reach(address: Address, allowed: Sequence[Network] = ()) -> bool:
     """Whether a person may have the portal connect to ``address``."""
-    inner = _inside(address)
-    if any(address in net or inner in net for net in allowed):
-        return True
-    return all(_is_public(one) for one in (address, inner))
+    return _is_allowed(address, allowed) or _is_public(_inside(address))
+
+
+def is_own(address: Address) -> bool:
+    """Whether ``address`` is one of this host, which would then be talked to from within."""
+    nobodys = "192.0.2.1" if address.version == 4 else "2001:db8::1"
+    return _is_bound(str(address)) and not _is_bound(nobodys)
+
+
+def _is_bound(address: str) -> bool:
+    """The kernel gives a host's own addresses away, and others only if it is told to."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.bind((address, 0))
+    except OSError:
+        return False
+    return True
+
+
+def _is_allowed(address: Address, allowed: Sequence[Network]) -> bool:
+    return any(one in net for net in allowed for one in (address, _inside(address)))
 
 
 def _is_public(address: Address) -> bool:
-    if not address.is_global or address.is_multicast or any(address in net for net in _SPECIAL):
+    """Python's own tables differ from version to version; here, what is not named is refused."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return not any(address in net for net in _SPECIAL_4)
+    if address.packed[8:12] in _ISATAP:
         return False
-    return address.version == 4 or address in _UNICAST or address in _NAT64
+    return address in _UNICAST_6 and not any(address in net for net in _SPECIAL_6)
 
 
 def _inside(address: Address) -> Address:
-    """The IPv4 address that an IPv6 one stands for (mapped, 6to4, Teredo, NAT64, ISATAP), or
-    itself."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64 or address.packed[8:12] in _ISATAP:
+    """The IPv4 address that an IPv6 one is only another form of (mapped, NAT64), or itself."""
+    if isinstance(address, ipaddress.IPv6Address) and any(address in net for net in _CARRIERS):
         return ipaddress.IPv4Address(address.packed[-4:])
-    return address.ipv4_mapped or address.sixtofour or (address.teredo or (None, address))[1]
+    return address
 
 
-_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+_CARRIERS = networks(["::ffff:0:0/96", "64:ff9b::/96"])
 #: Of IPv6, nothing else is given to anybody on the Internet.
-_UNICAST = ipaddress.IPv6Network("2000::/3")
+_UNICAST_6 = ipaddress.IPv6Network("2000::/3")
+#: Interface identifiers that have an IPv4 address in them, behind a tunnel: RFC 5214.
 _ISATAP = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
-#: Of IANA's special-purpose registries, what Python's tables take for public.
-_SPECIAL = networks(
-    ["192.0.0.0/24", "192.88.99.0/24", "2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"]
-)
+#: Source: IANA, IPv6 Special-Purpose Address Registry, as of October 2024, within 2000::/3:
+#: protocol assignments (Teredo, ORCHID, benchmarks), documentation, 6to4, AS112.
+_SPECIAL_6 = networks(["2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"])
+#: Source: IANA, IPv4 Special-Purpose Address Registry, the same; with multicast, class E and
+#: what was withdrawn (6to4 relays).
+_SPECIAL_4 = networks(
+    [
+        "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16",
+        "172.16.0.0/12", "192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24",
+        "192.88.99.0/24", "192.168.0.0/16", "192.175.48.0/24", "198.18.0.0/15",
+        "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4",
+    ]
+)  # fmt: skip

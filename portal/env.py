@@ -49,6 +49,14 @@ def words(name: str) -> list[str]:
     return [word.strip() for word in text(name).split(",") if word.strip()]
 
 
+def numbers(name: str) -> list[int]:
+    """A comma list of whole numbers; empty by default."""
+    try:
+        return [int(word) for word in words(name)]
+    except ValueError:
+        raise ImproperlyConfigured(f"{name} is {text(name)!r}; write 8080, 8443.") from None
+
+
 def secret(name: str, default: str = "") -> str:
     """``NAME_FILE`` (a path, as systemd and Docker hand secrets out) or ``NAME``."""
     path = os.environ.get(f"{name}_FILE")

@@ -167,6 +167,8 @@ PORTAL_ARRIVAL_GIB = env.number("PORTAL_ARRIVAL_GIB", 1024)
 PORTAL_VOLATILE_GIB = env.number("PORTAL_VOLATILE_GIB", 50)
 # Private networks that the portal may fetch from on behalf of a person: "10.1.0.0/16, ...".
 PORTAL_FETCH_NETWORKS = env.words("PORTAL_FETCH_NETWORKS")
+# Ports, besides 80 and 443, of the servers that it may fetch from: "8080, ...".
+PORTAL_FETCH_PORTS = env.numbers("PORTAL_FETCH_PORTS")
 
 # What the sign-in pages count: in the database, so that it outlives every process.
 CACHES = {

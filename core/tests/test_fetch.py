@@ -36,7 +36,8 @@ class File:
 
 def get(url: str, have: bytes = b"", **more) -> tuple[bytes, Head]:
     file = File(have)
-    head = fetch.fetch(url, file, **{"most_bytes": 1 << 30, "allowed": LOOPBACK} | more)
+    limits = {"most_bytes": 1 << 30, "allowed": LOOPBACK, "ports": range(1024, 65536)}
+    head = fetch.fetch(url, file, **limits | more)
     return bytes(file.bytes), head
 
 
@@ -180,7 +181,9 @@ class TestAddresses:
             "http://100.64.0.1/", "http://224.0.0.1/", "http://192.0.0.9/", "http://192.88.99.1/",
             "http://[64:ff9b:1::7f00:1]/", "http://[::127.0.0.1]/", "http://[::ffff:0:127.0.0.1]/",
             "http://[fec0::1]/", "http://[5f00::1]/", "http://[3fff::1]/", "http://[2001:db8::1]/",
-            "http://[2606:2800:21f:cb07:0:5efe:10.0.0.1]/",
+            "http://[2606:2800:21f:cb07:0:5efe:10.0.0.1]/", "http://[2620:4f:8000::1]/",
+            "http://[2001::1]/", "http://[2001:20::1]/", "http://192.175.48.1/", "http://198.19.0.1/",
+            "http://[ff02::1]/", "http://[100::1]/", "http://255.255.255.255/", "http://[::]/",
         ],
     )  # fmt: skip
     def test_what_is_inside_stays_inside(self, url):
@@ -193,10 +196,13 @@ class TestAddresses:
             ("http://", "names a server"), ("http://me:secret@example.org/", "user name"),
             ("http://example.org:22/", "Port 22"), ("http://example.org:99999/", "not an address"),
             ("http://[::1/", "not an address"), ("http://example.org/a b", "blanks"),
+            ("http://example.org/\u00e4", "a to z"), ("http://exa\\mple.org/", "no server's name"),
+            ("http://example.org%2f.here/", "no server's name"),
+            ("http://example.org:0/", "Port 0"), ("http://example.org:8080/", "80, 443"),
         ],
     )  # fmt: skip
     def test_what_is_no_web_address_is_named(self, url, word):
-        assert word in str(refusal(url))
+        assert word in str(refusal(url, ports=()))
 
     def test_a_network_can_be_allowed(self):
         allowed = fetch.networks(["10.1.0.0/16"])
@@ -204,9 +210,23 @@ class TestAddresses:
         assert fetch.may_reach(ipaddress.ip_address("::ffff:10.1.2.3"), allowed)
         assert not fetch.may_reach(ipaddress.ip_address("10.2.2.3"), allowed)
 
-    def test_public_ones_are_reached(self):
-        for public in ("93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c"):
-            assert fetch.may_reach(ipaddress.ip_address(public))
+    @pytest.mark.parametrize(
+        "public",
+        ["93.184.215.14", "2606:2800:21f:cb07:6820:80da:af6b:8b2c", "64:ff9b::5db8:d70e"],
+    )
+    def test_public_ones_are_reached(self, public):
+        assert fetch.may_reach(ipaddress.ip_address(public))
+        assert not fetch.is_own(ipaddress.ip_address(public))
+
+    def test_the_host_knows_its_own_addresses(self):
+        for own in ("127.0.0.1", "127.9.9.9", "::1"):
+            assert fetch.is_own(ipaddress.ip_address(own))
+
+    def test_ports_are_those_of_the_web_and_of_the_site(self, server):
+        server.answers["/disk"] = ranged
+        assert "80, 443" in str(refusal(server.url("/disk"), ports=()))
+        assert server.asked == []
+        assert get(server.url("/disk"), ports=[server.http.server_port])[0] == CONTENT
 
     def test_an_unknown_name_may_be_known_later(self):
         assert refusal("http://no-such-host.invalid/").is_passing

@@ -67,6 +67,7 @@ def _fetch(volume: Volume, arrival: Arrival, writer: Writer) -> None:
         validator=arrival.validator,
         most_bytes=settings.PORTAL_ARRIVAL_GIB * GIB,
         allowed=fetch.networks(settings.PORTAL_FETCH_NETWORKS),
+        ports=settings.PORTAL_FETCH_PORTS,
         on_head=on_head,
     )
     arrival.length = writer.offset

@@ -33,6 +33,7 @@ def server(settings, tmp_path):
     settings.PORTAL_ARRIVALS = tmp_path / "arrivals"
     settings.PORTAL_FETCH_NETWORKS = ["127.0.0.0/8"]
     one = Server()
+    settings.PORTAL_FETCH_PORTS = [one.http.server_port]
     one.answers["/disk"] = ranged
     yield one
     one.close()
