@@ -23,7 +23,8 @@ from volumes.states import VolumeState
 #: Rows of disks that are read at a time.
 CHUNK = 2000
 #: What changes a disk's owner or size, or says that it never came to be.
-CHANGES = ("handed_over", "grow", "dismiss")
+RESIZES = ("grow", "restore_snapshot")
+CHANGES = ("handed_over", "dismiss", *RESIZES)
 
 
 class Span(NamedTuple):
@@ -84,7 +85,7 @@ def _backwards(last: Span, changes: list[_Change]) -> Iterator[Span]:
         last = last._replace(until=min(change.at, last.until))
         if change.verb == "handed_over" and change.owner is not None:
             last = last._replace(owner=change.owner)
-        elif change.verb == "grow":
+        elif change.verb in RESIZES:
             size_bytes = change.detail.get("before", {}).get("size_bytes", last.size_bytes)
             last = last._replace(size_bytes=size_bytes)
     yield last

@@ -12,6 +12,7 @@ from vms import usage
 from vms.usage import Period
 from volumes.actions import making, offers
 from volumes.actions.changes import grow
+from volumes.actions.snapshots import restore_snapshot
 from volumes.models import Volume
 from volumes.states import VolumeState
 from volumes.tests.factories import SnapshotFactory, VolumeFactory
@@ -74,6 +75,16 @@ def test_a_disk_that_grew_counts_as_more_from_then_on(alice):
         grow(disk, by=alice, size_gib=3)
         disk.move(VolumeState.AVAILABLE, size_bytes=3 * GIB)
     assert hours_of(alice) == 4 * 1 + 6 * 3
+
+
+def test_a_disk_that_went_back_counts_as_it_was_then_from_then_on(alice):
+    disk = made(alice, size_gib=3)
+    then = SnapshotFactory(volume=disk, size_bytes=1 * GIB)
+    with at(4):
+        restore_snapshot(then, by=alice, typed=then.name)
+        disk.refresh_from_db()
+        disk.move(VolumeState.AVAILABLE, size_bytes=1 * GIB)
+    assert hours_of(alice) == 4 * 3 + 6 * 1
 
 
 def test_growing_that_came_to_nothing_changes_nothing(alice):

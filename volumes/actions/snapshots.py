@@ -54,7 +54,8 @@ def restore_snapshot(snapshot: Snapshot, *, by: User, typed: str) -> None:
 
     Raises:
         Refused: ``not_yours``, ``disk_state``, ``disk_in_use``, ``disk_offered``,
-            ``snapshot_taking``, ``snapshot_state``, ``disk_busy``, ``name_not_typed``.
+            ``snapshot_taking``, ``snapshot_state``, ``disk_busy``, ``name_not_typed``,
+            ``quota_disk``.
     """
     volume = snapshot.volume
     must(volume, "restore_snapshot", by=by)
@@ -65,12 +66,18 @@ def restore_snapshot(snapshot: Snapshot, *, by: User, typed: str) -> None:
         snapshot.refresh_from_db()
         _must_be_ready(snapshot)
         _must_not_be_read(volume)
+        must_fit(by, max(0, snapshot.size_bytes - volume.size_bytes))
         volume.move(
             VolumeState.RESTORING,
             by=by,
             verb="restore_snapshot",
             reason=f"Back to the snapshot {snapshot.name}.",
+            detail={
+                "before": {"size_bytes": volume.size_bytes},
+                "after": {"size_bytes": snapshot.size_bytes},
+            },
             wanted_snapshot=snapshot.uuid,
+            wanted_bytes=max(snapshot.size_bytes, volume.size_bytes),
         )
         tasks.ring_row(volume)
 

@@ -104,6 +104,7 @@ def restoring(volume: Volume, cloud: CloudDriver) -> Go | None:
             "size_bytes": info.size_bytes,
             "used_bytes": info.used_bytes,
             "wanted_snapshot": None,
+            "wanted_bytes": None,
         },
     )
 

@@ -106,7 +106,8 @@ class VolumeQuerySet(models.QuerySet["Volume"]):
 
     def bytes_held(self) -> int:
         """What they count for in a quota, together: one that grows counts as it will be."""
-        grows = When(state=VolumeState.GROWING, wanted_bytes__isnull=False, then=F("wanted_bytes"))
+        resized = (VolumeState.GROWING, VolumeState.RESTORING)
+        grows = When(state__in=resized, wanted_bytes__isnull=False, then=F("wanted_bytes"))
         size = Case(grows, default=F("size_bytes"))
         return int(self.held().aggregate(n=Coalesce(Sum(size), 0))["n"])
 
@@ -149,7 +150,7 @@ class Volume(Stateful):
     used_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # what the site keeps of it
     bytes_done = models.PositiveBigIntegerField(default=0)
     bytes_total = models.PositiveBigIntegerField(default=0)
-    wanted_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # while it grows
+    wanted_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # while it is resized
     wanted_snapshot = models.UUIDField(null=True, blank=True)  # while it is copied or goes back
     purge_at = models.DateTimeField(null=True, blank=True)  # in the bin: when it ends for good
 
