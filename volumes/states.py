@@ -188,8 +188,8 @@ N = SnapshotState
 SNAPSHOT_MOVES: Moves = {
     N.TAKING: frozenset({N.READY, N.FAILED, N.DELETED}),
     N.READY: frozenset({N.DELETING, N.DELETED}),
-    N.DELETING: frozenset({N.DELETED, N.READY}),
-    N.FAILED: frozenset({N.DELETED}),
+    N.DELETING: frozenset({N.DELETED, N.FAILED}),
+    N.FAILED: frozenset({N.DELETING, N.DELETED}),
     N.DELETED: frozenset(),
 }
 
@@ -198,12 +198,12 @@ SNAPSHOT_DEADLINES: Deadlines = {
         timedelta(minutes=5), N.FAILED, _SOON, "The engine took no snapshot within {limit}."
     ),
     N.DELETING: Deadline(
-        timedelta(minutes=10), N.READY, _SOON, "The engine did not remove it within {limit}."
+        timedelta(minutes=10), N.FAILED, _SOON, "The engine did not remove it within {limit}."
     ),
 }
 
-#: It still takes room on the site.
-SNAPSHOT_HOLDS = frozenset({N.TAKING, N.READY, N.DELETING})
+#: It takes room on the site, or may: what the engine did of one that failed, nobody has seen.
+SNAPSHOT_HOLDS = frozenset({N.TAKING, N.READY, N.DELETING, N.FAILED})
 
 
 class ExportState(TextChoices):

@@ -19,6 +19,7 @@ from volumes.lifecycle import (
     closing,
     exporting,
     making,
+    snapshots,
 )
 from volumes.models import Attachment, Export, Snapshot, Volume
 from volumes.states import ExportState, VolumeState
@@ -111,10 +112,11 @@ def sweep() -> None:
 
 @shared_task(name="volumes.tidy")
 def tidy() -> None:
-    """End what is past its time: disks in the bin and of closed accounts, uploads, downloads,
-    stray files."""
+    """End what is past its time: disks in the bin and of closed accounts, snapshots that failed,
+    uploads, downloads, stray files."""
     closing.bin_what_is_left()
     making.empty_bin()
+    snapshots.remove_failed()
     exporting.tidy()
     arriving.stray_arrivals()
 

@@ -91,10 +91,8 @@ def delete_snapshot(snapshot: Snapshot, *, by: User) -> None:
     volume = snapshot.volume
     with alone_with(volume, "delete_snapshot", by=by):
         snapshot.refresh_from_db()
-        if snapshot.state == SnapshotState.FAILED:
-            snapshot.move(SnapshotState.DELETED, by=by, verb="snapshot_deleted")
-            return
-        _must_be_ready(snapshot)
+        if snapshot.state != SnapshotState.FAILED:
+            _must_be_ready(snapshot)
         _must_be_free(snapshot)
         snapshot.move(SnapshotState.DELETING, by=by, verb="snapshot_deleted")
         tasks.ring_row(snapshot)

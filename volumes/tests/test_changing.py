@@ -398,7 +398,7 @@ def test_a_snapshot_that_the_engine_did_not_take_says_why_and_can_go(cloud):
     assert snapshot.state == SnapshotState.FAILED
     assert snapshot.reason
     actions.delete_snapshot(snapshot, by=snapshot.volume.owner)
-    assert snapshot.state == SnapshotState.DELETED
+    assert look(snapshot).state == SnapshotState.DELETED
 
 
 def test_a_snapshot_that_went_with_its_disk_is_deleted(cloud):

@@ -1,15 +1,18 @@
 """Snapshots and what they count: one that is larger than its disk, one that came late."""
 
+from datetime import timedelta
 
 import pytest
+import time_machine
 
+from cloud.errors import CloudBusy
 from conftest import Worker
 from core.errors import Refused
 from registration.models import GIB
-from volumes import actions
+from volumes import actions, tasks
 from volumes.models import Snapshot, Volume
 from volumes.quota import bytes_held
-from volumes.states import VolumeState
+from volumes.states import SnapshotState, VolumeState
 from volumes.tests.factories import VolumeFactory
 
 pytestmark = pytest.mark.django_db
@@ -60,3 +63,39 @@ def test_going_back_to_a_larger_one_is_within_the_quota(volume, worker):
     worker.run()
     volume.refresh_from_db()
     assert volume.size_bytes == 40 * GIB
+
+
+@pytest.fixture
+def late(volume, worker, cloud):
+    """One that the engine has taken, and did not say so in time."""
+    snapshot = actions.take_snapshot(volume, by=volume.owner, name="late")
+    cloud.create_snapshot(volume.cloud_ref, token=snapshot.token)
+    cloud.fail_next(*[CloudBusy("not now")] * 200)
+    worker.run(hours=0.5)
+    snapshot.refresh_from_db()
+    assert snapshot.state == SnapshotState.FAILED
+    cloud.world.failures.clear()
+    return snapshot
+
+
+def test_one_that_failed_counts_until_the_engine_has_removed_it(late, volume, worker, cloud):
+    assert bytes_held(volume.owner) == 2 * GIB
+    actions.delete_snapshot(late, by=volume.owner)
+    assert bytes_held(volume.owner) == 2 * GIB
+    worker.run()
+    late.refresh_from_db()
+    assert late.state == SnapshotState.DELETED
+    assert cloud.get_volume(volume.cloud_ref).snapshots == ()
+    assert bytes_held(volume.owner) == GIB
+
+
+def test_one_that_failed_is_removed_after_an_hour_if_nobody_does(late, volume, worker, cloud):
+    tasks.tidy()
+    worker.run()
+    assert cloud.get_volume(volume.cloud_ref).snapshots == (late.token,)
+    with time_machine.travel(late.state_since + timedelta(minutes=61)):
+        tasks.tidy()
+        worker.run()
+    late.refresh_from_db()
+    assert late.state == SnapshotState.DELETED
+    assert cloud.get_volume(volume.cloud_ref).snapshots == ()
