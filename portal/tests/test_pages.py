@@ -90,9 +90,9 @@ def test_administrators_pages_do_not_exist_for_others(client, path):
     assert client.get(path).status_code == 200
 
 
-def test_help_explains_every_state(client):
+def test_help_explains_every_state_of_machines_and_of_disks(client):
     text = page(client, "/help/")
-    assert all(state.label in text for state in VmState)
+    assert all(state.label in text for state in (*VmState, *VolumeState))
 
 
 def test_health_is_for_machines(client, redis_server):

@@ -11,6 +11,7 @@ from portal import api
 from portal import doctor as checks
 from registration.doors import UserRequest, administrators_only
 from vms.states import VM_MEANINGS, VmState
+from volumes.states import VOLUME_MEANINGS, VolumeState
 
 
 @require_safe
@@ -40,7 +41,8 @@ def doctor(request: UserRequest) -> HttpResponse:
 def guide(request: HttpRequest) -> HttpResponse:
     """First machine in a minute, and what the words mean."""
     meanings = [(state.value, state.label, VM_MEANINGS[state]) for state in VmState]
-    return render(request, "portal/help.html", {"meanings": meanings})
+    disks = [(state.value, state.label, VOLUME_MEANINGS[state]) for state in VolumeState]
+    return render(request, "portal/help.html", {"meanings": meanings, "disk_meanings": disks})
 
 
 @require_safe
