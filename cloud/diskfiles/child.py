@@ -1,11 +1,12 @@
 """A child process over bytes that we do not trust: limits, next to no rights, no secrets.
 
 It dies with the thread that started it, and whatever it could reach it was given: files
-come as descriptors, so that no directory needs to be open to its user.
+come as descriptors, so that no directory needs to be open to its user. ``jail`` hides the rest.
 """
 
 import contextlib
 import os
+import secrets
 import selectors
 import subprocess
 import time
@@ -13,15 +14,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-#: What every program is given: the portal's own environment holds secrets.
-ENVIRONMENT = {
-    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-    "LANG": "C",
-}
-NOBODY = 65534
+from cloud.diskfiles import jail
+
+ENVIRONMENT = jail.ENVIRONMENT
+#: Users of children: each has one that no other child has, beside those of machines, and above
+#: every range that systemd or shadow hand out.
+FIRST_UID = 1_910_000_000
+UIDS = 10_000_000
 LOOK_EVERY_S = 0.25
+#: Says a qemu-img that met its limit of addresses, or whose host has no thread left for it.
+OUT_OF_THREADS = "qemu_thread_create: Resource temporarily unavailable"
 #: Of what it prints to its error output, the end is kept, for the log.
 KEPT_WORDS = 2000
+#: A killed one may be in the middle of a write; it is waited for.
+_DEATH_S = 10
 _READ = 64 << 10
 
 
@@ -32,16 +38,22 @@ class Limits:
     cpu_s: int = 10
     file_bytes: int = 1 << 20  # the largest that a file it writes may become
     memory_bytes: int = 1 << 30  # of addresses
+    stack_bytes: int = 2 << 20  # of each thread: qemu-img may have 64
     files: int = 64
+    threads: int = 100  # qemu-img has up to 64 beside its own
 
-    def argv(self) -> list[str]:
+    def argv(self, uid: int | None) -> list[str]:
+        """``uid`` None: our own user, whose other threads would count as well."""
+        threads = [] if uid is None else [f"--nproc={self.threads}"]
         return [
             "prlimit",
             f"--as={self.memory_bytes}",
+            f"--stack={self.stack_bytes}",
             f"--cpu={self.cpu_s}",
             f"--nofile={self.files}",
             f"--fsize={self.file_bytes}",
             "--core=0",
+            *threads,
             "--",
         ]
 
@@ -54,18 +66,14 @@ class Ended:
     words: str
 
 
-def unprivileged(uid: int | None = None) -> int | None:
-    """The user that a child gets: ``uid``, else nobody; None when we are nobody ourselves."""
-    if os.geteuid() != 0:
-        return None
-    return NOBODY if uid is None else uid
+def new_uid() -> int | None:
+    """A user for one child alone; None when we are not root: it is ourselves, with less."""
+    return FIRST_UID + secrets.randbelow(UIDS) if os.geteuid() == 0 else None
 
 
 def argv(command: Sequence[str], *, uid: int | None, limits: Limits) -> list[str]:
-    """``command`` in its jail. ``uid`` None: as ourselves, and never more than that."""
-    user = [] if uid is None else [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
-    jail = ["setpriv", *user, "--no-new-privs", "--pdeathsig=KILL", "--"]
-    return [*limits.argv(), *jail, *command]
+    """``command`` with limits and without rights, for one that needs to see files by name."""
+    return jail.beside(command, uid=uid, limits=limits.argv(uid))
 
 
 def run(
@@ -80,9 +88,12 @@ def run(
     """Run it to its end, telling what it prints. Whatever is raised meanwhile kills it.
 
     ``on_tick`` is called every ``LOOK_EVERY_S`` seconds.
+
+    Raises:
+        ChildProcessError: the host could not start it.
     """
     child = subprocess.Popen(
-        argv(command, uid=uid, limits=limits),
+        jail.around(command, uid=uid, limits=limits.argv(uid)),
         cwd="/",
         env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
@@ -92,17 +103,32 @@ def run(
         umask=0o077,
     )
     with _killed_at_the_end(child):
-        words = _listen(child, on_output, on_tick)
-        return Ended(code=child.wait(), words=words.decode(errors="replace"))
+        words = _listen(child, on_output, on_tick).decode(errors="replace")
+        return Ended(code=jail.ended_with(child.wait(), words), words=words)
 
 
 @contextlib.contextmanager
 def _killed_at_the_end(child: "subprocess.Popen[bytes]") -> Iterator[None]:
     with child:
+        is_over = False
         try:
             yield
+            is_over = True
         finally:
             child.kill()
+            if not is_over:
+                _wait_for_all(child)
+
+
+def _wait_for_all(child: "subprocess.Popen[bytes]") -> None:
+    """Until nobody of the jail holds its end of the pipe: only then nobody writes any more."""
+    until = time.monotonic() + _DEATH_S
+    with selectors.DefaultSelector() as one:
+        if child.stderr is not None:
+            one.register(child.stderr, selectors.EVENT_READ)
+            while time.monotonic() < until and one.select(_DEATH_S):
+                if not os.read(child.stderr.fileno(), _READ):
+                    return
 
 
 def _listen(

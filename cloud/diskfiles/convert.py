@@ -9,7 +9,7 @@ import json
 import os
 import re
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,8 +32,12 @@ _CHECK_S = 120
 _CHECK_DAMAGED, _CHECK_LEAKS = 2, 3  # qemu-img(1); what is only kept for nothing does no harm
 _CHECKED = frozenset({DiskFormat.QCOW2, DiskFormat.VMDK, DiskFormat.VDI, DiskFormat.VHDX})
 _PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
-#: An older creator's size in cylinders may be smaller than the disk: block/vpc.c of QEMU.
-_OPENED = {DiskFormat.VHD: ",force_size_calc=current_size"}
+_OPENED: Mapping[DiskFormat, Mapping[str, Any]] = {
+    # The inspection refuses one that names another; this holds if it comes to name one later.
+    DiskFormat.QCOW2: {"backing": None},
+    # An older creator's size in cylinders may be smaller than the disk: block/vpc.c of QEMU.
+    DiskFormat.VHD: {"force_size_calc": "current_size"},
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,17 +48,17 @@ class Look:
     format: DiskFormat
 
 
-def look(path: Path, format: DiskFormat, *, uid: int | None = None) -> Look:
-    """Have qemu-img read the heads of a file. ``uid``: whose rights the child has, if we are root.
+def look(path: Path, format: DiskFormat) -> Look:
+    """Have qemu-img read the heads of a file.
 
     Raises:
         FileRefused: ``not_sound``: it cannot; ``names_files``: it would read others too.
     """
     said: list[bytes] = []
-    user = child.unprivileged(uid)
+    user = child.new_uid()
     with _opened(path, user) as source:
         ended = child.run(
-            ["qemu-img", "info", "--output=json", "--image-opts", _named(source, format)],
+            ["qemu-img", "info", "--output=json", named(source, format)],
             uid=user,
             limits=child.Limits(),
             files=[source],
@@ -63,17 +67,15 @@ def look(path: Path, format: DiskFormat, *, uid: int | None = None) -> Look:
         )
     _must_have_ended_well(ended, format)
     about: dict[str, Any] = json.loads(b"".join(said))
-    named = {"backing-filename", "full-backing-filename", "encrypted"} & about.keys()
-    if named or "data-file" in json.dumps(about.get("format-specific", {})):
+    others = {"backing-filename", "full-backing-filename", "encrypted"} & about.keys()
+    if others or "data-file" in json.dumps(about.get("format-specific", {})):
         raise FileRefused(
             "names_files", "The disk refers to other files or is encrypted. Flatten it first."
         )
     return Look(size_bytes=int(about["virtual-size"]), format=format)
 
 
-def check(
-    path: Path, format: DiskFormat, *, on_tick: Callable[[], None], uid: int | None = None
-) -> None:
+def check(path: Path, format: DiskFormat, *, on_tick: Callable[[], None]) -> None:
     """Have qemu-img follow every table of a file: what lies beyond its end reads as zeros else.
 
     ``on_tick`` is called now and then, and may raise to end it. Formats that qemu-img cannot
@@ -84,10 +86,10 @@ def check(
     """
     if format not in _CHECKED:
         return
-    user = child.unprivileged(uid)
+    user = child.new_uid()
     with _opened(path, user) as source:
         ended = child.run(
-            ["qemu-img", "check", "-q", "--image-opts", _named(source, format)],
+            ["qemu-img", "check", "-q", named(source, format)],
             uid=user,
             limits=child.Limits(cpu_s=_CHECK_S),
             files=[source],
@@ -115,21 +117,20 @@ def convert(
     on_progress: Progress,
     snapshot: str = "",
     options: Sequence[str] = (),
-    uid: int | None = None,
 ) -> None:
     """Write the disk in ``source`` to a new file ``target``, whole or not at all, and on disk.
 
     ``size_bytes`` is the disk's; nothing larger is written. ``snapshot`` is the name of an
     internal one of a qcow2, ``options`` are ``-o`` of the target's format. Zeros take no room.
-    No directory needs to be open to ``uid``, the child's user if we are root (default: nobody):
-    a source that is not its own becomes readable to all who can reach it, the target is ours.
+    No directory needs to be open to the child's user, if we are root: a source becomes readable
+    meanwhile to all who can reach it, the target is ours.
 
     Raises:
         FileRefused: ``not_sound``, ``too_large``, ``too_costly``: the sentence says.
         CloudBusy: the site's disk is full.
         FileExistsError: there is a target.
     """
-    user = child.unprivileged(uid)
+    user = child.new_uid()
     with _opened(source, user) as reading, _made(target) as writing:
         _hand_to(writing, user)
         ended = child.run(
@@ -156,16 +157,21 @@ def _converting(
     chosen = [word for option in options for word in ("-o", option)]
     # A snapshot stays as it is while a machine writes to the disk: its lock may be passed by.
     at = ["-U", "-l", f"snapshot.name={snapshot}"] if snapshot else []
-    source = ["--image-opts", _named(reading, source_format)]
+    source = [named(reading, source_format)]
     # One page: a hole smaller than that is not worth an entry.
     target = ["-O", target_format.value, *chosen, child.path_of(writing)]
     # Fewer pieces on their way than its own eight: they stay in the processor's cache.
     return ["qemu-img", "convert", "-p", "-S", "4k", "-m", "4", *at, *source, *target]
 
 
-def _named(fd: int, format: DiskFormat) -> str:
-    file = f"file.driver=file,file.filename={child.path_of(fd)}"
-    return f"driver={format.value},{file}{_OPENED.get(format, '')}"
+def named(fd: int, format: DiskFormat) -> str:
+    """How qemu-img is told to open a descriptor, and no file that is named in it."""
+    node: dict[str, Any] = {
+        "driver": format.value,
+        "file": {"driver": "file", "filename": child.path_of(fd)},
+        **_OPENED.get(format, {}),
+    }
+    return f"json:{json.dumps(node)}"
 
 
 def _limits(size_bytes: int, target_format: DiskFormat) -> child.Limits:
@@ -237,6 +243,8 @@ def _must_have_ended_well(ended: child.Ended, format: DiskFormat) -> None:
         raise CloudBusy(
             "The site's disk is full. It goes on when there is room again.", detail=detail
         )
+    if child.OUT_OF_THREADS in ended.words:
+        raise CloudBusy("The site is too busy for this now. Try again later.", detail=detail)
     if ended.code == -signal.SIGXFSZ or "File too large" in ended.words:
         raise FileRefused(
             "too_large", "The disk in the file is larger than its head says.", detail=detail

@@ -13,7 +13,6 @@ from cloud.diskfiles.headers import Packing
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.types import DiskFormat, ImageFormat
 
-NOBODY = child.NOBODY
 LARGEST_BYTES = 2 << 40
 LIMIT_S = 15
 

@@ -85,7 +85,6 @@ def _convert(
         size_bytes=size_bytes,
         snapshot=snapshot,
         on_progress=_above_the_floor(site, on_progress),
-        uid=volumes.new_uid(),
     )
 
 
@@ -201,7 +200,6 @@ def export(
             size_bytes=info.size_bytes,
             snapshot=snapshot,
             on_progress=_room_left(site, path.parent, on_progress),
-            uid=volumes.new_uid(),
         )
         _shrink(partial, format, qcow2.read(volume.disk).size_at(snapshot))
 

@@ -15,20 +15,18 @@ Whoever changes a volume holds its lock (``plugs.locked``).
 
 import contextlib
 import os
-import secrets
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cloud.diskfiles import child
+from cloud.diskfiles import child, convert
 from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable, NotFound
 from cloud.local import files, plugs, qcow2, qmp, reading
 from cloud.local.machine import Machine
 from cloud.local.plugs import Holder
-from cloud.local.ports import FIRST_UID, UIDS
 from cloud.local.site import Site, is_machine_name
-from cloud.types import VolumeInfo
+from cloud.types import DiskFormat, VolumeInfo
 
 DISK = "disk.qcow2"
 NEW = ".new-"
@@ -324,8 +322,7 @@ def edit(volume: Volume, *command: str, after: Sequence[str] = ()) -> None:
 def edit_file(disk: Path, *command: str, after: Sequence[str] = ()) -> None:
     fd = os.open(disk, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        file = f"driver=qcow2,file.driver=file,file.filename={child.path_of(fd)}"
-        _change(fd, [*command, "--image-opts", file, *after])
+        _change(fd, [*command, convert.named(fd, DiskFormat.QCOW2), *after])
         os.fsync(fd)
     finally:
         os.close(fd)
@@ -334,7 +331,7 @@ def edit_file(disk: Path, *command: str, after: Sequence[str] = ()) -> None:
 def _change(fd: int, command: Sequence[str]) -> None:
     """Run qemu-img on a file of ours that it is lent for so long."""
     about = os.fstat(fd)
-    user = new_uid()
+    user = child.new_uid()
     try:
         if user is not None:
             os.fchown(fd, user, user)
@@ -354,17 +351,14 @@ def _change(fd: int, command: Sequence[str]) -> None:
     _must_have_ended_well(ended)
 
 
-def new_uid() -> int | None:
-    """A user for one child, beside those of machines; None when we are not root."""
-    return child.unprivileged(FIRST_UID + UIDS + secrets.randbelow(UIDS))
-
-
 def _must_have_ended_well(ended: child.Ended) -> None:
     if ended.code == 0:
         return
     detail = f"qemu-img ended with {ended.code}: {ended.words}"
     if "No space left on device" in ended.words:
         raise CloudBusy("The site's disk is full. Try again later.", detail=detail)
+    if child.OUT_OF_THREADS in ended.words:
+        raise CloudBusy("The site is too busy for this now. Try again later.", detail=detail)
     if "Failed to get" in ended.words:
         raise CloudBusy("A running machine reads from this disk. Detach it first.", detail=detail)
     raise CloudUnavailable(DAMAGED, detail=detail)

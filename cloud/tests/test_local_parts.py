@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from cloud import peer
+from cloud.diskfiles import child
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.local import (
     accel,
@@ -126,8 +127,19 @@ def test_only_identifiers_become_file_names(name: str) -> None:
     assert not is_machine_name(name)
 
 
+def one_with_free_ones_above(count: int) -> socket.socket:
+    """A listening socket whose next ports nobody else of this machine listens on."""
+    while True:
+        server = socket.create_server(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+        above = range(port + 1, port + 1 + count)
+        if above.stop <= 65536 and all(ports.is_free("127.0.0.1", one) for one in above):
+            return server
+        server.close()
+
+
 def test_ports_are_free_and_of_the_range(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server:
+    with one_with_free_ones_above(3) as server:
         taken = server.getsockname()[1]
         site = a_site(tmp_path, ports=(taken, taken + 3))
         chosen = ports.choose(site, 2, taken={taken + 1})
@@ -279,8 +291,7 @@ def test_what_the_engine_starts_sees_nothing_of_the_portals_environment(
     assert not process.is_alive(born)
     known = {f"{name}={value}" for name, value in process.ENVIRONMENT.items()}
     assert set(said.read_text().splitlines()) == known
-    uid = inspect.NOBODY if os.geteuid() == 0 else None
-    jailed = inspect.jailed(["env"], cwd=Path("/"), uid=uid)
+    jailed = inspect.jailed(["env"], cwd=Path("/"), uid=child.new_uid())
     assert set(jailed.stdout.decode().splitlines()) == known
 
 

@@ -1,7 +1,10 @@
 """The child that converts: to the byte, with limits, and never longer than who started it."""
 
+import contextlib
 import os
+import secrets
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -11,11 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from cloud.diskfiles import child, convert
+from cloud.diskfiles import child, convert, jail
 from cloud.diskfiles.refusal import FileRefused
 from cloud.diskfiles.tests import samples
 from cloud.diskfiles.tests.samples import DISK_BYTES, KINDS, MIB
 from cloud.types import DiskFormat
+
+IS_ROOT = os.geteuid() == 0
 
 
 def quiet(done: int, total: int) -> None:
@@ -117,6 +122,36 @@ def test_what_a_look_finds_to_name_others_is_refused(tmp_path):
         convert.look(overlay, DiskFormat.QCOW2)
 
 
+def test_a_backing_file_that_is_named_is_not_read(tmp_path):
+    """Straight to the converter, past every inspection: no byte of another file comes out."""
+    tmp_path.chmod(0o755)
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"SECRET OF THE HOST".ljust(MIB, b"\0"))
+    overlay = tmp_path / "overlay"
+    samples.qemu_img("create", "-f", "qcow2", "-b", secret, "-F", "raw", overlay)
+    assert to_raw(overlay, DiskFormat.QCOW2, size_bytes=MIB).read_bytes() == bytes(MIB)
+    samples.qemu_img(
+        "rebase", "-u", "-f", "qcow2", "-b", "nbd://127.0.0.1:9/x", "-F", "raw", overlay
+    )
+    (tmp_path / "out.raw").unlink()
+    assert to_raw(overlay, DiskFormat.QCOW2, size_bytes=MIB).read_bytes() == bytes(MIB)
+
+
+def test_a_data_file_that_is_named_is_not_read(tmp_path):
+    if jail.kind() is jail.Kind.BARE:
+        pytest.skip("this host lets nobody make spaces")
+    tmp_path.chmod(0o755)
+    secret = tmp_path / "secret"
+    disk = tmp_path / "disk"
+    samples.qemu_img(
+        "create", "-f", "qcow2", "-o", f"data_file={secret},data_file_raw=on", disk, "1M"
+    )
+    secret.write_bytes(b"SECRET OF THE HOST".ljust(MIB, b"\0"))
+    secret.chmod(0o644)
+    with pytest.raises(FileRefused):
+        to_raw(disk, DiskFormat.QCOW2, size_bytes=MIB)
+
+
 @pytest.mark.slow
 def test_who_no_longer_wants_it_stops_it(tmp_path):
     class Enough(Exception):
@@ -132,18 +167,19 @@ def test_who_no_longer_wants_it_stops_it(tmp_path):
     with pytest.raises(Enough):
         to_raw(source, DiskFormat.RAW, size_bytes=300 * MIB, on_progress=stop)
     assert not (tmp_path / "out.raw").exists()
-    assert not children_named("qemu-img")
+    assert not reading(source)
 
 
-def children_named(name: str) -> list[int]:
+def reading(path: Path) -> list[int]:
+    """The processes that have a file open, but for ourselves."""
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdecimal():
+        if entry.name.isdecimal() and int(entry.name) != os.getpid():
             try:
-                status = (entry / "status").read_text()
+                links = [os.readlink(one) for one in (entry / "fd").iterdir()]
             except OSError:
                 continue
-            if f"Name:\t{name}\n" in status and f"PPid:\t{os.getpid()}\n" in status:
+            if str(path) in links:
                 found.append(int(entry.name))
     return found
 
@@ -152,7 +188,7 @@ def said_by(command: list[str], **limits: int) -> tuple[child.Ended, str]:
     heard: list[bytes] = []
     ended = child.run(
         command,
-        uid=child.unprivileged(),
+        uid=child.new_uid(),
         limits=child.Limits(**limits),
         on_output=heard.append,
         on_tick=lambda: None,
@@ -167,7 +203,94 @@ def test_a_child_sees_no_secret_and_has_no_rights(monkeypatch):
     assert "hunter2" not in said
     assert "NoNewPrivs:\t1" in said
     assert "CapEff:\t0000000000000000" in said
-    assert str(child.NOBODY if os.geteuid() == 0 else os.geteuid()) in said.splitlines()
+    if IS_ROOT:
+        users = {said_by(["id", "-u"])[1] for _ in range(3)}
+        assert len(users) == 3, "two children are one user, and may look into one another"
+        assert all(int(user) >= child.FIRST_UID for user in users)
+
+
+is_jailed = pytest.mark.skipif(
+    jail.kind() is jail.Kind.BARE, reason="this host lets nobody make spaces"
+)
+
+
+@is_jailed
+def test_a_child_has_no_network():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        ended, _ = said_by(["qemu-img", "info", f"nbd://127.0.0.1:{port}/x"])
+    assert "Network is unreachable" in ended.words
+    cards = said_by(["cat", "/proc/self/net/dev"])[1].splitlines()[2:]
+    assert [card.split(":")[0].strip() for card in cards] == ["lo"]
+
+
+@is_jailed
+def test_a_child_sees_no_file_of_the_host_and_no_other_process(tmp_path):
+    (tmp_path / "secret").write_text("of the host")
+    tmp_path.chmod(0o777)
+    ended, said = said_by(["cat", str(tmp_path / "secret"), "/etc/passwd"])
+    assert (ended.code, said) == (1, "")
+    seen = said_by(["ls", "/", "/etc", "/dev"])[1].split()
+    places = {"/:", "bin", "dev", "etc", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "usr"}
+    assert set(seen) <= places | {"/etc:", "ld.so.cache", "/dev:", "null"}
+    assert said_by(["sh", "-c", "ls -d /proc/[0-9]* | wc -l"])[1].strip() in ("2", "3", "4", "5")
+    for place in ("/new", "/usr/new", "/dev/new", "/etc/new"):
+        assert said_by(["touch", place])[0].code == 1
+
+
+@is_jailed
+def test_a_child_cannot_look_into_who_keeps_it():
+    assert said_by(["ls", "/proc/1/root/"])[0].code != 0
+    assert said_by(["cat", "/proc/1/environ"])[0].code != 0
+
+
+NOT_ROOT = """
+    from cloud.diskfiles import child, jail
+    said = []
+    script = "cat /etc/passwd; touch /usr/x; grep CapEff /proc/self/status; cat /proc/self/net/dev"
+    ended = child.run(["sh", "-c", script], uid=child.new_uid(), limits=child.Limits(),
+                      on_output=said.append, on_tick=lambda: None)
+    print(jail.kind().name, ended.words.count("No such file"), b"".join(said).decode())
+"""
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+def test_who_is_not_root_has_the_same_jail_or_none():
+    done = subprocess.run(
+        ["setpriv", "--reuid=12345", "--regid=12345", "--clear-groups", sys.executable, "-c",
+         textwrap.dedent(NOT_ROOT)],
+        capture_output=True, text=True, check=True, cwd=Path.cwd(),
+    )  # fmt: skip
+    kind, hidden, *said = done.stdout.split()
+    if kind == "BARE":
+        assert "root:x:0:0" in done.stdout
+    else:
+        assert (kind, hidden) == ("USER", "1")
+        assert said[:2] == ["CapEff:", "0000000000000000"]
+        assert "eth" not in done.stdout
+
+
+def test_where_no_jail_can_be_made_a_child_runs_with_limits(monkeypatch):
+    monkeypatch.setattr(jail, "_BUILD", "exit 9")
+    for kind in (jail.Kind.ROOT, jail.Kind.USER):
+        monkeypatch.setitem(jail._AROUND, kind, ["unshare", "--no-such-word"])
+    jail.kind.cache_clear()
+    try:
+        assert jail.kind() is jail.Kind.BARE
+        ended, said = said_by(["grep", "-E", "NoNewPrivs|CapEff", "/proc/self/status"])
+    finally:
+        jail.kind.cache_clear()
+    assert ended.code == 0
+    assert "NoNewPrivs:\t1" in said
+    assert "CapEff:\t0000000000000000" in said
+
+
+def test_a_child_that_could_not_be_started_says_nothing_of_the_file(monkeypatch):
+    jail.kind()
+    for kind in jail.Kind:
+        monkeypatch.setitem(jail._AROUND, kind, ["setpriv", "--no-such-word"])
+    with pytest.raises(ChildProcessError):
+        said_by(["true"])
 
 
 @pytest.mark.slow
@@ -183,28 +306,35 @@ PARENT = """
     from cloud.diskfiles import child
     def tell(said):
         os.write(1, said)
-    child.run(["sh", "-c", "echo $$; exec sleep 60"], uid=child.unprivileged(),
+    child.run(["sh", "-c", "echo here; exec sleep %s"], uid=child.new_uid(),
               limits=child.Limits(), on_output=tell, on_tick=lambda: None)
 """
 
 
 @pytest.mark.slow
 def test_a_child_dies_with_who_started_it():
+    seconds = f"6{secrets.randbelow(10**9)}"  # to know it by
     parent = subprocess.Popen(
-        [sys.executable, "-c", textwrap.dedent(PARENT)], stdout=subprocess.PIPE, cwd=Path.cwd()
+        [sys.executable, "-c", textwrap.dedent(PARENT % seconds)],
+        stdout=subprocess.PIPE,
+        cwd=Path.cwd(),
     )
-    pid = int(parent.stdout.readline())
-    assert Path("/proc", str(pid)).exists()
+    assert parent.stdout.readline() == b"here\n"
+    deadline = time.monotonic() + 5
+    while not sleeping(seconds):
+        assert time.monotonic() < deadline, "it does not run"
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 5
-    while is_alive(pid):
+    while sleeping(seconds):
         assert time.monotonic() < deadline, "the child lives on"
     parent.stdout.close()
 
 
-def is_alive(pid: int) -> bool:
-    try:
-        return ") Z " not in Path("/proc", str(pid), "stat").read_text()
-    except OSError:
-        return False
+def sleeping(seconds: str) -> bool:
+    found = False
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            with contextlib.suppress(OSError):
+                found |= (entry / "cmdline").read_bytes() == f"sleep\0{seconds}\0".encode()
+    return found
