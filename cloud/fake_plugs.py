@@ -61,6 +61,9 @@ class FakeHotPlug:
     def _volume(self, ref: str) -> FakeVolume:
         raise NotImplementedError
 
+    def _volumes(self) -> dict[str, FakeVolume]:
+        raise NotImplementedError
+
     def _spec(self, ref: str) -> VmSpec:
         """Raises: NotFound: there is no such machine."""
         raise NotImplementedError
@@ -103,6 +106,8 @@ class FakeHotPlug:
             if volume_ref and volume_ref == spec.root_volume:
                 raise CloudRefused("The machine boots from this disk, so it keeps it.")
             if volume_ref not in plugs.read_only:
+                if held := self._volumes().get(volume_ref):
+                    held.holders.pop(vm_ref, None)
                 return
             if volume_ref in plugs.held_fast and self._is_alive(vm_ref) and not force:
                 raise CloudBusy("The guest is still using this disk. Unmount it there first.")

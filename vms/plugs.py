@@ -4,6 +4,7 @@ P1. ATTACHED here, and the machine runs without it there: the guest or the engin
     DETACHED. So is what a machine held that is gone.
 P2. In a machine there, and nobody holds it for that machine here: left over -> unplug it there.
 P3. ATTACHED here without its device (the answer was lost): write down what the engine says.
+P4. PLANNED here for a machine that has failed, and is not there: it will not start -> DETACHED.
 
 Rows that are moving are left to ``volumes.lifecycle``.
 """
@@ -11,7 +12,7 @@ Rows that are moving are left to ``volumes.lifecycle``.
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from cloud.errors import CloudError
@@ -28,6 +29,9 @@ logger = logging.getLogger(__name__)
 
 LET_GO = "The engine no longer has it in the machine."
 GONE = "Its machine is gone."
+NEVER_STARTED = "Its machine failed before it was made."
+#: A listing may be older than the answer to what was asked last for a machine.
+FAILED_FOR = timedelta(minutes=1)
 
 
 def settle(cloud: str, seen: Iterable[VmInfo], *, asked_at: datetime) -> None:
@@ -38,6 +42,9 @@ def settle(cloud: str, seen: Iterable[VmInfo], *, asked_at: datetime) -> None:
     for row in rows:
         if row.state == AttachmentState.ATTACHED and row.state_since < asked_at:
             _settle_row(row, there.get(row.vm.token))
+        elif row.vm.token not in there and _will_not_start(row, asked_at):
+            with suppress(StaleState):
+                row.move(AttachmentState.DETACHED, reason=NEVER_STARTED)
     _unplug_left_over(cloud, there, {(row.vm.token, row.volume.cloud_ref) for row in rows})
     volumes.settle_uses(cloud)
 
@@ -50,6 +57,12 @@ def _settle_row(row: Attachment, info: VmInfo | None) -> None:
         logger.info("plugs.gone", extra={"subject": row.token, "reason": reason})
         with suppress(StaleState):
             row.move(AttachmentState.DETACHED, reason=reason)
+
+
+def _will_not_start(row: Attachment, now: datetime) -> bool:
+    if row.state != AttachmentState.PLANNED or row.vm.state != VmState.FAILED:
+        return False
+    return row.vm.state_since < now - FAILED_FOR
 
 
 def _disk(row: Attachment, info: VmInfo | None) -> Disk | None:

@@ -276,6 +276,16 @@ def test_a_machine_that_is_gone_from_the_engine_lets_go(cloud, worker, vm, volum
     assert fresh(row).state == A.DETACHED
 
 
+def test_what_an_attach_that_ended_half_way_holds_is_let_go_too(cloud, worker, vm, volume, bob):
+    """The engine wrote its claim down, and was killed before the machine had the disk."""
+    row = AttachmentFactory(volume=volume, vm=vm, state=A.DETACHING, reason="It took too long.")
+    Volume.objects.filter(pk=volume.pk).update(state=VolumeState.IN_USE)
+    cloud.world.volumes[volume.token].holders[vm.cloud_ref] = False
+    worker.step()
+    assert (fresh(row).state, fresh(row).reason) == (A.DETACHED, "It took too long.")
+    attached(worker, fresh(volume), made(cloud, bob), by=bob)
+
+
 # At launch ---------------------------------------------------------------------------------
 
 
@@ -309,6 +319,24 @@ def test_a_machine_that_never_starts_gives_its_disk_back(cloud, bob):
     row = fresh(row)
     assert (row.state, row.detached_at is not None) == (A.DETACHED, True)
     assert (fresh(volume).state, fresh(volume).written_at) == (VolumeState.AVAILABLE, None)
+
+
+@pytest.mark.parametrize(("is_there", "state"), [(False, A.DETACHED), (True, A.PLANNED)])
+def test_a_machine_that_failed_and_was_never_made_gives_its_disks_back(cloud, bob, is_there, state):
+    vm, volume = VMFactory(owner=bob), disk(cloud, bob)
+    row = volumes.plan(volume, vm, by=bob, read_only=False)
+    vm.move(VmState.FAILED, reason="It needs 9 vCPUs.")
+    if is_there:
+        cloud.put_image("image")
+        cloud.create_vm(
+            VmSpec(name=vm.name, vcpus=1, memory_mib=512, image="image"), token=vm.token
+        )
+    settle(cloud)
+    assert fresh(row).state == A.PLANNED  # the listing may have been too early
+    with later(90):
+        settle(cloud)
+    assert fresh(row).state == state
+    assert (fresh(volume).state == VolumeState.AVAILABLE) == (not is_there)
 
 
 # Where the rows and the engine disagree ----------------------------------------------------

@@ -38,10 +38,11 @@ def unplug(row: Attachment, cloud: CloudDriver) -> Go | None:
     """DETACHING: ask the guest until the disk is out of its machine.
 
     A row that was never attached is here because its attach came to nothing: the reason says
-    why, and is kept.
+    why, and is kept. One that ended half-way is not shown, and holds the disk all the same.
     """
     if _plugged(row, cloud):
         row.note_writing()
+    if row.vm.cloud_ref:
         cloud.detach_volume(row.vm.cloud_ref, row.volume.cloud_ref, force=row.is_forced)
         if _plugged(row, cloud):
             return None
