@@ -10,6 +10,7 @@ from django.db import transaction
 from core.errors import Refused
 from registration.models import User
 from volumes.models import Access, Attachment, Offer, Snapshot, Volume
+from volumes.naming import listed
 from volumes.states import (
     ARRIVING,
     VOLUME_VERBS,
@@ -137,7 +138,7 @@ class Situation:
         names = sorted({self._name(holder) for holder in holders})
         if len(names) > MOST_NAMED:
             return f"{len(names)} machines"
-        return " and ".join(names) or "a machine"
+        return listed(names) or "a machine"
 
     def _name(self, holder: Attachment) -> str:
         """Whose machines have a disk is told to its owner, and to nobody else."""

@@ -1,9 +1,16 @@
 """What the snapshots of disks may be called."""
 
+from collections.abc import Sequence
+
 from core.errors import Refused
 from registration import names
 
 LONGEST_SNAPSHOT_NAME = 40
+
+
+def listed(names: Sequence[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
 
 
 def snapshot_name(text: str) -> str:

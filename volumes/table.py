@@ -28,6 +28,7 @@ from volumes.models import (
     Volume,
     VolumeQuerySet,
 )
+from volumes.naming import listed
 from volumes.states import HOLDING, UNLISTED, VolumeState
 
 MINE, SHARED, PUBLIC, ALL, BIN = "mine", "shared", "public", "all", "bin"
@@ -171,8 +172,10 @@ def _has(word: str, user: User) -> Q:
             found |= Q(**{f"{name}__in": values})
     if re.fullmatch(r"\d{1,4}(\.\d+)?", word):
         found |= _has_size(float(word), "gib")
-    if day := _day(word):
-        found |= Q(created_at__gte=day, created_at__lt=day + timedelta(days=1))
+    if days := _days(word):
+        found |= Q(created_at__gte=days[0], created_at__lt=days[1])
+    mine = Q() if user.is_staff else Q(owner=user)
+    found |= mine & Q(arrival__file_name__icontains=word)
     named = Attachment.objects.holding().visible_to(user).filter(vm__name__icontains=word)
     return found | Q(pk__in=named.values("volume"))
 
@@ -184,11 +187,22 @@ def _dashed(word: str) -> str:
     return "-".join(part for part in parts if part)
 
 
-def _day(word: str) -> datetime | None:
+def _days(word: str) -> tuple[datetime, datetime] | None:
+    """The time that a day, a month or a year means: 2026-11-21, 2026-11, 2026."""
+    if not re.fullmatch(r"20\d\d(-\d\d){0,2}", word):
+        return None
     try:
-        day = date.fromisoformat(word)
+        first = date.fromisoformat(word + "-01" * (2 - word.count("-")))
     except ValueError:
         return None
+    span = timedelta(days=(366, 31, 1)[word.count("-")])
+    last = first + span
+    if word.count("-") < 2:  # to the first day of the next month, or year
+        last = last.replace(day=1) if word.count("-") else first.replace(year=first.year + 1)
+    return _midnight(first), _midnight(last)
+
+
+def _midnight(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
 
 
@@ -259,7 +273,7 @@ class Row:
         if more := self.users - len(named):
             word = "other machine" if named else "machine"
             named.append(f"{more} {word}{'s' if more != 1 else ''}")
-        return f"In use by {' and '.join(named) or 'a machine'}: detach it first."
+        return f"In use by {listed(named) or 'a machine'}: detach it first."
 
     @property
     def progress_word(self) -> str:

@@ -57,7 +57,7 @@ export async function refresh(element) {
   try {
     const response = await ask(element.dataset.liveSrc);
     if (response.redirected && new URL(response.url).pathname.includes("login")) return signedOut();
-    if (response.status === 404 && element.dataset.live) element.remove();
+    if (response.status === 404 && element.dataset.live) leave(element);
     else if (response.ok) {
       const html = await response.text();
       if (!element.isConnected) return;
@@ -75,6 +75,13 @@ export async function refresh(element) {
     busy.delete(element);
     if (again && element.isConnected) refresh(element);
   }
+}
+
+/** What is gone is taken out; its list counts anew, and shows who moves up. */
+function leave(element) {
+  const list = element.closest("[data-live-list]");
+  element.remove();
+  if (list) refreshList(list);
 }
 
 const refreshAll = () => roots().forEach(refresh);

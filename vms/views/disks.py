@@ -114,7 +114,7 @@ def attach(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     volume = find_or_404(visible, request, verb, uuid=key)
     form = PickMachineForm(answers(request))
     if form.is_valid() and (vm := _attach_to(request, volume, form)):
-        messages.success(request, f"Attaching {volume} to {vm}.")
+        messages.success(request, f"You asked to attach {volume} to {vm}.")
         return redirect(f"{vm.get_absolute_url()}#disks")
     takers = disks.takers(volume, request.user)
     choice = disks.choices([volume], request.user)[0]

@@ -1,6 +1,7 @@
 """What a person fills in for the portal to fetch a file."""
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from django import forms
@@ -68,12 +69,14 @@ class FetchForm(Form):
     sha256 = text("SHA-256", "off", 64, required=False, attrs=_PLAIN,
                   help_text=_OF_WHAT)  # fmt: skip
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, again: Mapping[str, Any], **kwargs: Any) -> None:
+        """``again``: what it is filled in with, of one that failed."""
         super().__init__(*args, **kwargs)
         self.initial = {
             "create_key": uuid.uuid4(),
             "type": DiskType.DATA_IMAGE_RAW_READ_WRITE,
             "visibility": Visibility.PRIVATE,
+            **again,
         }
 
     def wanted(self) -> Wanted:

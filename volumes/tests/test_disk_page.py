@@ -9,6 +9,7 @@ from django.utils import timezone
 from core.models import Event
 from registration.models import GIB
 from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
+from vms.tests.factories import VMFactory
 from volumes import actions
 from volumes.models import Access, DiskType, Visibility, Volume
 from volumes.states import VolumeState
@@ -370,3 +371,18 @@ def test_a_data_disk_that_is_free_leads_to_a_machine_that_has_it(browser, alice)
     assert f'href="/vms/launch/?disks={volume.uuid}"' in page(browser, volume)
     original = VolumeFactory(owner=alice, type=DiskType.DATA_IMAGE_ORIGIN)
     assert "/vms/launch/" not in page(browser, original)
+
+
+def test_what_never_came_to_be_offers_nothing_of_a_disk(browser, alice):
+    text = page(browser, VolumeFactory(owner=alice, failed=True))
+    assert not [
+        word for word in ("Snapshots", "Downloads", "Shared with") if f">{word}</h2>" in text
+    ]
+
+
+def test_a_disk_in_use_names_every_machine_that_has_it(browser, alice):
+    volume = VolumeFactory(owner=alice, type=DiskType.DATA_IMAGE_RAW_READONLY,
+                           state=VolumeState.IN_USE, reason="Attached read-only to c.")  # fmt: skip
+    for name in ("a", "b", "c"):
+        AttachmentFactory(volume=volume, vm=VMFactory(owner=alice, name=name), read_only=True)
+    assert "Plugged into a, b and c." in page(browser, volume)

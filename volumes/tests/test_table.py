@@ -1,13 +1,17 @@
 """The table of disks: which rows, for whom, in which order, and what they say."""
 
+from datetime import datetime
+from uuid import UUID
+
 import pytest
 
 from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
 from vms.tests.factories import VMFactory
 from volumes import table
-from volumes.models import Access, DiskType, Visibility
+from volumes.models import Access, DiskType, Visibility, Volume
+from volumes.naming import listed
 from volumes.states import AttachmentState, VolumeState
-from volumes.tests.factories import AttachmentFactory, ShareFactory, VolumeFactory
+from volumes.tests.factories import ArrivalFactory, AttachmentFactory, ShareFactory, VolumeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -290,3 +294,33 @@ def test_the_script_gets_a_fragment_and_the_numbers_of_the_tabs(browser, alice):
     part = browser.get("/volumes/?part=tabs&tab=mine").content.decode()
     assert part.lstrip().startswith("<ul")
     assert "part=tabs" in part
+
+
+def test_the_file_that_came_in_finds_its_disk_for_its_owner_alone(alice):
+    volume = VolumeFactory(owner=alice, tag="one", public=True)
+    ArrivalFactory(volume=volume, file_name="measured.qcow2")
+    found = table.searched(table.rows_of(alice, table.MINE), "measured", alice)
+    assert list(found) == [volume]
+    other = UserFactory()
+    rows = table.rows_of(other, table.PUBLIC)
+    assert (rows.count(), table.searched(rows, "measured", other).count()) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("word", "number"),
+    [("2026-12-31", 1), ("2026-12", 1), ("2026", 2), ("2025", 0), ("2026-13", 0)],
+)
+def test_the_time_of_making_is_found_by_day_month_and_year(alice, word, number):
+    days = ("2026-12-31T23:59:59+00:00", "2026-02-01T00:00:00+00:00")
+    for key, day in enumerate(days, start=1):
+        made = VolumeFactory(owner=alice, uuid=UUID(int=key))
+        Volume.objects.filter(pk=made.pk).update(created_at=datetime.fromisoformat(day))
+    assert table.searched(table.rows_of(alice, table.MINE), word, alice).count() == number
+
+
+@pytest.mark.parametrize(
+    ("names", "said"), [([], ""), (["a"], "a"), (["a", "b"], "a and b"),
+                        (["a", "b", "c"], "a, b and c")]
+)  # fmt: skip
+def test_names_are_listed_as_one_says_them(names, said):
+    assert listed(names) == said

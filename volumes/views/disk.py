@@ -23,11 +23,14 @@ from volumes.asking import Situation
 from volumes.forms.disk import ChangeForm, GrowForm
 from volumes.models import Access, Arrival, Share, Snapshot, Visibility, Volume
 from volumes.states import ARRIVING, SNAPSHOT_HOLDS, VOLUME_VERBS, SnapshotState, VolumeState
+from volumes.views import fetching
 from volumes.views.asking import Question, ask, turned_away
 from volumes.views.door import UserRequest, find
 
 V = VolumeState
 
+#: There is no disk yet, or there never was one: nothing is attached or made of it.
+NEVER_WAS = ARRIVING | {V.CREATING, V.CLEARING, V.FAILED}
 #: How long the page says what the guest has to be told of a larger disk.
 GROWN_TOLD = timedelta(days=7)
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]{0,200}")
@@ -54,6 +57,8 @@ def _context(request: UserRequest, volume: Volume) -> dict[str, Any]:
         "is_own": situation.access == Access.OWN,
         "why": {verb: situation.why_not(verb) for verb in ASKED},
         "is_arriving": volume.state in ARRIVING,
+        "is_there": volume.state not in NEVER_WAS,
+        "may_try_again": fetching.may_fetch_again(volume, request.user),
         "type_meaning": meanings.TYPES[volume.type],
         "events": events,
         "has_more_events": has_more_events,
@@ -193,7 +198,9 @@ def grow(request: UserRequest, key: uuid.UUID) -> HttpResponse:
         except Refused as refused:
             form.refuse(refused)
         else:
-            messages.success(request, "The disk is being made larger. Then tell the guest.")
+            messages.success(
+                request, "You asked for a larger disk. When it is one, tell the guest."
+            )
             return redirect(volume)
     left = quota.in_gib(quota.bytes_left(request.user))
     question = Question(

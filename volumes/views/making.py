@@ -168,18 +168,19 @@ def tell(request: UserRequest, verb: str, done: Sequence[Volume], refusals: Sequ
     """What was done, and what was refused, as messages of the next page."""
     if done:
         what = str(done[0]) if len(done) == 1 else f"{len(done)} disks"
-        messages.success(request, _said(verb, what, done[0]))
+        messages.success(request, _said(verb, what, done[0], many=len(done) > 1))
     for refusal in refusals[:MOST_TOLD]:
         messages.error(request, refusal)
     if len(refusals) > MOST_TOLD:
         messages.error(request, f"{len(refusals) - MOST_TOLD} more were refused.")
 
 
-def _said(verb: str, what: str, first: Volume) -> str:
+def _said(verb: str, what: str, first: Volume, *, many: bool) -> str:
     if verb == "delete" and "recover" in first.verbs:
         return format_html(
-            'Deleted: {}. The <a href="{}">bin</a> keeps it until {}.',
-            what, reverse("volumes:bin"), f"{first.purge_at:%Y-%m-%d %H:%M} UTC",
+            'Deleted: {}. The <a href="{}">bin</a> keeps {} until {}.',
+            what, reverse("volumes:bin"), "them" if many else "it",
+            f"{first.purge_at:%-d %B %Y, %H:%M} UTC",
         )  # fmt: skip
     if verb == "recover":
         return format_html(

@@ -86,23 +86,26 @@ def _recipe(site: str) -> list[dict[str, str]]:
         {
             "what": "Announce it; the answer is where its bytes go:",
             "label": "the lines that announce",
-            "lines": f'LOCATION=$(curl -sS -D - "${{AUTH[@]}}" -X POST {tus} \\\n'
+            "lines": f'ANSWER=$(curl -sS -i "${{AUTH[@]}}" -X POST {tus} \\\n'
             '  -H "Upload-Length: $(stat -c %s "$FILE")" \\\n'
-            '  -H "Upload-Metadata: filename $(basename "$FILE" | tr -d \'\\n\' | base64 -w0)" \\\n'
-            "  | tr -d '\\r' | sed -n 's/^[Ll]ocation: //p')",
+            '  -H "Upload-Metadata: filename $(basename "$FILE" | tr -d \'\\n\' | base64 -w0)")\n'
+            """LOCATION=$(tr -d '\\r' <<< "$ANSWER" | sed -n 's/^[Ll]ocation: //p')\n"""
+            '[ "$LOCATION" ] || echo "$ANSWER"',
         },
         {
             "what": "Send it:",
             "label": "the lines that send",
-            "lines": 'curl -X PATCH "${AUTH[@]}" -T "$FILE" \\\n'
-            f'  -H "Upload-Offset: 0" -H "{kind}" {site}$LOCATION',
+            "lines": 'curl --fail-with-body -X PATCH "${AUTH[@]}" -T "$FILE" \\\n'
+            f'  -H "Upload-Offset: 0" -H "{kind}" {site}${{LOCATION:?no upload has begun}}',
         },
         {
             "what": "After a break, ask how much is here, and send the rest:",
             "label": "the lines that go on",
-            "lines": f'OFFSET=$(curl -sSI "${{AUTH[@]}}" {site}$LOCATION \\\n'
+            "lines": f'OFFSET=$(curl -sSI "${{AUTH[@]}}" \\\n'
+            f"  {site}${{LOCATION:?no upload has begun}} \\\n"
             "  | tr -d '\\r' | sed -n 's/^[Uu]pload-[Oo]ffset: //p')\n"
-            'tail -c +$((OFFSET + 1)) "$FILE" | curl -X PATCH "${AUTH[@]}" -T - \\\n'
+            'tail -c +$((OFFSET + 1)) "$FILE" \\\n'
+            '  | curl --fail-with-body -X PATCH "${AUTH[@]}" -T - \\\n'
             f'  -H "Upload-Offset: $OFFSET" -H "{kind}" {site}$LOCATION',
         },
     ]
