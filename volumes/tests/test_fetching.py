@@ -22,7 +22,7 @@ from volumes.appending import Writer
 from volumes.lifecycle import VOLUME_STEPS, fetching
 from volumes.models import Arrival, DiskType, Origin, Visibility, Volume
 from volumes.states import VolumeState
-from volumes.tests.factories import VolumeFactory
+from volumes.tests.factories import ArrivalFactory, VolumeFactory
 from volumes.tests.intake import landed
 
 pytestmark = pytest.mark.django_db
@@ -241,3 +241,23 @@ class TestPage:
         assert sentence in unescape(answer.text)
         assert answers.get("tag", "keep me") in answer.text
         assert not Volume.objects.exists()
+
+
+def test_a_fetch_that_failed_is_tried_again_with_what_was_asked(client):
+    volume = VolumeFactory(failed=True, origin=Origin.FETCHED, tag="genomes")
+    url = "https://example.org/genomes.iso"
+    ArrivalFactory(volume=volume, url=url, expected_sha256="ab" * 32)
+    client.force_login(volume.owner)
+    link = f"/volumes/fetch/?again={volume.uuid}"
+    assert f'href="{link}"' in client.get(volume.get_absolute_url()).content.decode()
+    form = client.get(link).context["form"]
+    asked = [form[name].value() for name in ("url", "tag", "sha256")]
+    assert asked == [url, "genomes", "ab" * 32]
+
+
+def test_nobody_learns_from_the_form_what_somebody_else_fetched(client):
+    volume = VolumeFactory(failed=True, origin=Origin.FETCHED)
+    ArrivalFactory(volume=volume, url="https://example.org/secret.iso")
+    client.force_login(UserFactory())
+    for key in (volume.uuid, "no-uuid"):
+        assert not client.get(f"/volumes/fetch/?again={key}").context["form"]["url"].value()
