@@ -9,6 +9,7 @@ from django.db import transaction
 
 from core.errors import Refused
 from registration.models import User
+from registration.states import AccountState
 from volumes.models import Access, Attachment, Offer, Snapshot, Volume
 from volumes.naming import listed
 from volumes.states import (
@@ -91,6 +92,8 @@ class Situation:
             return self.access is not None
         if self.access == Access.OWN:
             return True
+        if verb == "offer" and self.user.is_staff:
+            return self.volume.owner.state == AccountState.CLOSED  # nobody else can
         return verb in ADMINISTRATORS and self.user.is_staff
 
     def why_not(self, verb: str) -> str:

@@ -12,6 +12,7 @@ from django.utils import timezone
 from core.errors import Refused
 from registration import names
 from registration.models import GIB, User
+from registration.states import AccountState
 from volumes import tasks
 from volumes.asking import alone_with
 from volumes.models import (
@@ -23,6 +24,9 @@ from volumes.models import (
 )
 from volumes.quota import must_fit
 from volumes.states import OfferState, VolumeState
+
+#: So long an administrator has to find somebody for the disk of a closed account.
+RESCUE = timedelta(days=7)
 
 
 def create(
@@ -104,7 +108,7 @@ def delete(volume: Volume, *, by: User) -> None:
 
 
 def recover(volume: Volume, *, by: User) -> None:
-    """Take it out of the bin.
+    """Take it out of the bin. What a closed account has left stays out for ``RESCUE``: offer it.
 
     Raises:
         Refused: ``not_yours``, ``not_active``, ``disk_state``, ``bin_over``.
@@ -113,7 +117,9 @@ def recover(volume: Volume, *, by: User) -> None:
         # From then on the engine may have begun to remove it.
         if volume.purge_at and volume.purge_at <= timezone.now():
             raise Refused("bin_over", "Its time in the bin is over: its bytes are being removed.")
-        _move(volume, "recover", VolumeState.AVAILABLE, by=by, purge_at=None)
+        is_left = volume.owner.state == AccountState.CLOSED
+        until = timezone.now() + RESCUE if is_left else None
+        _move(volume, "recover", VolumeState.AVAILABLE, by=by, purge_at=until)
 
 
 def purge(volume: Volume, *, by: User) -> None:
@@ -124,6 +130,7 @@ def purge(volume: Volume, *, by: User) -> None:
     """
     with alone_with(volume, "purge", by=by):
         _move(volume, "purge", VolumeState.DELETING, by=by, purge_at=timezone.now())
+        downloads.end_all(volume, by=by, reason="The disk was deleted for good.")
         tasks.ring_row(volume)
 
 

@@ -10,6 +10,8 @@ from django.urls import reverse
 from core.errors import Refused
 from registration import emails, names, throttle
 from registration.models import User
+from registration.states import AccountState
+from volumes.actions import downloads
 from volumes.actions.sharing import named
 from volumes.asking import alone_with, must
 from volumes.models import Offer, Snapshot, Volume
@@ -21,7 +23,9 @@ MOST_OFFERS = 20
 
 
 def offer(volume: Volume, *, by: User, username: str) -> Offer:
-    """Offer a disk to an account, and mail it. The disk is ``by``'s until they accept.
+    """Offer a disk to an account, and mail it. The disk is its owner's until they accept.
+
+    An administrator offers what a closed account has left.
 
     Raises:
         Refused: ``not_yours``, ``disk_state``, ``disk_in_use``, ``disk_offered``,
@@ -37,7 +41,7 @@ def offer(volume: Volume, *, by: User, username: str) -> Offer:
         )
         raise Refused("too_many_attempts", sentence)
     with alone_with(volume, "offer", by=by):
-        made = Offer.objects.create(volume=volume, owner=by, to=to)
+        made = Offer.objects.create(volume=volume, owner=volume.owner, to=to)
         volume.record_event("offer", by=by, whom=str(to))
         emails.disk_offered(
             to, by, disk=_in_a_mail(volume), size=f"{in_gib(volume.size_bytes)} GiB", link=_link()
@@ -49,7 +53,8 @@ def offer(volume: Volume, *, by: User, username: str) -> Offer:
 
 def withdraw_offer(offered: Offer, *, by: User) -> None:
     """Keep the disk after all. Raises: Refused: ``not_yours``, ``offer_over``."""
-    if offered.owner_id != by.pk:
+    is_left = by.is_staff and offered.owner.state == AccountState.CLOSED
+    if offered.owner_id != by.pk and not is_left:
         offered.record_denial("offer_withdrawn", by=by)
         raise Refused("not_yours", "Only who offered the disk may withdraw the offer.")
     with transaction.atomic():
@@ -64,9 +69,7 @@ def decline_offer(offered: Offer, *, by: User) -> None:
     with transaction.atomic():
         volume = _take_up(offered)
         offered.move(OfferState.DECLINED, by=by, verb="offer_declined")
-        emails.disk_offer_answered(
-            offered.owner, by, disk=_in_a_mail(volume), answer="declined. It stays yours"
-        )
+        _tell(offered.owner, by, volume, "declined. It stays yours")
         volume.announce()
 
 
@@ -92,10 +95,14 @@ def accept_offer(offered: Offer, *, by: User) -> Volume:
         giver = offered.owner
         offered.move(OfferState.ACCEPTED, by=by, verb="offer_accepted")
         give(volume, to=by, by=by)
-        emails.disk_offer_answered(
-            giver, by, disk=_in_a_mail(volume), answer="accepted. It is theirs now"
-        )
+        Volume.objects.filter(pk=volume.pk).update(purge_at=None)
+        _tell(giver, by, volume, "accepted. It is theirs now")
     return volume
+
+
+def _tell(giver: User, who: User, volume: Volume, answer: str) -> None:
+    if giver.is_active:
+        emails.disk_offer_answered(giver, who, disk=_in_a_mail(volume), answer=answer)
 
 
 def bytes_with_snapshots(volume: Volume) -> int:
@@ -107,7 +114,8 @@ def bytes_with_snapshots(volume: Volume) -> int:
 def give(volume: Volume, *, to: User, by: User) -> None:
     """Make ``to`` the owner. Call it in a transaction that has the disk locked.
 
-    An offer of it that waits is withdrawn; whom it is shared with stays. Quotas are not looked at.
+    An offer of it that waits is withdrawn; whom it is shared with stays. Downloads end whose
+    people may not read it any more. Quotas are not looked at.
     """
     before = volume.owner
     for waiting in Offer.objects.filter(volume=volume, state=OfferState.OFFERED):
@@ -121,6 +129,7 @@ def give(volume: Volume, *, to: User, by: User) -> None:
     Volume.objects.filter(pk=volume.pk).update(owner=to, create_key=fresh)
     volume.owner, volume.create_key = to, fresh
     volume.record_event("taken_over", by=by, **change)  # and of who takes
+    downloads.end_of_others(volume, by=by)
     volume.announce()
 
 

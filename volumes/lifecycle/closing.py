@@ -4,6 +4,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils import timezone
 
 from core.machine import StaleState
@@ -16,9 +17,11 @@ WHY = "The account of its owner was closed."
 
 def bin_what_is_left() -> None:
     """What a machine held when the account was closed, or what was being made then: nobody is
-    there to delete it."""
+    there to delete it. What an administrator has just taken out stays for a while, and as long
+    as it is offered to somebody."""
     left = Volume.objects.filter(owner__state=AccountState.CLOSED, state=VolumeState.AVAILABLE)
-    for disk in left.select_related("owner"):
+    spared = Q(purge_at__gt=timezone.now()) | Q(offers__state=OfferState.OFFERED)
+    for disk in left.exclude(pk__in=left.filter(spared)).select_related("owner"):
         with suppress(StaleState):  # it has just gone on; the next look finds it
             _bin(disk)
 

@@ -3,15 +3,17 @@
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
 from registration import actions as accounts
 from registration import holdings
-from registration.models import GIB
+from registration.models import GIB, OutgoingMail
 from registration.tests.factories import UserFactory
 from vms.tests.factories import VMFactory
+from volumes import actions
 from volumes.lifecycle.closing import bin_what_is_left
 from volumes.models import Access, Attachment, Offer, Visibility, Volume
 from volumes.states import AttachmentState, OfferState, VolumeState
@@ -191,3 +193,49 @@ def test_the_disks_of_people_who_are_here_stay(alice):
     bin_what_is_left()
     disk.refresh_from_db()
     assert disk.state == VolumeState.AVAILABLE
+
+
+def left_by(alice, admin):
+    """Alice's account is closed, and an administrator has taken her disk out of the bin."""
+    disk = VolumeFactory(owner=alice)
+    close(alice, by=admin)
+    disk.refresh_from_db()
+    actions.recover(disk, by=admin)
+    bin_what_is_left()
+    disk.refresh_from_db()
+    assert disk.state == VolumeState.AVAILABLE
+    return disk
+
+
+def test_an_administrator_finds_somebody_for_what_a_closed_account_has_left(alice, admin):
+    disk, heir = left_by(alice, admin), UserFactory()
+    made = actions.offer(disk, by=admin, username=heir.username)
+    with time_machine.travel(timezone.now() + timedelta(days=8)):
+        bin_what_is_left()
+        actions.accept_offer(Offer.objects.get(pk=made.pk), by=heir)
+        bin_what_is_left()
+    disk.refresh_from_db()
+    assert (disk.owner, disk.state, disk.purge_at) == (heir, VolumeState.AVAILABLE, None)
+    kinds = OutgoingMail.objects.values_list("kind", flat=True)
+    assert "disk_offered" in kinds
+    assert "disk_offer_answered" not in kinds  # there is nobody to tell
+
+
+def test_what_nobody_is_found_for_goes_back_into_the_bin(alice, admin):
+    disk = left_by(alice, admin)
+    made = actions.offer(disk, by=admin, username=UserFactory().username)
+    actions.withdraw_offer(Offer.objects.get(pk=made.pk), by=admin)
+    with time_machine.travel(timezone.now() + timedelta(days=8)):
+        bin_what_is_left()
+    disk.refresh_from_db()
+    assert disk.state == VolumeState.BINNED
+
+
+def test_nobody_else_offers_what_is_left_and_an_administrator_nothing_else(alice, admin):
+    with pytest.raises(Refused) as refused:
+        actions.offer(VolumeFactory(), by=admin, username=alice.username)
+    assert refused.value.code == "not_yours"
+    disk = left_by(alice, admin)
+    with pytest.raises(Refused) as refused:
+        actions.offer(disk, by=UserFactory(), username=admin.username)
+    assert refused.value.code == "not_yours"
