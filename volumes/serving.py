@@ -5,21 +5,29 @@ when the one before has been taken.
 """
 
 import asyncio
+import logging
 import os
 import re
+import time
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from email.utils import formatdate
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
 from django.core.handlers.asgi import ASGIRequest
+from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 
+logger = logging.getLogger(__name__)
+
 CHUNK = 512 << 10
+#: A download outlives the right to it by no more than this.
+RECHECK_S = 5.0
 PARTIAL, UNSATISFIABLE = 206, 416
 #: Of other forms, and of several ranges at once, the whole is sent: RFC 9110, 14.2.
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
@@ -35,8 +43,10 @@ class File:
     sha256: str
 
 
-def answer(request: HttpRequest, file: File) -> HttpResponseBase:
+def answer(request: HttpRequest, file: File, *, may_go_on: Callable[[], bool]) -> HttpResponseBase:
     """The file, or what was asked of it.
+
+    ``may_go_on`` is asked now and then while it is sent: False cuts the connection.
 
     Raises:
         FileNotFoundError: it is gone.
@@ -52,7 +62,7 @@ def answer(request: HttpRequest, file: File) -> HttpResponseBase:
         if part is None:
             headers = {"Content-Range": f"bytes */{about.st_size}"}
             return _closing(fd, HttpResponse(status=UNSATISFIABLE, headers=headers))
-        return _sent(request, fd, part, about.st_size, headers)
+        return _sent(request, fd, part, about.st_size, headers, _Leave(may_go_on))
     except BaseException:
         os.close(fd)
         raise
@@ -95,7 +105,12 @@ def _part(request: HttpRequest, size: int, etag: str, last_modified: str) -> tup
 
 
 def _sent(
-    request: HttpRequest, fd: int, part: tuple[int, int], size: int, headers: dict[str, str]
+    request: HttpRequest,
+    fd: int,
+    part: tuple[int, int],
+    size: int,
+    headers: dict[str, str],
+    leave: "_Leave",
 ) -> HttpResponseBase:
     first, end = part
     headers["Content-Length"] = str(end - first)
@@ -106,7 +121,8 @@ def _sent(
     if request.method == "HEAD":
         return _closing(fd, HttpResponse(status=status, headers=headers))
     is_async = isinstance(request, ASGIRequest)
-    chunks = _chunks_by_and_by(fd, first, end) if is_async else _chunks(fd, first, end)
+    send = _chunks_by_and_by if is_async else _chunks
+    chunks = send(fd, first, end, leave)
     response = StreamingHttpResponse(chunks, status=status, headers=headers)
     response._resource_closers.append(_Closer(fd))  # type: ignore[attr-defined]
     return response
@@ -124,13 +140,44 @@ class _Closer:
             os.close(fd)
 
 
-def _chunks(fd: int, at: int, end: int) -> Iterator[bytes]:
+class _Leave:
+    """Leave to go on, asked for anew every now and then."""
+
+    def __init__(self, ask: Callable[[], bool]) -> None:
+        self._ask = ask
+        self._asked = time.monotonic()
+
+    def is_over(self) -> bool:
+        close_old_connections()
+        try:
+            is_over = not self._ask()
+        finally:
+            close_old_connections()
+        if is_over:
+            logger.info("download.cut")
+        return is_over
+
+    def is_due(self) -> bool:
+        now = time.monotonic()
+        if now - self._asked < RECHECK_S:
+            return False
+        self._asked = now
+        return True
+
+
+def _chunks(fd: int, at: int, end: int, leave: _Leave) -> Iterator[bytes]:
     while at < end and (chunk := os.pread(fd, min(CHUNK, end - at), at)):
         yield chunk
         at += len(chunk)
+        if leave.is_due() and leave.is_over():
+            raise ConnectionAbortedError
 
 
-async def _chunks_by_and_by(fd: int, at: int, end: int) -> AsyncIterator[bytes]:
+async def _chunks_by_and_by(fd: int, at: int, end: int, leave: _Leave) -> AsyncIterator[bytes]:
+    is_over = sync_to_async(leave.is_over, thread_sensitive=False)
     while at < end and (chunk := await asyncio.to_thread(os.pread, fd, min(CHUNK, end - at), at)):
         yield chunk
         at += len(chunk)
+        if leave.is_due() and await is_over():
+            # As if who asks had hung up: Django closes the file, the server the connection.
+            raise asyncio.CancelledError

@@ -130,7 +130,6 @@ def purge(volume: Volume, *, by: User) -> None:
     """
     with alone_with(volume, "purge", by=by):
         _move(volume, "purge", VolumeState.DELETING, by=by, purge_at=timezone.now())
-        downloads.end_all(volume, by=by, reason="The disk was deleted for good.")
         tasks.ring_row(volume)
 
 

@@ -11,11 +11,12 @@ from django.utils import timezone
 
 from cloud.driver import CloudDriver
 from core.machine import Go, StaleState, Step
-from volumes.models import Volume
-from volumes.states import SnapshotState, VolumeState
+from volumes.models import Export, Volume
+from volumes.states import ExportState, SnapshotState, VolumeState
 
 #: Disks whose time in the bin is over and that one round ends; the next is a minute away.
 ENDED_AT_ONCE = 500
+_DOWNLOADS = (ExportState.PREPARING, ExportState.PACKING, ExportState.READY)
 
 
 def make(volume: Volume, cloud: CloudDriver) -> Go:
@@ -29,6 +30,7 @@ def make(volume: Volume, cloud: CloudDriver) -> Go:
 
 def remove(volume: Volume, cloud: CloudDriver) -> Go | None:
     """DELETING: remove it with its snapshots, look again, and only then call it gone."""
+    _end_downloads(volume)
     info = cloud.find_volume(volume.token)
     ref = info.ref if info else volume.cloud_ref
     if ref:
@@ -41,6 +43,13 @@ def remove(volume: Volume, cloud: CloudDriver) -> Go | None:
         fields={"cloud_ref": "", "used_bytes": None, "purge_at": None},
         alongside=lambda: _forget(volume),
     )
+
+
+def _end_downloads(volume: Volume) -> None:
+    """Nothing is made of it any more, and what was made goes with the next tidying."""
+    for export in Export.objects.filter(volume=volume, state__in=_DOWNLOADS):
+        with suppress(StaleState):  # it has just gone on; the next look ends it
+            export.move(ExportState.EXPIRED, reason="The disk was deleted for good.")
 
 
 def _forget(volume: Volume) -> None:

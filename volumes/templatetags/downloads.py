@@ -28,6 +28,15 @@ def downloads_of(volume: Volume, user: User) -> list[Export]:
     return list(mine.select_related("snapshot", "volume"))
 
 
+@register.simple_tag
+def read_by_others(volume: Volume, user: User) -> list[Export]:
+    """Downloads of others that read the disk of ``user`` now: nothing may write to it meanwhile."""
+    if volume.owner_id != user.pk:
+        return []
+    reading = Export.objects.filter(volume=volume, state=ExportState.PREPARING).exclude(owner=user)
+    return list(reading.select_related("owner"))
+
+
 @register.filter
 def file_name(export: Export) -> str:
     return outgoing.file_name(export)

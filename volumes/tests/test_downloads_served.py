@@ -17,13 +17,14 @@ from cloud.types import DiskFormat, VolumeSource
 from conftest import LIVES, _forget_clouds, wait_for
 from core.machine import due, tick
 from registration import actions as people
-from registration.models import Scope
+from registration.models import Scope, User
+from registration.states import AccountState
 from registration.tests.factories import UserFactory
 from volumes import outgoing
-from volumes.actions import ask_download
+from volumes.actions import ask_download, remove_download
 from volumes.models import Export, ExportFormat
 from volumes.states import ExportState
-from volumes.tests.factories import ExportFactory, VolumeFactory
+from volumes.tests.factories import ExportFactory, ShareFactory, VolumeFactory
 from volumes.tests.uploading import Server
 
 pytestmark = [pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -145,6 +146,28 @@ def test_a_download_that_breaks_goes_on_where_it_was(server, ready, tmp_path):
     server.start()
     subprocess.run(curl(server, ready, secret, out), check=True)
     assert hashlib.sha256(out.read_bytes()).hexdigest() == ready.sha256
+
+
+@pytest.mark.parametrize("end", ["share", "token", "account", "download"])
+def test_a_download_ends_with_the_right_to_it(server, ready, tmp_path, end):
+    reader = UserFactory()
+    share = ShareFactory(volume=ready.volume, user=reader)
+    Export.objects.filter(pk=ready.pk).update(owner=reader)
+    ready.refresh_from_db()
+    secret, out = token_of(reader), tmp_path / "out"
+    going = subprocess.Popen(curl(server, ready, secret, out, "--limit-rate", "4M"))
+    wait_for(lambda: out.exists() and out.stat().st_size > MIB, within_s=30)
+    match end:
+        case "share":
+            share.delete()
+        case "token":
+            reader.api_tokens.update(revoked_at=timezone.now())
+        case "account":
+            User.objects.filter(pk=reader.pk).update(state=AccountState.SUSPENDED)
+        case "download":
+            remove_download(ready, by=reader)
+    assert going.wait(60) == 18  # the rest did not come
+    assert out.stat().st_size < ready.size_bytes
 
 
 def test_the_memory_of_the_web_process_stays_flat(server, ready, tmp_path):

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db.models import Q
 from django.http import Http404, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -12,7 +13,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
-from registration.bearer import person_or_program
+from registration.bearer import may_go_on, person_or_program
 from registration.doors import answers, find_or_404, note_denial
 from volumes import outgoing, serving
 from volumes.actions import downloads
@@ -41,11 +42,13 @@ def index(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     form = _form(request, volume, situation)
     if form.is_valid():
         try:
-            downloads.ask_download(volume, by=request.user, **form.cleaned_data)
+            made = downloads.ask_download(volume, by=request.user, **form.cleaned_data)
         except Refused as refused:
             form.refuse(refused)
         else:
-            messages.success(request, "The download is being prepared.")
+            is_there = made.state == ExportState.READY
+            said = "is there already" if is_there else "is being prepared"
+            messages.success(request, f"The download {said}.")
             return redirect("volumes:downloads", volume.uuid)
     return _page(request, volume, situation, form)
 
@@ -92,7 +95,11 @@ def row(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 @login_required
 @require_POST
 def remove(request: UserRequest, key: uuid.UUID) -> HttpResponse:
-    export = _mine(request, key, verb="download_remove")
+    mine_or_reading = Q(owner=request.user) | Q(
+        volume__owner=request.user, state=ExportState.PREPARING
+    )
+    rows = Export.objects.filter(mine_or_reading).select_related("volume", "snapshot")
+    export = find_or_404(rows, request, "download_remove", uuid=key)
     downloads.remove_download(export, by=request.user)
     messages.success(request, "The download is removed.")
     if Volume.objects.visible_to(request.user).filter(pk=export.volume_id).exists():
@@ -115,9 +122,16 @@ def file(request: UserRequest, key: uuid.UUID) -> HttpResponseBase:
         sha256=export.sha256,
     )
     try:
-        return serving.answer(request, wanted)
+        return serving.answer(request, wanted, may_go_on=lambda: _may_go_on(request, export))
     except FileNotFoundError:
         raise Http404 from None
+
+
+def _may_go_on(request: UserRequest, export: Export) -> bool:
+    """Whether the file would be given now as well: a long one must not outlive that."""
+    ready = Export.objects.filter(pk=export.pk, owner=request.user, state=ExportState.READY)
+    now = ready.select_related("volume").first()
+    return bool(now and now.volume.access_of(request.user) and may_go_on(request))
 
 
 def _mine(request: UserRequest, key: uuid.UUID, *, verb: str = "") -> Export:
