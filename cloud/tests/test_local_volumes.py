@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from cloud.diskfiles import child
 from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable
 from cloud.local import plugs, qcow2, reading, transfers, volumes
 from cloud.local.driver import LocalDriver
@@ -159,11 +160,16 @@ def test_a_kill_in_the_middle_of_a_change_leaves_a_sound_volume_that_can_be_aske
 @pytest.fixture
 def large(tmp_path: Path) -> VolumeSource:
     """A file that is on its way for a while."""
-    path = tmp_path / "large.raw"
+    return bytes_over_bytes(tmp_path / "large.raw", mib=400)
+
+
+def bytes_over_bytes(path: Path, *, mib: int) -> VolumeSource:
+    """A raw file without a hole."""
     with path.open("wb") as file:
-        for _ in range(400):
-            file.write(os.urandom(1 << 20))
-    return VolumeSource(path=path, format=F.RAW, size_bytes=400 << 20)
+        piece = os.urandom(MIB)
+        for _ in range(mib):
+            file.write(piece)
+    return VolumeSource(path=path, format=F.RAW, size_bytes=mib * MIB)
 
 
 @pytest.mark.slow
@@ -290,13 +296,26 @@ def test_a_snapshot_that_is_read_is_not_removed_and_the_disk_may_change(
     other.delete_snapshot(volume.ref, token=token)
 
 
-def test_progress_is_told_at_least_once_a_second(driver: LocalDriver, large: VolumeSource) -> None:
+def test_progress_is_told_to_the_end_and_never_goes_back(
+    driver: LocalDriver, tmp_path: Path
+) -> None:
+    source = bytes_over_bytes(tmp_path / "source.raw", mib=48)
     told: list[tuple[int, int]] = []
     driver.import_volume(
-        large, token=new_token(), on_progress=lambda done, all_: told.append((done, all_))
+        source, token=new_token(), on_progress=lambda done, all_: told.append((done, all_))
     )
-    assert told[-1] == (large.size_bytes, large.size_bytes)
+    assert told[-1] == (source.size_bytes, source.size_bytes)
     assert told == sorted(told)
+
+
+def test_a_child_that_says_nothing_is_looked_at_more_than_once_a_second() -> None:
+    looks: list[int] = []
+    child.run(
+        ["sleep", "0.6"], uid=child.new_uid(), limits=child.Limits(),
+        on_output=lambda _: None, on_tick=lambda: looks.append(1),
+    )  # fmt: skip
+    assert child.LOOK_EVERY_S <= 0.5
+    assert looks
 
 
 # What does not fit or is not sound ------------------------------------------------------
@@ -321,12 +340,15 @@ def test_a_full_site_puts_volumes_off_and_keeps_nothing(
     assert left_in(home) == []
 
 
+SMALL_DISK = 8 * MIB
+
+
 @pytest.fixture
 def small_disk(home: Path) -> Iterator[Path]:
     if os.geteuid() != 0:
         pytest.skip("only root can mount a small disk")
     home.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=32m,mode=0700", "tmpfs", str(home)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SMALL_DISK},mode=0700", "tmpfs", str(home)]
     subprocess.run(mount, check=True)
     yield home
     subprocess.run(["umount", str(home)], check=True)
@@ -336,16 +358,13 @@ def test_a_disk_that_fills_up_in_the_middle_puts_the_import_off_and_keeps_nothin
     small_disk: Path, tmp_path: Path
 ) -> None:
     driver = LocalDriver(home=small_disk, disk_floor_bytes=0)
-    path = tmp_path / "zipped.qcow2"
-    raw = a_disk(tmp_path / "raw", mib=64)
-    with raw.path.open("r+b") as file:
-        file.write(b"easily packed " * (64 * MIB // 14))
-    convert = ["qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", str(raw.path), str(path)]
-    subprocess.run(convert, check=True)
-    assert path.stat().st_size < 16 * MIB
+    # The data fits as it is; with the tables of a volume it does not.
+    data = os.urandom(SMALL_DISK - (128 << 10))
+    path = tmp_path / "almost.raw"
+    path.write_bytes(data)
     with pytest.raises(CloudBusy, match="full"):
         driver.import_volume(
-            VolumeSource(path=path, format=F.QCOW2, size_bytes=64 * MIB),
+            VolumeSource(path=path, format=F.RAW, size_bytes=len(data)),
             token=new_token(), on_progress=quiet,
         )  # fmt: skip
     assert list(driver.list_volumes()) == []

@@ -106,6 +106,14 @@ def test_detached_it_is_free_again(cloud, worker, vm, volume, bob):
     ]  # fmt: skip
 
 
+def test_once_detached_it_is_known_how_much_of_it_is_kept(cloud, worker, vm, volume, bob):
+    row = attached(worker, volume, vm, by=bob)
+    cloud.write_volume(volume.token, b"results")
+    disks.detach(row, by=bob)
+    worker.step()
+    assert fresh(volume).used_bytes == cloud.get_volume(volume.token).used_bytes > 0
+
+
 def test_the_last_reader_frees_it(worker, cloud, volume, bob):
     rows = [attached(worker, volume, made(cloud, bob), by=bob, read_only=True) for _ in range(2)]
     for row, state in zip(rows, (VolumeState.IN_USE, VolumeState.AVAILABLE), strict=True):
@@ -293,7 +301,7 @@ def test_a_planned_disk_is_attached_when_the_engine_shows_it(cloud, worker, bob)
     vm, volume = VMFactory(owner=bob), disk(cloud, bob)
     cloud.put_image(vm.entry.identifier)
     row = volumes.plan(volume, vm, by=bob, read_only=False)
-    worker.run(hours=0.1)
+    worker.run(hours=0.01)
     row = fresh(row)
     assert (row.state, row.device != "", row.at_launch) == (A.ATTACHED, True, True)
     assert fresh(volume).written_at is not None

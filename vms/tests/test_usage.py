@@ -97,7 +97,7 @@ instants = st.integers(0, 90 * 86_400 * 10).map(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     lives=st.lists(st.tuples(instants, instants).map(sorted), min_size=1, max_size=5),
     borders=st.lists(instants, min_size=2, max_size=5, unique=True).map(sorted),

@@ -28,7 +28,7 @@ KINDS: dict[str, tuple[DiskFormat, str]] = {
     "VHDX": (DiskFormat.VHDX, ""),
     "VHDX fixed": (DiskFormat.VHDX, "subformat=fixed"),
 }
-DISK_BYTES = 8 * MIB
+DISK_BYTES = 2 * MIB
 
 
 def disk(size_bytes: int = DISK_BYTES, seed: int = 7) -> bytes:
@@ -73,7 +73,7 @@ def patched(path: Path, at: int, new: bytes) -> Path:
 
 
 def patched_qcow2(folder: Path, at: int, layout: str, value: int) -> Path:
-    """A qcow2 disk of 8 MiB, one number of whose header is another."""
+    """A qcow2 disk, one number of whose header is another."""
     path = folder / "patched.qcow2"
     qemu_img("create", "-f", "qcow2", path, str(DISK_BYTES))
     return patched(path, at, struct.pack(layout, value))

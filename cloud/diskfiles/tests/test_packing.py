@@ -1,6 +1,7 @@
 """What is packed comes out to the byte, in small pieces, or is refused in words."""
 
 import bz2
+import functools
 import gzip
 import io
 import lzma
@@ -29,6 +30,11 @@ CONTENT = samples.disk(3 * MIB + 1234)
 each = pytest.mark.parametrize("kind", PACK)
 
 
+@functools.cache
+def packed_content(kind: Packing) -> bytes:
+    return PACK[kind](CONTENT)
+
+
 def unpack(data: bytes, kind: Packing) -> bytes:
     pieces = list(packing.unpacked(io.BytesIO(data), kind))
     assert all(len(piece) <= packing.PIECE for piece in pieces)
@@ -44,7 +50,7 @@ def refusal_of(data: bytes, kind: Packing) -> FileRefused:
 
 @each
 def test_what_was_packed_comes_out(kind):
-    assert unpack(PACK[kind](CONTENT), kind) == CONTENT
+    assert unpack(packed_content(kind), kind) == CONTENT
 
 
 @each
@@ -70,24 +76,24 @@ def test_a_stream_may_begin_anywhere_in_what_is_read_at_once(kind):
 
 @each
 def test_zeros_behind_the_last_stream_are_padding(kind):
-    assert unpack(PACK[kind](CONTENT) + bytes(2 * MIB), kind) == CONTENT
+    assert unpack(packed_content(kind) + bytes(2 * MIB), kind) == CONTENT
 
 
 @each
 @pytest.mark.parametrize("behind", [b"PK\x03\x04", b"\0\0\0\0x", b"#!/bin/sh\n" * 5000])
 def test_anything_else_behind_it_is_refused(kind, behind):
-    assert refusal_of(PACK[kind](CONTENT) + behind, kind).rule == "trailing"
+    assert refusal_of(packed_content(kind) + behind, kind).rule == "trailing"
 
 
 @each
 @pytest.mark.parametrize("cut", [1, 5, 100, MIB // 2])
 def test_a_file_that_is_cut_short_is_refused(kind, cut):
-    assert refusal_of(PACK[kind](CONTENT)[:-cut], kind).rule == "truncated"
+    assert refusal_of(packed_content(kind)[:-cut], kind).rule == "truncated"
 
 
 @each
 def test_a_damaged_file_is_refused(kind):
-    packed = bytearray(PACK[kind](CONTENT))
+    packed = bytearray(packed_content(kind))
     packed[len(packed) // 2] ^= 0xFF
     packed[-6] ^= 0xFF  # zstd has no checksum unless it is asked for one
     if kind is Packing.ZSTD:
@@ -140,10 +146,10 @@ def test_a_bomb_comes_out_in_small_pieces_for_as_long_as_somebody_takes_them(kin
 @pytest.mark.slow
 @each
 def test_many_parts_with_nothing_in_them_are_refused(kind):
-    assert unpack(PACK[kind](b"") * 1000 + PACK[kind](CONTENT), kind) == CONTENT
+    assert unpack(PACK[kind](b"") * 1000 + packed_content(kind), kind) == CONTENT
     refused = refusal_of(PACK[kind](b"") * 20000, kind)
     assert (refused.rule, "1024" in str(refused)) == ("crumbs", True)
-    refused = refusal_of(PACK[kind](CONTENT) + PACK[kind](b"x") * 20000, kind)
+    refused = refusal_of(packed_content(kind) + PACK[kind](b"x") * 20000, kind)
     assert refused.rule == "crumbs"
 
 
@@ -195,7 +201,7 @@ def test_the_beginning_is_not_looked_for_in_a_whole_file(tmp_path):
 @each
 def test_what_a_file_says_of_its_size_is_heard(tmp_path, kind):
     path = tmp_path / "packed"
-    path.write_bytes(PACK[kind](CONTENT))
+    path.write_bytes(packed_content(kind))
     says = packing.says_bytes(path, kind)
     assert says == (len(CONTENT) if kind in (Packing.GZIP, Packing.ZSTD) else 0)
 
@@ -209,7 +215,7 @@ def test_a_gzip_that_cannot_hold_so_much_is_not_believed(tmp_path):
 @each
 def test_the_beginning_is_read_and_no_more(tmp_path, kind):
     path = tmp_path / "packed"
-    path.write_bytes(PACK[kind](CONTENT))
+    path.write_bytes(packed_content(kind))
     assert packing.beginning(path, kind, 65536) == CONTENT[:65536]
     path.write_bytes(PACK[kind](b"short"))
     assert packing.beginning(path, kind, 65536) == b"short"
