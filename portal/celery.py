@@ -49,6 +49,11 @@ app.conf.update(
         },
         "volumes.sweep": {"task": "volumes.sweep", "schedule": 2.0, "options": {"expires": 2}},
         "volumes.tidy": {"task": "volumes.tidy", "schedule": 60.0, "options": {"expires": 60}},
+        "volumes.compare": {
+            "task": "volumes.compare",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
         "vms.reconcile": {"task": "vms.reconcile", "schedule": 15.0, "options": {"expires": 15}},
         "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
         "registration.deliver": {

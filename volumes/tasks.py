@@ -17,6 +17,7 @@ from volumes.lifecycle import (
     VOLUME_STEPS,
     arriving,
     closing,
+    comparing,
     exporting,
     making,
     snapshots,
@@ -119,6 +120,13 @@ def tidy() -> None:
     snapshots.remove_failed()
     exporting.tidy()
     arriving.stray_arrivals()
+
+
+@shared_task(name="volumes.compare")
+def compare() -> None:
+    """Compare every cloud's disks with their rows."""
+    for cloud in settings.CLOUDS:
+        comparing.compare(cloud)
 
 
 _TASKS: Mapping[type[Stateful], Any] = {

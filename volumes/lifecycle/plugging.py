@@ -3,17 +3,17 @@
 No step waits, none writes its row but through ``keep``, and each may run twice.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
 from django.utils import timezone
 
 from cloud.driver import CloudDriver
-from cloud.errors import NotFound
+from cloud.errors import CloudError, NotFound
 from cloud.types import Disk, VmInfo
 from core.machine import Go, Step
-from volumes.models import Attachment
+from volumes.models import Attachment, Volume
 from volumes.states import AttachmentState
 
 A = AttachmentState
@@ -46,7 +46,20 @@ def unplug(row: Attachment, cloud: CloudDriver) -> Go | None:
         cloud.detach_volume(row.vm.cloud_ref, row.volume.cloud_ref, force=row.is_forced)
         if _plugged(row, cloud):
             return None
-    return Go(A.DETACHED, row.reason)
+    return Go(A.DETACHED, row.reason, alongside=_measured(row, cloud))
+
+
+def _measured(row: Attachment, cloud: CloudDriver) -> Callable[[], None]:
+    """What the site keeps of it has changed while a machine wrote to it."""
+    info = None
+    with suppress(CloudError):  # it is looked at again in some minutes
+        info = cloud.find_volume(row.volume.token)
+
+    def write_down() -> None:
+        if info and info.used_bytes is not None:
+            Volume.objects.filter(pk=row.volume_id).update(used_bytes=info.used_bytes)
+
+    return write_down
 
 
 STEPS: Mapping[str, Step[Attachment]] = {
