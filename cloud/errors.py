@@ -31,6 +31,10 @@ class CloudBusy(CloudError):
     retryable = True
 
 
+class CloudFull(CloudBusy):
+    """Busy for want of room on its disk: that takes minutes or hours, and may never come."""
+
+
 class CloudRefused(CloudError):
     """Understood, and no: a quota of the engine, a bad size, a damaged image."""
 

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cloud.diskfiles import child
+from cloud.diskfiles import child, lending
 from cloud.diskfiles.refusal import FileRefused
-from cloud.errors import CloudBusy
+from cloud.errors import CloudFull
 from cloud.types import DiskFormat
 
 #: Called with (bytes done, bytes in all) at least once a second; raising from it ends all.
@@ -31,6 +31,8 @@ _START_S = 60
 _CHECK_S = 120
 _CHECK_DAMAGED, _CHECK_LEAKS = 2, 3  # qemu-img(1); what is only kept for nothing does no harm
 _CHECKED = frozenset({DiskFormat.QCOW2, DiskFormat.VMDK, DiskFormat.VDI, DiskFormat.VHDX})
+_PACKS_INSIDE = frozenset({DiskFormat.QCOW2, DiskFormat.VMDK})
+_SECTOR = 512
 _PERCENT = re.compile(rb"\((\d+\.\d+)/100%\)")
 _OPENED: Mapping[DiskFormat, Mapping[str, Any]] = {
     # The inspection refuses one that names another; this holds if it comes to name one later.
@@ -107,6 +109,32 @@ def check(path: Path, format: DiskFormat, *, on_tick: Callable[[], None]) -> Non
         _must_have_ended_well(ended, format)
 
 
+def room_bytes(path: Path, format: DiskFormat, *, on_tick: Callable[[], None]) -> int:
+    """How much the disk in a file takes as a qcow2 at most, found in its tables.
+
+    A file that may be packed inside says nothing of that by its own size. ``on_tick`` as of
+    ``check``.
+
+    Raises:
+        FileRefused: as ``look``.
+    """
+    if format not in _PACKS_INSIDE:
+        return path.stat().st_blocks * _SECTOR
+    said: list[bytes] = []
+    user = child.new_uid()
+    with _opened(path, user) as source:
+        ended = child.run(
+            ["qemu-img", "measure", "--output=json", "-O", "qcow2", named(source, format)],
+            uid=user,
+            limits=child.Limits(cpu_s=_CHECK_S),
+            files=[source],
+            on_output=said.append,
+            on_tick=on_tick,
+        )
+    _must_have_ended_well(ended, format)
+    return int(json.loads(b"".join(said))["required"])
+
+
 def convert(
     source: Path,
     source_format: DiskFormat,
@@ -127,7 +155,7 @@ def convert(
 
     Raises:
         FileRefused: ``not_sound``, ``too_large``, ``too_costly``: the sentence says.
-        CloudBusy: the site's disk is full.
+        CloudFull: the site's disk is full.
         FileExistsError: there is a target.
     """
     user = child.new_uid()
@@ -204,17 +232,10 @@ def _opened(path: Path, uid: int | None) -> Iterator[int]:
             "not_there", "The disk's file cannot be read.", detail=repr(error)
         ) from error
     try:
-        _let_read(fd, uid)
-        yield fd
+        with lending.lent(fd, uid):
+            yield fd
     finally:
         os.close(fd)
-
-
-def _let_read(fd: int, uid: int | None) -> None:
-    """Its directory keeps others out; who comes by the descriptor still needs the bit."""
-    about = os.fstat(fd)
-    if uid is not None and about.st_uid != uid and not about.st_mode & 0o004:
-        os.fchmod(fd, (about.st_mode & 0o777) | 0o044)
 
 
 @contextlib.contextmanager
@@ -240,11 +261,11 @@ def _must_have_ended_well(ended: child.Ended, format: DiskFormat) -> None:
         return
     detail = f"qemu-img ended with {ended.code}: {ended.words}"
     if "No space left on device" in ended.words:
-        raise CloudBusy(
+        raise CloudFull(
             "The site's disk is full. It goes on when there is room again.", detail=detail
         )
     if child.OUT_OF_THREADS in ended.words:
-        raise CloudBusy("The site is too busy for this now. Try again later.", detail=detail)
+        raise CloudFull("The site is too busy for this now. Try again later.", detail=detail)
     if ended.code == -signal.SIGXFSZ or "File too large" in ended.words:
         raise FileRefused(
             "too_large", "The disk in the file is larger than its head says.", detail=detail

@@ -8,7 +8,8 @@ import time
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from cloud.errors import CloudBusy, CloudError, CloudUnavailable
+from cloud.errors import CloudError, CloudFull, CloudUnavailable
+from cloud.local.qcow2 import Damaged
 from cloud.local.qmp import NoAnswer
 
 logger = logging.getLogger("cloud.local")
@@ -29,7 +30,7 @@ def edge(call: Callable[P, R]) -> Callable[P, R]:
         except CloudError as error:
             outcome = type(error).__name__
             raise
-        except (OSError, NoAnswer, subprocess.SubprocessError) as error:
+        except (OSError, NoAnswer, subprocess.SubprocessError, Damaged) as error:
             outcome = type(error).__name__
             raise translated(error) from error
         finally:
@@ -43,7 +44,11 @@ def edge(call: Callable[P, R]) -> Callable[P, R]:
 def translated(error: Exception) -> CloudError:
     """The portal's word for an error of the host."""
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return CloudBusy("The site's disk is full. Try again later.", detail=repr(error))
+        return CloudFull("The site's disk is full. Try again later.", detail=repr(error))
+    if isinstance(error, Damaged):
+        return CloudUnavailable(
+            "This disk's file is damaged. An administrator can help.", detail=repr(error)
+        )
     if isinstance(error, NoAnswer):
         return CloudUnavailable("The machine's emulator does not answer.", detail=repr(error))
     if isinstance(error, FileNotFoundError) and error.filename in ("setpriv", "qemu-img", "env"):

@@ -5,6 +5,7 @@ Its emulator may have been taken over by its guest and is not trusted: every num
 and a disk that names another file is damaged. Source: docs/interop/qcow2.txt of QEMU.
 """
 
+import os
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ MAGIC = b"QFI\xfb"
 VERSIONS = (2, 3)
 #: More than the portal takes of any disk; QEMU itself stops at 65536.
 MOST_SNAPSHOTS = 4096
+LARGEST_BYTES = 2 << 40
+_LONGEST_NAME = 256  # ours are UUIDs
 _ENTRY = struct.Struct(">QIHHIIQII")
 _MORE_BYTES = 16  # of an entry: size of a machine's state, size of the disk
 _NAMES_FILES = 1 << 2
@@ -41,7 +44,7 @@ class Head:
 
 
 def read(path: Path) -> Head:
-    """Raises: Damaged. FileNotFoundError."""
+    """Raises: Damaged. OSError."""
     with path.open("rb") as file:
         return _read(file)
 
@@ -59,18 +62,28 @@ def _read(file: BinaryIO) -> Head:
         raise Damaged(f"version {version}, backing {backing}, crypt {crypt}, {features:#x}")
     if count > MOST_SNAPSHOTS:
         raise Damaged(f"{count} snapshots")
+    _must_be_a_size(size_bytes)
     return Head(size_bytes, dict(_snapshots(file, at, count, size_bytes)))
 
 
+def _must_be_a_size(size_bytes: int) -> None:
+    if not 0 < size_bytes <= LARGEST_BYTES:
+        raise Damaged(f"{size_bytes} bytes")
+
+
 def _snapshots(file: BinaryIO, at: int, count: int, size_bytes: int) -> Iterator[tuple[str, int]]:
+    end = os.fstat(file.fileno()).st_size
     for _ in range(count):
-        file.seek(at)
-        entry = file.read(_ENTRY.size)
-        if len(entry) < _ENTRY.size:
+        if at + _ENTRY.size > end:
             raise Damaged("its table of snapshots ends early")
-        *_, id_bytes, name_bytes, _, _, _, _, more_bytes = _ENTRY.unpack(entry)
+        file.seek(at)
+        *_, id_bytes, name_bytes, _, _, _, _, more_bytes = _ENTRY.unpack(file.read(_ENTRY.size))
+        length = _ENTRY.size + more_bytes + id_bytes + name_bytes
+        if at + length > end or name_bytes > _LONGEST_NAME:
+            raise Damaged(f"a snapshot of {length} bytes at {at}")
         more = file.read(min(more_bytes, _MORE_BYTES))
         then = struct.unpack_from(">Q", more, 8)[0] if len(more) == _MORE_BYTES else size_bytes
+        _must_be_a_size(then)
         file.seek(at + _ENTRY.size + more_bytes + id_bytes)
         yield file.read(name_bytes).decode(errors="replace"), then
-        at += -(-(_ENTRY.size + more_bytes + id_bytes + name_bytes) // 8) * 8
+        at += -(-length // 8) * 8

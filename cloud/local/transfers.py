@@ -13,10 +13,10 @@ from typing import IO
 
 from cloud.diskfiles import convert, headers
 from cloud.driver import Progress
-from cloud.errors import CloudBusy, CloudRefused, Unsupported
+from cloud.errors import CloudBusy, CloudFull, CloudRefused, Unsupported
 from cloud.local import plugs, qcow2, volumes
 from cloud.local.site import Site
-from cloud.local.volumes import SECTOR, Volume
+from cloud.local.volumes import Volume
 from cloud.types import DiskFormat, VolumeInfo, VolumeSource
 
 #: Share the blocks of another file: ioctl_ficlone(2).
@@ -38,9 +38,9 @@ def add(site: Site, source: VolumeSource, *, token: str, on_progress: Progress) 
         if new is None:
             on_progress(source.size_bytes, source.size_bytes)
             return
-        _must_have_room(site, _taken_by(source.path))
-        found = headers.inspect(source.path, declared=source.format).size_bytes
-        _must_be_of(source.size_bytes, found)
+        found = _inspected(source)
+        _must_be_of(source.size_bytes, found.size_bytes)
+        _must_have_room(site, _room_for(source, found.format, on_progress))
         disk = new / volumes.DISK
         _convert(site, source.path, source.format, disk, source.size_bytes, on_progress)
         _must_be_of(source.size_bytes, qcow2.read(disk).size_bytes)
@@ -51,17 +51,24 @@ def _must_be_of(size_bytes: int, found: int) -> None:
         raise CloudRefused(f"The disk in the file should have {size_bytes} bytes and has {found}.")
 
 
-def _taken_by(path: Path) -> int:
+def _inspected(source: VolumeSource) -> headers.Found:
     try:
-        return path.stat().st_blocks * SECTOR
+        return headers.inspect(source.path, declared=source.format)
     except OSError as error:
         raise CloudRefused("The disk's file cannot be read.", detail=repr(error)) from error
+
+
+def _room_for(source: VolumeSource, format: DiskFormat, on_progress: Progress) -> int:
+    """Known before anything is written: a small file may hold a large disk."""
+    return convert.room_bytes(
+        source.path, format, on_tick=lambda: on_progress(0, source.size_bytes)
+    )
 
 
 def _must_have_room(site: Site, need_bytes: int) -> None:
     free = site.free_disk_bytes()
     if need_bytes > free or not free:
-        raise CloudBusy(
+        raise CloudFull(
             f"It takes {need_bytes >> 20} MiB and the site has {free >> 20} MiB of disk left."
             " It goes on when disks, machines or images have been removed."
         )
@@ -93,7 +100,7 @@ def _above_the_floor(site: Site, on_progress: Progress) -> Progress:
 
     def tell(done: int, in_all: int) -> None:
         if not site.free_disk_bytes():
-            raise CloudBusy(volumes.full(site))
+            raise CloudFull(volumes.full(site))
         on_progress(done, in_all)
 
     return tell
@@ -241,7 +248,7 @@ def _room(site: Site, folder: Path) -> int:
 
 def _must_have_room_for(site: Site, folder: Path, need_bytes: int) -> None:
     if need_bytes > _room(site, folder):
-        raise CloudBusy(
+        raise CloudFull(
             f"The download takes up to {need_bytes >> 20} MiB and there are"
             f" {_room(site, folder) >> 20} MiB of disk left for it. It goes on when there is room."
         )
@@ -250,7 +257,7 @@ def _must_have_room_for(site: Site, folder: Path, need_bytes: int) -> None:
 def _room_left(site: Site, folder: Path, on_progress: Progress) -> Progress:
     def tell(done: int, in_all: int) -> None:
         if not _room(site, folder):
-            raise CloudBusy(volumes.full(site))
+            raise CloudFull(volumes.full(site))
         on_progress(done, in_all)
 
     return tell

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cloud.diskfiles import child, convert
-from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable, NotFound
+from cloud.errors import CloudBusy, CloudError, CloudFull, CloudRefused, CloudUnavailable, NotFound
 from cloud.local import files, plugs, qcow2, qmp, reading
 from cloud.local.machine import Machine
 from cloud.local.plugs import Holder
@@ -32,7 +32,7 @@ DISK = "disk.qcow2"
 NEW = ".new-"
 TRASH = ".trash-"
 SECTOR = 512
-LARGEST_BYTES = 2 << 40
+LARGEST_BYTES = qcow2.LARGEST_BYTES
 NO_SUCH = "There is no such disk."
 DAMAGED = "This disk's file is damaged. An administrator can help."
 #: Beside what the disk holds, for the tables that a change writes.
@@ -67,7 +67,7 @@ class Volume:
             head, about = qcow2.read(self.disk), self.disk.stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except qcow2.Damaged as error:
+        except (qcow2.Damaged, OSError) as error:
             raise CloudUnavailable(DAMAGED, detail=f"{self.disk}: {error}") from error
         return VolumeInfo(
             ref=self.token,
@@ -200,7 +200,7 @@ def create(site: Site, size_bytes: int, *, token: str) -> None:
         if new is None:
             return
         if not site.free_disk_bytes():
-            raise CloudBusy(full(site))
+            raise CloudFull(full(site))
         fd = os.open(new / DISK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
             size = str(size_bytes)
@@ -356,7 +356,7 @@ def _must_have_ended_well(ended: child.Ended) -> None:
         return
     detail = f"qemu-img ended with {ended.code}: {ended.words}"
     if "No space left on device" in ended.words:
-        raise CloudBusy("The site's disk is full. Try again later.", detail=detail)
+        raise CloudFull("The site's disk is full. Try again later.", detail=detail)
     if child.OUT_OF_THREADS in ended.words:
         raise CloudBusy("The site is too busy for this now. Try again later.", detail=detail)
     if "Failed to get" in ended.words:

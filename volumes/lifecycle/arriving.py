@@ -27,6 +27,7 @@ from registration.models import GIB
 from volumes import appending, landing
 from volumes.lifecycle import unpacking
 from volumes.lifecycle.reserving import STEP_BYTES, reserve
+from volumes.lifecycle.room import waiting_for_room
 from volumes.models import LARGEST_GIB, Arrival, DiskType, Volume
 from volumes.states import VolumeState
 
@@ -289,6 +290,6 @@ def stray_arrivals() -> None:
 STEPS: Mapping[str, Step[Volume]] = {
     VolumeState.CHECKING: check,
     VolumeState.UNPACKING: unpack,
-    VolumeState.CONVERTING: bring_in,
+    VolumeState.CONVERTING: waiting_for_room(bring_in),
     VolumeState.CLEARING: clear,
 }

@@ -11,6 +11,7 @@ from django.utils import timezone
 from cloud.driver import CloudDriver
 from cloud.errors import CloudError
 from core.machine import Go, Step, progress
+from volumes.lifecycle.room import waiting_for_room
 from volumes.models import Attachment, Snapshot, Volume, settle_use
 from volumes.states import VolumeState
 
@@ -110,7 +111,7 @@ def restoring(volume: Volume, cloud: CloudDriver) -> Go | None:
 
 
 STEPS: Mapping[str, Step[Volume]] = {
-    VolumeState.COPYING: copying,
+    VolumeState.COPYING: waiting_for_room(copying),
     VolumeState.GROWING: growing,
     VolumeState.RESTORING: restoring,
 }

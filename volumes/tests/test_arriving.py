@@ -3,17 +3,19 @@
 import gzip
 import hashlib
 import os
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
 from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.identifiers import identifier_of
 from cloud.diskfiles.tests import samples
 from cloud.diskfiles.tests.samples import DISK_BYTES, KINDS, MIB
 from cloud.diskfiles.tests.test_packing import PACK
-from cloud.errors import CloudBusy, CloudRefused
+from cloud.errors import CloudBusy, CloudFull, CloudRefused
 from cloud.types import DiskFormat
-from core.machine import StaleState
+from core.machine import StaleState, tick
 from core.models import Event
 from registration.tests.factories import UserFactory
 from volumes import landing, tasks
@@ -224,9 +226,9 @@ def test_other_disks_of_the_same_person_count(cloud):
 def test_a_killed_pass_begins_anew(cloud):
     volume = step(landed(gzip.compress(RAW)))
     assert volume.state == VolumeState.UNPACKING
-    landing.unpacked(volume).write_bytes(os.urandom(20 * MIB))  # what killed ones left
+    landing.unpacked(volume).write_bytes(os.urandom(3 * MIB))  # what killed ones left
     left = landing.folder(volume) / "disk.raw.part-0123"
-    left.write_bytes(os.urandom(20 * MIB))
+    left.write_bytes(os.urandom(3 * MIB))
     volume = step(volume)
     assert not left.exists()
     volume = arrive(volume)
@@ -375,3 +377,33 @@ def test_whoever_stops_it_is_heard_though_nothing_comes_out(tmp_path):
             meter=lambda done: None, on_progress=stop,
         )  # fmt: skip
     assert seen[-1] <= 2 * MIB
+
+
+NO_ROOM = "It takes 9 MiB and the site has 1 MiB of disk left."
+
+
+def converting() -> Volume:
+    volume = step(step(landed(RAW)))
+    assert volume.state == VolumeState.CONVERTING
+    return volume
+
+
+def test_without_room_it_is_looked_for_minutes_later(cloud):
+    volume = converting()
+    cloud.fail_next(CloudFull(NO_ROOM))
+    volume = step(volume)
+    assert volume.state == VolumeState.CONVERTING
+    assert volume.next_tick_at - timezone.now() > timedelta(minutes=2)
+    tick(Volume.objects.get(pk=volume.pk), VOLUME_STEPS)
+    assert Volume.objects.get(pk=volume.pk).state == VolumeState.CONVERTING, "it was begun at once"
+    assert arrive(volume).state == VolumeState.AVAILABLE
+
+
+def test_without_room_for_hours_it_ends_in_words(cloud):
+    volume = converting()
+    cloud.fail_next(CloudFull(NO_ROOM))
+    Volume.objects.filter(pk=volume.pk).update(state_since=timezone.now() - timedelta(hours=7))
+    volume = arrive(volume)
+    assert volume.state == VolumeState.FAILED
+    assert volume.reason == f"There was no room for it on the site's disk for 6 hours. {NO_ROOM}"
+    assert nothing_is_left(cloud, volume)

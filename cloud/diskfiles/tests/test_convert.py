@@ -1,6 +1,7 @@
 """The child that converts: to the byte, with limits, and never longer than who started it."""
 
 import contextlib
+import fcntl
 import os
 import secrets
 import signal
@@ -14,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cloud.diskfiles import child, convert, jail
+from cloud.diskfiles import child, convert, jail, lending
 from cloud.diskfiles.refusal import FileRefused
 from cloud.diskfiles.tests import samples
 from cloud.diskfiles.tests.samples import DISK_BYTES, KINDS, MIB
@@ -150,6 +151,68 @@ def test_a_data_file_that_is_named_is_not_read(tmp_path):
     secret.chmod(0o644)
     with pytest.raises(FileRefused):
         to_raw(disk, DiskFormat.QCOW2, size_bytes=MIB)
+
+
+def test_a_file_that_was_read_is_ours_alone_again(tmp_path):
+    for mode in (0o600, 0o640, 0o644, lending.LENT):  # the last: left so by a kill
+        path = samples.make(tmp_path, "qcow2", samples.disk())
+        path.chmod(mode)
+        convert.look(path, DiskFormat.QCOW2)
+        left = 0o600 if mode == lending.LENT and IS_ROOT else mode
+        assert stat.S_IMODE(path.stat().st_mode) == left
+        path.unlink()
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_ours_alone_again_as_well(tmp_path):
+    path = samples.make(tmp_path, "qcow2", samples.disk())
+    samples.patched(path, 0, b"nothing")
+    path.chmod(0o600)
+    with pytest.raises(FileRefused):
+        convert.look(path, DiskFormat.QCOW2)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_whoever_reads_last_gives_it_back(tmp_path, order):
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    path.chmod(0o600)
+    readers = []
+    with path.open("rb") as file:
+        for _ in order:
+            readers.append(lending.lent(file.fileno(), child.FIRST_UID))
+            readers[-1].__enter__()
+            assert stat.S_IMODE(path.stat().st_mode) == lending.LENT
+        readers[order[0]].__exit__(None, None, None)
+        assert stat.S_IMODE(path.stat().st_mode) == lending.LENT, "somebody reads it still"
+        readers[order[1]].__exit__(None, None, None)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_lending_stands_in_no_other_locks_way(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"x")
+    with path.open("rb") as one, path.open("rb") as other:
+        fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        with lending.lent(other.fileno(), child.FIRST_UID):
+            pass
+
+
+@pytest.mark.parametrize("kind", ["qcow2", "VMDK streamOptimized", "raw", "VHD", "VDI", "VHDX"])
+def test_the_room_that_a_disk_takes_is_known_before(tmp_path, kind):
+    content = samples.disk()
+    path = samples.make(tmp_path, kind, content)
+    if kind == "qcow2":  # packed inside
+        packed = tmp_path / "packed"
+        samples.qemu_img("convert", "-c", "-O", "qcow2", path, packed)
+        path = packed
+    takes = convert.room_bytes(path, KINDS[kind][0], on_tick=lambda: None)
+    made = tmp_path / "made.qcow2"
+    convert.convert(
+        path, KINDS[kind][0], made, DiskFormat.QCOW2, size_bytes=DISK_BYTES, on_progress=quiet
+    )
+    took = made.stat().st_blocks * 512
+    assert took - MIB <= takes <= 2 * took + 4 * MIB
 
 
 @pytest.mark.slow
