@@ -1,6 +1,8 @@
 """Every page, empty and full, light and dark, wide and narrow: readable by everybody."""
 
+from base64 import b64encode
 from collections.abc import Iterable
+from uuid import UUID, uuid4
 
 import pytest
 from axe_playwright_python.base import AXE_SCRIPT
@@ -154,6 +156,116 @@ def test_pages_of_somebody_with_machines(site: Site):
             "/profile/activity/": "activity-full",
         },
     )
+
+
+def test_pages_of_somebody_without_disks(site: Site):
+    person = site.portal.member("dilan")
+    look_at_all(
+        anybody(site, person),
+        {
+            "/volumes/": "disks-empty",
+            "/volumes/?q=nothing": "",
+            "/volumes/?tab=shared": "",
+            "/volumes/?tab=public": "",
+            "/volumes/new/": "disk-new",
+            "/volumes/upload/": "disk-upload",
+            "/volumes/fetch/": "disk-fetch",
+            "/volumes/bin/": "bin-empty",
+            "/volumes/offers/": "",
+        },
+    )
+
+
+def make_disk(owner: Person, tag: str) -> str:
+    """An empty disk of 1 GiB; its UUID."""
+    fields = {"create_key": str(uuid4()), "size_gib": "1", "tag": tag, "visibility": "private"}
+    answer = owner.post("/volumes/new/", fields)
+    assert answer.status_code == 302, answer.text
+    return answer.headers["location"].strip("/").rpartition("/")[2]
+
+
+def disk_until(site: Site, disk: str, state: str) -> None:
+    def now() -> bool:
+        sql = "SELECT state FROM volumes_volume WHERE uuid = ?"
+        return site.portal.rows(sql, UUID(disk).hex) == [(state,)]
+
+    wait_for(now, within_s=60)
+
+
+def send(owner: Person, name: str, said: int, content: bytes) -> str:
+    """Upload a file that is ``said`` to be so long; the UUID of its disk."""
+    headers = {
+        "Tus-Resumable": "1.0.0",
+        "Upload-Length": str(said),
+        "Upload-Metadata": f"filename {b64encode(name.encode()).decode()}",
+        "X-CSRFToken": owner.token(),
+    }
+    answer = owner.http.post("/volumes/uploads/", headers=headers)
+    assert answer.status_code == 201, answer.text
+    where = answer.headers["location"]
+    more = {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+    answer = owner.http.patch(where, headers=headers | more, content=content)
+    assert answer.status_code == 204, answer.text
+    return where.rpartition("/")[2]
+
+
+def test_pages_of_somebody_with_disks(site: Site):
+    owner, other = site.person("mia"), site.person("greta")
+    vm = site.running(owner, name="holds disks", volatile="1")
+    first, second, spare, gone, shown = (
+        make_disk(owner, tag) for tag in ("data", "data", LONG[:40], "gone", "shown")
+    )
+    for disk in (first, second, spare, gone, shown):
+        disk_until(site, disk, "available")
+    owner.post(f"/vms/{vm}/disks/", {"disk": [first, second]})
+    owner.post(f"/volumes/{gone}/delete/")
+    owner.post(f"/volumes/{spare}/sharing/", {"username": other.username, "access": "read"})
+    for name in ("before the storm", LONG[:40]):
+        owner.post(f"/volumes/{spare}/snapshots/", {"name": name})
+    owner.post(f"/volumes/{shown}/offer/", {"username": other.username})
+    damaged = send(owner, "damaged.qcow2", 8, b"QFI\xfb\0\0\0\3")
+    halfway = send(owner, "half-way.raw", 2 << 20, bytes(1 << 20))
+    for disk, state in ((first, "in_use"), (second, "in_use"), (damaged, "failed")):
+        disk_until(site, disk, state)
+    window = anybody(site, owner)
+    window.goto(f"/volumes/{first}/")
+    expect(window.page.get_by_text("Attached", exact=True).first).to_be_visible(timeout=60_000)
+    look_at_all(
+        window,
+        {
+            "/volumes/": "disks",
+            "/volumes/bin/": "bin",
+            "/volumes/upload/": "disk-uploads",
+            "/volumes/offers/": "offers",
+            f"/volumes/{first}/": "disk-used",
+            f"/volumes/{first}/copy/": "",
+            f"/volumes/{first}/delete/": "",
+            f"/volumes/{first}/attach/": "",
+            f"/volumes/{halfway}/": "disk-uploading",
+            f"/volumes/{damaged}/": "disk-failed",
+            f"/volumes/{gone}/": "disk-binned",
+            f"/volumes/{gone}/purge/": "",
+            f"/volumes/{shown}/": "disk-offered",
+            f"/volumes/{spare}/": "disk",
+            f"/volumes/{spare}/attach/": "disk-attach",
+            f"/volumes/{spare}/change/": "",
+            f"/volumes/{spare}/copy/": "disk-copy",
+            f"/volumes/{spare}/delete/": "disk-delete",
+            f"/volumes/{spare}/downloads/": "disk-downloads",
+            f"/volumes/{spare}/grow/": "",
+            f"/volumes/{spare}/offer/": "",
+            f"/volumes/{spare}/sharing/": "disk-sharing",
+            f"/volumes/{spare}/snapshots/": "",
+            f"/vms/{vm}/": "machine-disks",
+            f"/vms/{vm}/disks/": "machine-attach",
+            f"/vms/launch/?image={owner.image()}&disks={spare}": "launch-disks",
+        },
+    )
+    look_at_all(
+        anybody(site, other),
+        {"/volumes/?tab=shared": "disks-shared", "/volumes/offers/": "", f"/volumes/{spare}/": ""},
+    )
+    owner.post(f"/volumes/{halfway}/cancel/")
 
 
 def test_pages_of_somebody_with_a_group(site: Site):

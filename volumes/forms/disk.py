@@ -132,15 +132,19 @@ class CopyForm(Form):
         *args: Any,
         snapshots: Any,
         may_be_original: bool,
+        is_written: bool,
         chosen: str,
         tag: str,
         **kwargs: Any,
     ) -> None:
         initial = {"create_key": uuid.uuid4(), "tag": tag, "snapshot": chosen}
         super().__init__(*args, initial=initial, **kwargs)
-        self.fields["snapshot"].queryset = snapshots  # type: ignore[attr-defined]
+        field: Any = self.fields["snapshot"]
+        field.queryset = snapshots
         if not snapshots:
             del self.fields["snapshot"]
+        elif is_written:  # one of them must be
+            field.required, field.empty_label = True, None
         if not may_be_original:
             del self.fields["as_original"]
 

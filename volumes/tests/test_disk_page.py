@@ -386,3 +386,16 @@ def test_a_disk_in_use_names_every_machine_that_has_it(browser, alice):
     for name in ("a", "b", "c"):
         AttachmentFactory(volume=volume, vm=VMFactory(owner=alice, name=name), read_only=True)
     assert "Plugged into a, b and c." in page(browser, volume)
+
+
+def test_a_disk_that_is_written_to_is_copied_of_a_snapshot_or_not_at_all(browser, alice):
+    volume = VolumeFactory(owner=alice, state=VolumeState.IN_USE)
+    AttachmentFactory(volume=volume)
+    path = f"/volumes/{volume.uuid}/copy/"
+    assert "It cannot be copied now" in text_of(browser.get(path))
+    assert browser.post(path, {}).status_code == 422
+    SnapshotFactory(volume=volume, name="before the storm")
+    form = browser.get(path).context["form"]
+    assert [str(label) for _, label in form["snapshot"].field.choices] == [
+        str(volume.snapshots.get())
+    ]
