@@ -15,13 +15,13 @@ from ninja.operation import Operation
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, problem
+from portal import guide
 from registration.actions import BadToken
 from registration.api import router as people
 from registration.bearer import Bearer, Closed
 from registration.throttle import WINDOW
 from vms.api import router as machines
-from volumes.api import router as disks
-from volumes.downloads_api import router as downloads
+from volumes.api import routers as disks
 
 UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_MANY = 401, 403, 409, 429
 #: Refusals that are not about the thing that was asked for.
@@ -44,8 +44,8 @@ api = Api(
     auth=Bearer(),
 )
 api.add_router("", machines, tags=["machines"])
-api.add_router("", disks, tags=["disks"])
-api.add_router("", downloads, tags=["disks"])
+for router in disks:
+    api.add_router("", router, tags=["disks"])
 api.add_router("", people, tags=["people"])
 
 
@@ -170,18 +170,5 @@ urls = _urls()
 
 
 def operations() -> list[dict[str, Any]]:
-    """Every operation for the guide: method, path, summary, description, scope, answers."""
-    schema = api.get_openapi_schema(path_prefix="/api/v1")
-    return [
-        {
-            "method": method.upper(),
-            "path": where,
-            "summary": operation["summary"],
-            "description": operation.get("description", ""),
-            "scope": "read" if method == "get" else "write",
-            "parameters": operation.get("parameters", []),
-            "status": next(iter(operation["responses"])),
-        }
-        for where, methods in schema["paths"].items()
-        for method, operation in methods.items()
-    ]
+    """Every operation, for the guide."""
+    return guide.operations(api.get_openapi_schema(path_prefix="/api/v1"))

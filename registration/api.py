@@ -30,11 +30,13 @@ class KeyOut(Schema):
 
 
 class KeyIn(Schema):
-    public_key: Annotated[str, Field(max_length=keys.LONGEST_TEXT)]
+    public_key: Annotated[str, Field(max_length=keys.LONGEST_TEXT)] = Field(
+        description="As OpenSSH writes it, such as the line in ~/.ssh/id_ed25519.pub"
+    )
     name: Annotated[str, Field(max_length=keys.LONGEST_NAME)] = Field(
         "", description="By default the comment at the end of the key"
     )
-    is_default: bool = False
+    is_default: bool = Field(False, description="New machines are offered it first")
 
 
 class GroupOut(Schema):

@@ -123,8 +123,10 @@ class Wanted(Schema):
     q: Annotated[str, Field(max_length=200)] = Field(
         "", description="Words in the name, image, address or identifier"
     )
-    page: Annotated[int, Field(ge=1)] = 1
-    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
+    page: Annotated[int, Field(ge=1)] = Field(1, description="The first is 1")
+    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = Field(
+        25, description="How many on a page"
+    )
 
 
 @router.get("/me", response=Me, summary="Who you are, and what you may hold", url_name="me")
@@ -238,8 +240,8 @@ class AttachmentOut(Schema):
 
 
 class AttachIn(Schema):
-    disk: uuid.UUID
-    read_only: bool = False
+    disk: uuid.UUID = Field(description="Which one")
+    read_only: bool = Field(False, description="The machine cannot write to it")
 
 
 class DetachIn(Schema):
@@ -257,7 +259,7 @@ def list_machine_disks(request: ApiRequest, vm: uuid.UUID) -> list[Attachment]:
 
 @router.post("/vms/{uuid:vm}/disks", response=PLUGGED, summary="Attach a disk to a machine")
 def attach_disk(request: ApiRequest, vm: uuid.UUID, wanted: AttachIn) -> Status[Attachment]:
-    """Plugged in while the machine runs. Look at the attachment until it is `attached`."""
+    """Plugged in while the machine runs. Look at the attachment until its state is attached."""
     machine = _find(request, vm, verb="attach")
     visible = Volume.objects.visible_to(request.user).select_related("owner")
     volume = find_or_404(visible, request, "attach", uuid=wanted.disk)
@@ -276,7 +278,7 @@ def detach_disk(
 ) -> Status[Attachment]:
     """Unmount it in the guest first: one that still uses the disk keeps it.
 
-    Then it is `attached` again, with the reason; with `force` what was not written is lost.
+    Then it is attached again, with the reason. Forced, what was not written is lost.
     """
     row = _find_attachment(request, attachment, verb="detach")
     disks.detach(row, by=request.user, force=bool(wanted and wanted.force))

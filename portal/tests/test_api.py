@@ -345,7 +345,32 @@ def test_the_description_names_every_operation_and_the_guide_shows_them(client):
     assert client.get(f"{V1}/").json()["openapi"].endswith("/api/v1/openapi.json")
 
 
+def test_the_guide_says_what_to_send_and_what_it_means(client):
+    taken = {(one["method"], one["path"]): one for one in operations()}
+    sent = {field["name"]: field for field in taken["POST", "/api/v1/disks"]["body"]}
+    assert sent["size_gib"] | {"text": ""} == {
+        "name": "size_gib", "kind": "a whole number, 1 to 1024", "need": "needed", "default": "",
+        "text": "",
+    }  # fmt: skip
+    assert (sent["visibility"]["kind"], sent["visibility"]["default"]) == (
+        "private, public", "private",
+    )  # fmt: skip
+    attach = taken["POST", "/api/v1/vms/{vm}/disks"]["body"]
+    assert [(field["name"], field["kind"], field["default"]) for field in attach] == [
+        ("disk", "a UUID", ""), ("read_only", "true or false", "false"),
+    ]  # fmt: skip
+    for one in taken.values():
+        for field in (*one["query"], *one["body"]):
+            assert field["kind"], (one["path"], field)
+            assert field["text"], (one["path"], field)
+    page = client.get("/help/api/").text
+    assert "Send, as JSON" in page
+    assert "<code>size_gib</code>" in page
+    assert "`" not in page[page.index("Operations</h2>") :]
+
+
 def test_every_operation_wants_a_token():
     for one in operations():
-        path = re.sub(r"\{\w+\}", "00000000-0000-4000-8000-000000000000", one["path"])
+        path = one["path"].replace("{share}", "1")
+        path = re.sub(r"\{\w+\}", "00000000-0000-4000-8000-000000000000", path)
         says(Client().generic(one["method"], path), 401, "token_missing")

@@ -393,9 +393,11 @@ TABLE = (
         _answers("ttt ooot o"),
         """
         api:disks GET POST
+        api:fetch_disk POST
         api:groups GET
         api:keys GET POST
         api:me GET
+        api:offers GET
         api:vms GET
         """,
     ),
@@ -414,6 +416,11 @@ TABLE = (
         api:list_machine_disks GET
         api:one_attachment GET
         api:recover_disk POST
+        api:disk_shares GET
+        api:disk_snapshot GET
+        api:disk_snapshots GET
+        api:dismiss_disk POST
+        api:purge_disk POST
         """,
     ),
     Audience(
@@ -431,6 +438,7 @@ TABLE = (
         _answers("ttt hoot r"),
         """
         api:disk_downloads POST
+        api:copy_disk POST
         """,
     ),
     Audience(
@@ -439,6 +447,10 @@ TABLE = (
         _answers("ttt hrot r"),
         """
         api:disk PATCH
+        api:disk_shares POST
+        api:disk_snapshots POST
+        api:grow_disk POST
+        api:offer_disk POST
         """,
     ),
     Audience(
@@ -450,20 +462,27 @@ TABLE = (
         """,
     ),
     Audience(
-        "Programs, of the owner's machine",
-        "An administrator sees it, and is refused.",
+        "Programs, of what is the owner's; administrators see it, and are refused",
+        "As on the pages.",
         _answers("ttt hhot r"),
         """
         api:list_machine_disks POST
+        api:disk_share PATCH DELETE
+        api:disk_snapshot DELETE
+        api:restore_snapshot POST
         """,
     ),
     Audience(
         "Programs, of what is the owner's alone",
-        "As above, and administrators neither.",
+        "As above, and administrators neither. Of a disk that is offered, who it is offered to "
+        "answers, and who offered it withdraws.",
         _answers("ttt hhot h"),
         """
         api:download GET DELETE
         api:key DELETE
+        api:accept_offer POST
+        api:decline_offer POST
+        api:withdraw_offer POST
         """,
     ),
     Audience(

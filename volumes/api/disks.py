@@ -1,4 +1,4 @@
-"""Disks, for programs."""
+"""Disks themselves: the list, one of them, and what is asked of it."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -12,13 +12,22 @@ from ninja import Field, Query, Router, Schema, Status
 from registration.bearer import ApiRequest
 from registration.doors import find_or_404
 from volumes import actions, table
-from volumes.models import LARGEST_GIB, SMALLEST_GIB, DiskType, Visibility, Volume
-from volumes.quota import in_gib
+from volumes.models import (
+    LARGEST_GIB,
+    SMALLEST_GIB,
+    Access,
+    DiskType,
+    Snapshot,
+    Visibility,
+    Volume,
+)
 from volumes.states import VolumeState
 
 router = Router()
 
 MOST_ROWS = 100
+ONCE = "Of your choice: sent twice with the same key, it makes one disk"
+SEEN = "Public: everybody on this site can attach it read-only, copy it and download it"
 
 
 class DiskOut(Schema):
@@ -89,35 +98,35 @@ class Wanted(Schema):
     q: Annotated[str, Field(max_length=table.LONGEST_TEXT)] = Field(
         "", description="Words in any column; a size such as 10 GiB is one word"
     )
-    state: VolumeState | None = None
-    visibility: Visibility | None = None
-    type: DiskType | None = None
+    state: VolumeState | None = Field(None, description="Only these")
+    visibility: Visibility | None = Field(None, description="Only these")
+    type: DiskType | None = Field(None, description="Only these")
     sort: str = Field(
         table.FIRST,
         description=f"One of {', '.join(table.SORTS)}; with a minus before it, the other way round",
         pattern=f"^-?({'|'.join(table.SORTS)})$",
     )
-    page: Annotated[int, Field(ge=1)] = 1
-    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
+    page: Annotated[int, Field(ge=1)] = Field(1, description="The first is 1")
+    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = Field(
+        25, description="How many on a page"
+    )
 
 
 class DiskIn(Schema):
     size_gib: Annotated[int, Field(ge=SMALLEST_GIB, le=LARGEST_GIB)] = Field(
-        description=f"{SMALLEST_GIB} to {LARGEST_GIB}"
+        description="What a guest sees, and what counts in your quota"
     )
     tag: str = Field("", description="Up to 40 characters")
-    visibility: Visibility = Visibility.PRIVATE
-    create_key: UUID | None = Field(
-        None, description="Of your choice: sent twice with the same key, it makes one disk"
-    )
+    visibility: Visibility = Field(Visibility.PRIVATE, description=SEEN)
+    create_key: UUID | None = Field(None, description=ONCE)
 
 
 class DiskChange(Schema):
     """What is left out stays as it is."""
 
     tag: str | None = Field(None, description="Up to 40 characters")
-    visibility: Visibility | None = None
-    type: DiskType | None = None
+    visibility: Visibility | None = Field(None, description=SEEN)
+    type: DiskType | None = Field(None, description="What it is for")
 
 
 @router.get("/disks", response=Disks, summary="Disks that you see, the newest first",
@@ -152,8 +161,8 @@ def _chosen(request: ApiRequest, wanted: Wanted) -> Any:
 
 @router.post("/disks", response={201: DiskOut}, summary="Make an empty disk")
 def create_disk(request: ApiRequest, disk: DiskIn) -> Status[dict[str, Any]]:
-    """One with bytes on it is uploaded by the tus protocol 1.0 to /volumes/uploads/, with the
-    same token, or made of another disk on its page."""
+    """One with bytes on it is fetched from an address, copied of another disk, or uploaded by the
+    tus protocol 1.0 to /volumes/uploads/ with the same token."""
     volume = actions.create(
         owner=request.user,
         size_gib=disk.size_gib,
@@ -161,47 +170,98 @@ def create_disk(request: ApiRequest, disk: DiskIn) -> Status[dict[str, Any]]:
         visibility=disk.visibility,
         create_key=disk.create_key or uuid4(),
     )
-    return Status(201, _found(request, volume.uuid))
+    return Status(201, shown(request, volume.uuid))
 
 
 @router.get("/disks/{uuid:disk}", response=DiskOut, summary="One disk", url_name="disk")
 def one_disk(request: ApiRequest, disk: UUID) -> dict[str, Any]:
-    return _found(request, disk)
+    return shown(request, disk)
+
+
+class GrowIn(Schema):
+    size_gib: Annotated[int, Field(ge=SMALLEST_GIB, le=LARGEST_GIB)] = Field(
+        description="More than it has; a disk cannot become smaller"
+    )
 
 
 @router.patch("/disks/{uuid:disk}", response=DiskOut, summary="Change its tag, visibility or type")
 def change_disk(request: ApiRequest, disk: UUID, change: DiskChange) -> dict[str, Any]:
-    actions.change(_find(request, disk, verb="changed"), by=request.user, **change.dict())
-    return _found(request, disk)
+    actions.change(find(request, disk, verb="changed"), by=request.user, **change.dict())
+    return shown(request, disk)
 
 
 @router.delete("/disks/{uuid:disk}", response=DiskOut, summary="Put it into the bin")
 def delete_disk(request: ApiRequest, disk: UUID) -> dict[str, Any]:
     """It can be recovered until purge_at. On a site without a bin it is gone at once."""
-    actions.delete(_find(request, disk, verb="delete"), by=request.user)
-    return _found(request, disk)
+    actions.delete(find(request, disk, verb="delete"), by=request.user)
+    return shown(request, disk)
 
 
 @router.post("/disks/{uuid:disk}/recover", response=DiskOut, summary="Take it out of the bin",
              url_name="recover_disk")  # fmt: skip
 def recover_disk(request: ApiRequest, disk: UUID) -> dict[str, Any]:
-    actions.recover(_find(request, disk, verb="recover"), by=request.user)
-    return _found(request, disk)
+    actions.recover(find(request, disk, verb="recover"), by=request.user)
+    return shown(request, disk)
 
 
 @router.post("/disks/{uuid:disk}/cancel", response=DiskOut, summary="Give up one that arrives",
              url_name="cancel_disk")  # fmt: skip
 def cancel_disk(request: ApiRequest, disk: UUID) -> dict[str, Any]:
-    actions.cancel(_find(request, disk, verb="cancel"), by=request.user)
-    return _found(request, disk)
+    actions.cancel(find(request, disk, verb="cancel"), by=request.user)
+    return shown(request, disk)
 
 
-def _find(request: ApiRequest, key: UUID, *, verb: str = "") -> Volume:
+@router.post("/disks/{uuid:disk}/purge", response={202: DiskOut},
+             summary="End a disk of the bin for good", url_name="purge_disk")  # fmt: skip
+def purge_disk(request: ApiRequest, disk: UUID) -> Status[dict[str, Any]]:
+    """Nobody gets it back."""
+    actions.purge(find(request, disk, verb="purge"), by=request.user)
+    return Status(202, shown(request, disk))
+
+
+@router.post("/disks/{uuid:disk}/dismiss", response=DiskOut, url_name="dismiss_disk",
+             summary="Take a disk that failed to come out of the lists")  # fmt: skip
+def dismiss_disk(request: ApiRequest, disk: UUID) -> dict[str, Any]:
+    actions.dismiss(find(request, disk, verb="dismiss"), by=request.user)
+    return shown(request, disk)
+
+
+@router.post("/disks/{uuid:disk}/grow", response={202: DiskOut}, summary="Make it larger",
+             url_name="grow_disk")  # fmt: skip
+def grow_disk(request: ApiRequest, disk: UUID, wanted: GrowIn) -> Status[dict[str, Any]]:
+    """Attached or not. The file system on it is made larger in the guest."""
+    actions.grow(find(request, disk, verb="grow"), by=request.user, size_gib=wanted.size_gib)
+    return Status(202, shown(request, disk))
+
+
+def find(request: ApiRequest, key: UUID, *, verb: str = "") -> Volume:
     """The disk, if this person may see it; else a 404, and a line in the audit."""
     visible = Volume.objects.visible_to(request.user).select_related("owner")
     return find_or_404(visible, request, verb, uuid=key)
 
 
-def _found(request: ApiRequest, key: UUID) -> dict[str, Any]:
-    [out] = _outs(request, [_find(request, key)])
+def find_as_owner(request: ApiRequest, key: UUID, *, verb: str) -> Volume:
+    """What its owner keeps of a disk is theirs: for whom it is shared with there is nothing.
+
+    Administrators see it; what they may ask is another question.
+    """
+    volume = find(request, key, verb=verb)
+    if volume.access_of(request.user) != Access.OWN and not request.user.is_staff:
+        volume.record_denial(verb, by=request.user)
+        raise Http404
+    return volume
+
+
+def own_snapshot(request: ApiRequest, volume: Volume, key: UUID | None) -> Snapshot | None:
+    """The snapshot that a request names, of a disk of one's own; None if it names none."""
+    if key is None:
+        return None
+    mine = Snapshot.objects.filter(volume=volume, volume__owner=request.user, uuid=key)
+    if (snapshot := mine.first()) is None:
+        raise Http404
+    return snapshot
+
+
+def shown(request: ApiRequest, key: UUID) -> dict[str, Any]:
+    [out] = _outs(request, [find(request, key)])
     return out

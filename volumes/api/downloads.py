@@ -1,18 +1,18 @@
-"""Files made of disks, for programs."""
+"""Files made of disks, to download."""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404
 from django.urls import reverse
 from ninja import Field, Router, Schema, Status
 
 from registration.bearer import ApiRequest
 from registration.doors import find_or_404
 from volumes import actions, outgoing
-from volumes.models import Export, ExportFormat, Snapshot, Volume
+from volumes.api.disks import find, own_snapshot
+from volumes.models import Export, ExportFormat
 from volumes.states import ExportState
 
 router = Router()
@@ -38,7 +38,7 @@ class DownloadOut(Schema):
 
 
 class DownloadIn(Schema):
-    format: ExportFormat = ExportFormat.ZSTD
+    format: ExportFormat = Field(ExportFormat.ZSTD, description="Of the file")
     snapshot: UUID | None = Field(
         None, description="Of your own disk: as it was then; left out: as it is now"
     )
@@ -63,7 +63,7 @@ def _out(export: Export) -> dict[str, Any]:
             summary="Your downloads of a disk, the newest first",
             url_name="disk_downloads")  # fmt: skip
 def list_downloads(request: ApiRequest, disk: UUID) -> list[dict[str, Any]]:
-    volume = _disk(request, disk)
+    volume = find(request, disk)
     mine = Export.objects.filter(owner=request.user, volume=volume, state__in=actions.LIVE)
     return [_out(export) for export in mine.select_related("volume", "snapshot")]
 
@@ -72,13 +72,8 @@ def list_downloads(request: ApiRequest, disk: UUID) -> list[dict[str, Any]]:
              summary="Have a file made of a disk")  # fmt: skip
 def make_download(request: ApiRequest, disk: UUID, wanted: DownloadIn) -> Status[dict[str, Any]]:
     """Asked again while the same is being made, it is that one."""
-    volume = _disk(request, disk, verb="download")
-    snapshot = None
-    if wanted.snapshot:
-        mine = Snapshot.objects.filter(volume=volume, volume__owner=request.user)
-        snapshot = mine.filter(uuid=wanted.snapshot).first()
-        if snapshot is None:
-            raise Http404
+    volume = find(request, disk, verb="download")
+    snapshot = own_snapshot(request, volume, wanted.snapshot)
     export = actions.ask_download(volume, by=request.user, format=wanted.format, snapshot=snapshot)
     return Status(201, _out(export))
 
@@ -95,11 +90,6 @@ def remove_download(request: ApiRequest, download: UUID) -> Status[None]:
     export = _mine(request, download, verb="download_remove")
     actions.remove_download(export, by=request.user)
     return Status(204, None)
-
-
-def _disk(request: ApiRequest, key: UUID, *, verb: str = "") -> Volume:
-    visible = Volume.objects.visible_to(request.user).select_related("owner")
-    return find_or_404(visible, request, verb, uuid=key)
 
 
 def _mine(request: ApiRequest, key: UUID, *, verb: str = "") -> Export:
