@@ -27,6 +27,8 @@ LARGEST_GIB = 1024
 LONGEST_TAG = 40
 #: What a row says while nobody knows how large the disk will be.
 UNKNOWN_BYTES = 512
+#: There is something to use, for those whom it is open to.
+SEEN_BY_OTHERS = frozenset({VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.GROWING})
 
 
 class Visibility(models.TextChoices):
@@ -90,7 +92,7 @@ class VolumeQuerySet(models.QuerySet["Volume"]):
 
     @staticmethod
     def _open_to_others() -> Q:
-        return Q(state__in=(VolumeState.AVAILABLE, VolumeState.IN_USE, VolumeState.GROWING))
+        return Q(state__in=SEEN_BY_OTHERS)
 
     @staticmethod
     def _opened_to(user: Any) -> Q:
@@ -198,9 +200,17 @@ class Volume(Stateful):
         return reverse("volumes:detail", args=[self.uuid])
 
     def audience(self) -> tuple[int, ...] | None:
+        if self.state not in SEEN_BY_OTHERS:
+            return (self.owner_id,)
         if self.visibility == Visibility.PUBLIC:
             return None
         return (self.owner_id, *Share.objects.reached_by(self))
+
+    def move(self, to: str, **more: Any) -> None:
+        was = self.state
+        super().move(to, **more)  # which tells those who saw it until now
+        if to in SEEN_BY_OTHERS and was not in SEEN_BY_OTHERS:
+            self.announce()
 
     def access_of(self, user: Any) -> Access | None:
         """The most that ``user`` may do with it; None: they do not see it.

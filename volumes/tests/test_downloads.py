@@ -18,7 +18,7 @@ from registration import actions as people
 from registration.models import Scope
 from registration.tests.factories import GroupFactory, UserFactory
 from volumes import outgoing
-from volumes.actions import ask_download, being_read, remove_download
+from volumes.actions import ask_download, being_read, delete, give, purge, remove_download
 from volumes.actions.downloads import MOST_DOWNLOADS
 from volumes.lifecycle import exporting
 from volumes.models import Access, Export, ExportFormat, Visibility
@@ -106,7 +106,9 @@ def test_a_download_is_the_disk_with_its_checksum_size_and_time(
 
 
 def test_the_same_disk_packed_twice_is_the_same_file(worker, disk):
-    one, other = (ready(worker, disk, format=F.GZIP) for _ in range(2))
+    one = ready(worker, disk, format=F.GZIP)
+    remove_download(one, by=disk.owner)
+    other = ready(worker, disk, format=F.GZIP)
     assert one.pk != other.pk
     assert one.sha256 == other.sha256
 
@@ -496,6 +498,91 @@ def test_somebody_elses_download_is_not_removed(export):
     assert refused.value.code == "not_yours"
     remove_download(export, by=UserFactory(admin=True))
     assert export.state == X.EXPIRED
+
+
+# What they take, and whom they keep waiting ------------------------------------------------
+
+
+def test_what_is_ready_is_given_again_and_kept_anew(browser, worker, disk):
+    export = ready(worker, disk)
+    answer = browser.post(f"/volumes/{disk.uuid}/downloads/", {"format": F.RAW}, follow=True)
+    assert "is there already" in answer.text
+    with time_machine.travel(timezone.now() + timedelta(hours=20)):
+        again = ask_download(disk, by=disk.owner, format=F.RAW)
+        assert again == export
+        assert again.expires_at > timezone.now() + timedelta(hours=23)
+    with time_machine.travel(timezone.now() + timedelta(days=3)):
+        assert ask_download(disk, by=disk.owner, format=F.RAW) != export
+
+
+@pytest.mark.parametrize("written", ["has been", "is restored", "elsewhere", "read"])
+def test_of_a_disk_that_was_written_since_it_is_made_anew(worker, disk, written):
+    export = ready(worker, disk)
+    match written:
+        case "has been":
+            AttachmentFactory(volume=disk, state="detached", state_since=timezone.now())
+        case "is restored":
+            disk.record_event("restore_snapshot", by=disk.owner)
+        case "elsewhere":
+            AttachmentFactory(state="attached")
+        case "read":
+            AttachmentFactory(volume=disk, state="detached", read_only=True)
+    again = ask_download(disk, by=disk.owner, format=F.RAW)
+    assert (again == export) == (written in ("elsewhere", "read"))
+
+
+def test_downloads_together_have_no_more_than_the_quota(disk):
+    limit = 10 * MIB
+    reader = UserFactory(quota_disk_bytes=limit)
+    ShareFactory(volume=disk, user=reader)
+    ask_download(disk, by=reader, format=F.RAW)  # 4 MiB, as far as is known
+    ExportFactory(volume=disk, owner=reader, state=X.READY, size_bytes=3 * MIB)
+    with pytest.raises(Refused, match="GiB together") as refused:
+        ask_download(disk, by=reader, format=F.QCOW2)
+    assert refused.value.code == "downloads_full"
+    Export.objects.filter(owner=reader, state=X.READY).update(size_bytes=2 * MIB)
+    assert ask_download(disk, by=reader, format=F.QCOW2)
+
+
+def test_the_owner_of_a_disk_ends_what_reads_it_and_nothing_else(browser, worker, disk):
+    reader = UserFactory(username="reader")
+    ShareFactory(volume=disk, user=reader)
+    export = ask_download(disk, by=reader, format=F.RAW)
+    page = browser.get(f"/volumes/{disk.uuid}/downloads/").text
+    assert "A download for reader" in page
+    assert browser.post(url(export) + "remove/").status_code == 302
+    export.refresh_from_db()
+    assert export.state == X.EXPIRED
+    assert "disk's owner" in export.reason
+    done = ready(worker, disk, by=reader)
+    assert browser.post(url(done) + "remove/").status_code == 404
+    with pytest.raises(Refused):
+        remove_download(done, by=disk.owner)
+
+
+def test_a_disk_that_ends_takes_its_downloads_along(worker, disk, downloads):
+    reader = UserFactory()
+    ShareFactory(volume=disk, user=reader)
+    export = ready(worker, disk, by=reader)
+    delete(disk, by=disk.owner)
+    purge(disk, by=disk.owner)
+    worker.run()
+    exporting.tidy()
+    export.refresh_from_db()
+    assert (export.state, export.reason) == (X.EXPIRED, "The disk was deleted for good.")
+    assert not outgoing.folder(export).exists()
+
+
+def test_a_disk_that_is_given_away_takes_along_what_its_owner_may_not_read(worker, disk):
+    reader, taker, before = UserFactory(), UserFactory(), disk.owner
+    ShareFactory(volume=disk, user=reader)
+    old = ready(worker, disk)
+    kept = ready(worker, disk, by=reader)
+    give(disk, to=taker, by=taker)
+    old.refresh_from_db()
+    kept.refresh_from_db()
+    assert before != disk.owner
+    assert (old.state, kept.state) == (X.EXPIRED, X.READY)
 
 
 # Pages ----------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from volumes import actions
 from volumes.actions import sharing
 from volumes.asking import Situation
 from volumes.models import Access, Share, Visibility, Volume
-from volumes.states import VOLUME_VERBS
+from volumes.states import VOLUME_VERBS, VolumeState
 from volumes.tests.factories import ShareFactory, SnapshotFactory, VolumeFactory
 
 pytestmark = pytest.mark.django_db
@@ -256,6 +256,22 @@ def test_those_whom_it_was_open_to_hear_that_it_no_longer_is(
     bob = str(given.user_id)
     assert bob in mine[0]
     assert bob not in mine[-1]
+
+
+def test_a_public_disk_is_told_of_to_others_once_it_is_there(
+    django_capture_on_commit_callbacks, redis_server
+):
+    volume = VolumeFactory(state=VolumeState.CONVERTING, visibility=Visibility.PUBLIC)
+    with django_capture_on_commit_callbacks(execute=True):
+        volume.announce()  # as its progress is, twice a second
+        volume.move(VolumeState.AVAILABLE)
+        volume.move(VolumeState.BINNED)
+        volume.announce()
+    with redis.Redis(unix_socket_path=redis_server, decode_responses=True) as stream:
+        told = [fields for _, fields in stream.xrange(live.STREAM)]
+    owner = str(volume.owner_id)
+    mine = [line["audience"] for line in told if line["subject"] == volume.token]
+    assert mine == [owner, owner, live.EVERYBODY, live.EVERYBODY, owner]
 
 
 def test_shares_are_of_a_person_or_of_a_group_by_the_databases_word():
