@@ -32,7 +32,9 @@ _SIGNALLED = 128  # a shell's way to say that a signal ended it: sh(1), "Exit St
 _PROBE_S = 20
 
 #: Run as the first process of the new spaces, and their end when it ends. /tmp is where the
-#: root is built, because every host has it and the child has no business there.
+#: root is built, because every host has it and the child has no business there. Where parts of
+#: /proc are covered (a hardened unit of systemd, a container) users get no fresh one; in the
+#: host's they see numbers of processes and may look into none, for these are of another space.
 _BUILD = r"""
 set -eu
 umask 022
@@ -55,7 +57,8 @@ fi
 : > dev/null
 mount --bind /dev/null dev/null
 mount -t proc -o nosuid,nodev,noexec,subset=pid none proc 2>/dev/null ||
-  mount -t proc -o nosuid,nodev,noexec none proc
+  mount -t proc -o nosuid,nodev,noexec none proc 2>/dev/null ||
+  mount --rbind /proc proc
 mount -o remount,ro,size=256k,nr_inodes=64,mode=0755,nosuid,nodev,noexec none /tmp
 code=0
 chroot /tmp "$@" || code=$?

@@ -21,6 +21,7 @@ from cloud.errors import CloudBusy
 from cloud.types import DiskFormat
 from core.machine import Go, StaleState, Step, progress
 from volumes import outgoing
+from volumes.lifecycle.room import waiting_for_room
 from volumes.models import Export, ExportFormat
 from volumes.states import ExportState
 
@@ -164,6 +165,6 @@ def tidy() -> None:
 
 
 STEPS: Mapping[str, Step[Export]] = {
-    ExportState.PREPARING: prepare,
+    ExportState.PREPARING: waiting_for_room(prepare),
     ExportState.PACKING: pack,
 }

@@ -9,6 +9,7 @@ import socket
 import stat
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -331,6 +332,41 @@ def test_who_is_not_root_has_the_same_jail_or_none():
         assert (kind, hidden) == ("USER", "1")
         assert said[:2] == ["CapEff:", "0000000000000000"]
         assert "eth" not in done.stdout
+
+
+HARDENED = """
+    from pathlib import Path
+    from cloud.diskfiles import child, convert, jail
+    from cloud.types import DiskFormat
+    import os, sys
+    me = f"/proc/{os.getpid()}"
+    ended = child.run(["cat", f"{me}/environ", f"{me}/fd/0", f"{me}/root/etc/passwd"],
+                      uid=child.new_uid(), limits=child.Limits(),
+                      on_output=lambda said: None, on_tick=lambda: None)
+    print(jail.kind().name, ended.code, ended.words.count("Permission denied"))
+    print(convert.look(Path(sys.argv[1]), DiskFormat.RAW).size_bytes)
+"""
+LIKE_A_UNIT = """
+    mount --bind /proc/sys /proc/sys
+    mount -o remount,bind,ro /proc/sys
+    exec setpriv --reuid=12345 --regid=12345 --clear-groups --bounding-set=-all --no-new-privs "$@"
+"""
+
+
+@pytest.mark.skipif(not IS_ROOT, reason="only root can be somebody else")
+def test_a_hardened_unit_of_systemd_has_the_jail_as_well():
+    with tempfile.TemporaryDirectory() as folder:
+        disk = samples.make(Path(folder), "raw", samples.disk(MIB))
+        os.chown(disk, 12345, 12345)
+        os.chown(folder, 12345, 12345)
+        done = subprocess.run(
+            ["unshare", "--mount", "sh", "-ec", textwrap.dedent(LIKE_A_UNIT), "unit",
+             sys.executable, "-c", textwrap.dedent(HARDENED), str(disk)],
+            capture_output=True, text=True, check=True, cwd=Path.cwd(),
+        )  # fmt: skip
+    kind, *said = done.stdout.split()
+    if kind == "USER":
+        assert said == ["1", "3", str(MIB)], "a process of the portal can be looked into"
 
 
 def test_where_no_jail_can_be_made_a_child_runs_with_limits(monkeypatch):
