@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db.models import Q
 
 from core.models import Event, Outcome
-from registration.models import GIB, User
+from core.sizes import in_words
+from registration.models import User
 from volumes.models import Volume
 from volumes.states import AttachmentState, OfferState, SnapshotState, VolumeState
 
@@ -54,6 +55,16 @@ _VERBS = {
 _UNTOLD = frozenset({"before", "after", "to", "copy_of", "page"})
 
 
+_PLUG = Q(kind="attachment")
+#: Of a plug that comes or goes as it should, what was asked says it all; the audit has each step.
+_SAID_TWICE = (
+    _PLUG & Q(verb="attach", outcome=Outcome.DONE)
+    | _PLUG & Q(verb="moved", was=AttachmentState.ATTACHING, now=AttachmentState.ATTACHED)
+    | _PLUG & Q(verb="moved", was=AttachmentState.DETACHING, now=AttachmentState.DETACHED)
+    | Q(kind="volume", verb="moved", was=VolumeState.IN_USE, now=VolumeState.AVAILABLE)
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Happening:
     event: Event
@@ -66,7 +77,7 @@ def of(volume: Volume, reader: User) -> tuple[list[Happening], bool]:
 
     The disk's owner and administrators read everything; others what they did themselves.
     """
-    rows = Event.objects.filter(subject__in=_subjects(volume))
+    rows = Event.objects.filter(subject__in=_subjects(volume)).exclude(_SAID_TWICE)
     if not (reader.is_staff or volume.owner_id == reader.pk):
         rows = rows.filter(Q(by=reader.pk) | Q(on_behalf_of=reader.pk)).telling(reader)
     found = list(rows.select_related("by", "on_behalf_of").order_by("-at", "-pk")[: MOST + 1])
@@ -114,5 +125,5 @@ def _value(name: str, value: Any) -> str:
     if value in ("", None):
         return "nothing"
     if name.endswith("_bytes") and isinstance(value, int):
-        return f"{value / GIB:.4g} GiB"
+        return in_words(value)
     return "yes" if value is True else str(value)

@@ -10,9 +10,10 @@ from core.models import Event
 from registration.models import GIB
 from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
 from vms.tests.factories import VMFactory
-from volumes import actions
+from volumes import actions, history
+from volumes.actions import attachments
 from volumes.models import Access, DiskType, Visibility, Volume
-from volumes.states import VolumeState
+from volumes.states import AttachmentState, VolumeState
 from volumes.tests.factories import (
     ArrivalFactory,
     AttachmentFactory,
@@ -399,3 +400,14 @@ def test_a_disk_that_is_written_to_is_copied_of_a_snapshot_or_not_at_all(browser
     assert [str(label) for _, label in form["snapshot"].field.choices] == [
         str(volume.snapshots.get())
     ]
+
+
+def test_a_plug_that_came_and_went_is_told_in_a_line_each(browser, alice):
+    volume = VolumeFactory(owner=alice)
+    vm = VMFactory(owner=alice, name="box", running=True)
+    row = attachments.attach(volume, vm, by=alice, read_only=False, ready=lambda: None)
+    row.move(AttachmentState.ATTACHED)
+    row.move(AttachmentState.DETACHING, by=alice, verb="detach")
+    row.move(AttachmentState.DETACHED)
+    told = [one.what for one in history.of(volume, alice)[0]]
+    assert told == ["Detached", "Attached"]
