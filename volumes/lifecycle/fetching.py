@@ -22,7 +22,7 @@ from volumes.lifecycle.reserving import STEP_BYTES, reserve
 from volumes.models import Arrival, Volume
 from volumes.states import VolumeState
 
-#: A server that sends nothing for so long is given up.
+#: A server that sends nothing for so long, or next to nothing, is given up.
 PATIENCE = timedelta(minutes=15)
 
 
@@ -42,22 +42,32 @@ def bring(volume: Volume, cloud: CloudDriver) -> Go | None:
 
 def _brought(volume: Volume, arrival: Arrival, writer: Writer) -> Go | None:
     if writer.offset != arrival.length:  # or all of it came, and the news of it got lost
+        began, had = timezone.now(), writer.offset
+        if not volume.reason:  # patience begins with the first try that fails
+            _be_patient(arrival)
         try:
             _fetch(volume, arrival, writer)
         except fetch.Unfetchable as error:
+            spent_s = (timezone.now() - began).total_seconds()
+            if writer.offset - had > fetch.SLOWEST_BYTES_S * spent_s:
+                _be_patient(arrival)
             return _not_fetched(volume, arrival, error)
     make_durable(landing.received(volume))
     return Go(VolumeState.CHECKING)
+
+
+def _be_patient(arrival: Arrival) -> None:
+    arrival.last_at = timezone.now()
+    arrival.save(update_fields=["last_at"])
 
 
 def _fetch(volume: Volume, arrival: Arrival, writer: Writer) -> None:
     def on_head(head: fetch.Head) -> None:
         writer.begin_at(head.offset)
         arrival.length, arrival.validator = head.length, head.validator
-        arrival.last_at = timezone.now()
         if head.length is not None:
             _count(volume, head.length)
-        arrival.save(update_fields=["length", "validator", "last_at"])
+        arrival.save(update_fields=["length", "validator"])
         volume.keep(reason="", bytes_done=head.offset, bytes_total=head.length or 0)
 
     fetch.fetch(
@@ -97,6 +107,7 @@ def _sink(volume: Volume, arrival: Arrival, writer: Writer) -> fetch.Sink:
         done = offset + len(piece)
         if arrival.length is None and done > volume.size_bytes:
             _count(volume, done, spare_bytes=STEP_BYTES)
+        _must_be_in_time(volume)
         if landing.room_bytes() == 0:
             raise fetch.Unfetchable("The site's disk is full now.", is_passing=True)
         writer.write([piece])
@@ -105,11 +116,16 @@ def _sink(volume: Volume, arrival: Arrival, writer: Writer) -> fetch.Sink:
     return write
 
 
+def _must_be_in_time(volume: Volume) -> None:
+    """The table's deadline is looked at between steps, and this one step may last for days."""
+    limit = volume.DEADLINES[VolumeState.FETCHING].after
+    if timezone.now() - volume.state_since > limit:
+        hours = int(limit.total_seconds() // 3600)
+        raise fetch.Unfetchable(f"It could not be fetched within {hours} hours.")
+
+
 def _not_fetched(volume: Volume, arrival: Arrival, error: fetch.Unfetchable) -> Go | None:
     """Give up on what can't be had; of what is not to be had now, say so and try again."""
-    if landing.received_bytes(volume) > volume.bytes_done:
-        arrival.last_at = timezone.now()
-        arrival.save(update_fields=["last_at"])
     if not error.is_passing or timezone.now() - arrival.last_at > PATIENCE:
         return Go(VolumeState.CLEARING, str(error))
     volume.keep(reason=f"{error} The portal tries again.")

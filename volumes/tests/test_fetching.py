@@ -9,6 +9,7 @@ import time_machine
 from django.urls import reverse
 from django.utils import timezone
 
+from core import fetch as fetcher
 from core.errors import Refused
 from core.machine import StaleState, tick
 from core.models import Event
@@ -99,6 +100,44 @@ def test_a_server_that_never_comes_back_is_given_up(server, cloud):
         volume = step(volume)
     assert volume.state == VolumeState.CLEARING
     assert "503" in volume.reason
+
+
+def test_a_server_that_answers_and_sends_next_to_nothing_is_given_up(server, cloud, monkeypatch):
+    """Each try gets its head and some bytes: neither is worth another quarter of an hour."""
+    monkeypatch.setattr(fetcher, "SLOWEST_BYTES_S", 1 << 30)
+    server.answers["/drip"] = says(200, CONTENT[:5000], content_length=str(len(CONTENT)))
+    volume = step(wanted(server.url("/drip")))
+    for minutes, state in ((10, VolumeState.FETCHING), (16, VolumeState.CLEARING)):
+        with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+            volume = step(volume)
+        assert volume.state == state
+
+
+def test_a_server_that_breaks_often_and_sends_well_is_not_given_up(server, cloud):
+    def breaks(request):
+        begins = int(request.headers.get("Range", "bytes=0-")[6:-1])
+        says(
+            206 if begins else 200,
+            CONTENT[begins : begins + 200_000],
+            content_length=str(len(CONTENT) - begins),
+            content_range=f"bytes {begins}-{len(CONTENT) - 1}/{len(CONTENT)}",
+            etag='"v1"',
+        )(request)
+
+    server.answers["/breaks"] = breaks
+    volume = step(wanted(server.url("/breaks")))
+    for minutes in (10, 20, 30):
+        with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+            volume = step(volume)
+        assert volume.state == VolumeState.FETCHING
+
+
+def test_no_fetch_lasts_longer_than_its_state_may(server, cloud):
+    volume = wanted(server.url("/disk"))
+    with time_machine.travel(timezone.now() + timedelta(hours=25)):
+        volume = step(volume)
+    assert volume.state == VolumeState.CLEARING
+    assert volume.reason == "It could not be fetched within 24 hours."
 
 
 def test_what_is_inside_the_site_stays_there(server, cloud, settings):
