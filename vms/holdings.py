@@ -36,7 +36,7 @@ class Machines:
         given = [
             vm for vm in _alive(person) if "kill" in vm.verbs
         ]  # the others are on their way out
-        actions.hand_over(given, to=to, by=by, is_over_quota=is_over_quota)
+        actions.hand_over(given, to=to, by=by, is_over_quota=is_over_quota, heir_of=person)
 
     def remove(self, person: User, *, by: User) -> None:
         _kill(_alive(person), by=by)

@@ -1,0 +1,111 @@
+"""Machines that get another owner, and the disks that are in them."""
+
+import pytest
+
+from core.errors import Refused
+from core.models import Event
+from registration.actions import accounts
+from registration.tests.factories import UserFactory
+from vms import actions
+from vms.tests.factories import VMFactory
+from volumes.models import Access, Attachment, Visibility
+from volumes.states import AttachmentState
+from volumes.tests.factories import AttachmentFactory, ShareFactory
+
+pytestmark = pytest.mark.django_db
+
+A = AttachmentState
+
+
+@pytest.fixture
+def admin():
+    return UserFactory(admin=True)
+
+
+@pytest.fixture
+def alice():
+    return UserFactory(username="alice")
+
+
+@pytest.fixture
+def bob():
+    return UserFactory(username="bob")
+
+
+@pytest.fixture
+def carol():
+    return UserFactory(username="carol")
+
+
+def plugged(alice, owner, **more) -> Attachment:
+    """A disk of ``owner``'s in a machine of Alice's that runs."""
+    vm = VMFactory(owner=alice, running=True)
+    return AttachmentFactory(vm=vm, volume__owner=owner, state=A.ATTACHED, **more)
+
+
+def given(attachment, bob, admin) -> Attachment:
+    actions.hand_over([attachment.vm], to=bob, by=admin)
+    attachment.vm.refresh_from_db()
+    assert attachment.vm.owner == bob
+    attachment.refresh_from_db()
+    return attachment
+
+
+def test_a_disk_of_a_third_person_does_not_go_along(alice, bob, carol, admin):
+    row = plugged(alice, carol)
+    ShareFactory(volume=row.volume, user=alice, access=Access.WRITE)
+    row = given(row, bob, admin)
+    assert (row.state, row.is_forced) == (A.DETACHING, False)
+    assert Event.objects.of(row.vm.uuid).filter(verb="taken_over").get().detail["detached"]
+    told = Event.objects.of(row.volume.uuid).get(verb="detach")
+    assert "given to bob" in told.reason
+
+
+def test_nor_does_one_that_stays_with_who_gives(alice, bob, admin):
+    assert given(plugged(alice, alice), bob, admin).state == A.DETACHING
+
+
+@pytest.mark.parametrize(
+    ("access", "read_only", "state"),
+    [
+        (Access.READ, True, A.ATTACHED),
+        (Access.READ, False, A.DETACHING),
+        (Access.WRITE, False, A.ATTACHED),
+    ],
+)
+def test_what_the_new_owner_may_use_like_that_stays(
+    alice, bob, carol, admin, access, read_only, state
+):
+    row = plugged(alice, carol, read_only=read_only)
+    ShareFactory(volume=row.volume, user=bob, access=access)
+    assert given(row, bob, admin).state == state
+
+
+def test_their_own_and_public_ones_stay(alice, bob, carol, admin):
+    assert given(plugged(alice, bob), bob, admin).state == A.ATTACHED
+    public = plugged(alice, carol, read_only=True, volume__visibility=Visibility.PUBLIC)
+    assert given(public, bob, admin).state == A.ATTACHED
+
+
+@pytest.mark.parametrize("how", [{"is_root": True}, {"state": A.PLANNED}])
+def test_a_machine_that_cannot_let_go_is_not_given(alice, bob, carol, admin, how):
+    row = plugged(alice, carol)
+    Attachment.objects.filter(pk=row.pk).update(**how)
+    with pytest.raises(Refused, match="which bob may not use like that") as refused:
+        actions.hand_over([row.vm], to=bob, by=admin)
+    assert refused.value.code == "disk_stays"
+    row.vm.refresh_from_db()
+    assert row.vm.owner == alice
+
+
+def test_the_heir_of_an_account_gets_its_disks_and_those_of_others_are_pulled(
+    alice, bob, carol, admin
+):
+    theirs, others = plugged(alice, alice), plugged(alice, carol)
+    ShareFactory(volume=others.volume, user=alice, access=Access.WRITE)
+    accounts.close(alice, by=admin, reason="They left.", heir=bob)
+    for row in (theirs, others):
+        row.refresh_from_db()
+        row.volume.refresh_from_db()
+    assert (theirs.state, theirs.volume.owner) == (A.ATTACHED, bob)
+    assert (others.state, others.is_forced, others.volume.owner) == (A.DETACHING, True, carol)
