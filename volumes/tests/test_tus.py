@@ -7,14 +7,11 @@ import random
 import shutil
 import signal
 import socket
-import subprocess
 import time
 from datetime import timedelta
 
 import pytest
 import time_machine
-from django.test import Client
-from django.urls import reverse
 from django.utils import timezone
 
 from conftest import wait_for
@@ -528,23 +525,3 @@ def test_memory_stays_flat_whatever_the_size(server, uploader):
     answer = uploader.append(path, 0, pieces(), Content_Length=str(size))
     assert (answer.status, answer.offset) == (204, size)
     assert most - before < 60 * MIB
-
-
-def test_the_lines_for_a_terminal_upload_and_go_on(server, uploader, alice, tmp_path):
-    (tmp_path / "data.img").write_bytes(CONTENT)
-    client = Client()
-    client.force_login(alice)
-    page = client.get(reverse("volumes:upload"), HTTP_HOST=f"127.0.0.1:{server.port}")
-    who, which, announce, send, go_on = (step["lines"] for step in page.context["recipe"])
-    breaks = (
-        'head -c 1000000 data.img > half.img; curl -X PATCH "${AUTH[@]}" -T half.img '
-        + (send.partition('-T "$FILE"')[2])
-    )
-    lines = "\n".join((who, which, announce, breaks, go_on, "echo $LOCATION"))
-    said = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", lines],
-        input=token_of(alice).encode() + b"\n", cwd=tmp_path, capture_output=True, check=True,
-    )  # fmt: skip
-    path = said.stdout.decode().strip()
-    assert volume_at(path).tag == "data"
-    assert landed(path) == CONTENT

@@ -101,12 +101,14 @@ def _recipe(site: str) -> list[dict[str, str]]:
         {
             "what": "After a break, ask how much is here, and send the rest:",
             "label": "the lines that go on",
-            "lines": f'OFFSET=$(curl -sSI "${{AUTH[@]}}" \\\n'
-            f"  {site}${{LOCATION:?no upload has begun}} \\\n"
-            "  | tr -d '\\r' | sed -n 's/^[Uu]pload-[Oo]ffset: //p')\n"
+            "lines": f'ANSWER=$(curl -sSI "${{AUTH[@]}}" \\\n'
+            f"  {site}${{LOCATION:?no upload has begun}})\n"
+            """OFFSET=$(tr -d '\\r' <<< "$ANSWER" | sed -n 's/^[Uu]pload-[Oo]ffset: //p')\n"""
+            '[ "$OFFSET" ] || echo "$ANSWER"\n'
             'tail -c +$((OFFSET + 1)) "$FILE" \\\n'
             '  | curl --fail-with-body -X PATCH "${AUTH[@]}" -T - \\\n'
-            f'  -H "Upload-Offset: $OFFSET" -H "{kind}" {site}$LOCATION',
+            f'  -H "Upload-Offset: ${{OFFSET:?the upload is not there}}" \\\n'
+            f'  -H "{kind}" {site}${{LOCATION:?no upload has begun}}',
         },
     ]
 
