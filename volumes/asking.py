@@ -28,6 +28,8 @@ READERS = frozenset({"attach", "copy", "download"})
 ADMINISTRATORS = frozenset({"delete", "recover", "purge", "cancel", "dismiss"})
 #: What would change the disk under who is asked to take it.
 NOT_WHILE_OFFERED = frozenset({"offer", "grow", "restore_snapshot"})
+#: What no engine does to a disk's file while running machines read from it.
+NOT_WHILE_READ = frozenset({"grow", "snapshot", "delete_snapshot"})
 #: What must wait until a snapshot that is being taken is there.
 NOT_WHILE_TAKING = frozenset({"grow", "restore_snapshot"})
 
@@ -115,6 +117,8 @@ class Situation:
         if self.offer and verb in NOT_WHILE_OFFERED:
             sentence = f"It is offered to {self.offer.to}: withdraw the offer first."
             return Refused("disk_offered", sentence)
+        if self.holders and not self.writers and verb in NOT_WHILE_READ:
+            return Refused("disk_in_use", f"It is read by {self.machines}: detach it there first.")
         if self.is_taking and verb in NOT_WHILE_TAKING:
             return Refused("snapshot_taking", "A snapshot of it is being taken: wait for that.")
         return None

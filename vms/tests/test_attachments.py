@@ -349,3 +349,12 @@ def test_as_many_queries_for_many_disks_and_machines_as_for_few(
         disks.choices(list(Volume.objects.select_related("owner")), bob, box)
     with django_assert_max_num_queries(10):
         disks.takers(VolumeFactory(owner=bob), bob)
+
+
+def test_the_readers_of_a_public_disk_cost_no_queries_each(bob, box, django_assert_max_num_queries):
+    volume = VolumeFactory(public=True, state=VolumeState.IN_USE)
+    for _ in range(12):
+        vm = VMFactory(running=True)
+        AttachmentFactory(volume=volume, vm=vm, read_only=True)
+    with django_assert_max_num_queries(10):
+        disks.choices(list(Volume.objects.select_related("owner")), bob, box)

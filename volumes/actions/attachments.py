@@ -52,7 +52,7 @@ def standings(volumes: Iterable[Volume], user: User) -> Mapping[int, Standing]:
     shared = _shared(rows, user)
     holders: dict[int, list[Attachment]] = {row.pk: [] for row in rows}
     held = Attachment.objects.holding().filter(volume__in=rows)
-    for holder in held.select_related("vm__owner"):
+    for holder in held.select_related("volume", "vm__owner"):
         holders[holder.volume_id].append(holder)
     busy = _busy(rows)
     return {

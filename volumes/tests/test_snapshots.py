@@ -10,10 +10,10 @@ from conftest import Worker
 from core.errors import Refused
 from registration.models import GIB
 from volumes import actions, tasks
-from volumes.models import Snapshot, Volume
+from volumes.models import Attachment, Snapshot, Volume
 from volumes.quota import bytes_held
 from volumes.states import SnapshotState, VolumeState
-from volumes.tests.factories import VolumeFactory
+from volumes.tests.factories import AttachmentFactory, VolumeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -99,3 +99,22 @@ def test_one_that_failed_is_removed_after_an_hour_if_nobody_does(late, volume, w
     late.refresh_from_db()
     assert late.state == SnapshotState.DELETED
     assert cloud.get_volume(volume.cloud_ref).snapshots == ()
+
+
+@pytest.mark.parametrize("verb", ["grow", "take", "delete"])
+def test_what_machines_read_is_not_changed_under_them(volume, worker, verb):
+    kept = take(volume, worker, "kept")
+    Volume.objects.filter(pk=volume.pk).update(state=VolumeState.IN_USE)
+    volume.refresh_from_db()
+    reader = AttachmentFactory(volume=volume, read_only=True)
+    owner = volume.owner
+    asked = {
+        "grow": lambda: actions.grow(volume, by=owner, size_gib=2),
+        "take": lambda: actions.take_snapshot(volume, by=owner, name="another"),
+        "delete": lambda: actions.delete_snapshot(kept, by=owner),
+    }
+    with pytest.raises(Refused, match=f"It is read by {reader.vm}: detach") as refused:
+        asked[verb]()
+    assert refused.value.code == "disk_in_use"
+    Attachment.objects.filter(pk=reader.pk).update(read_only=False)
+    asked[verb]()  # its QEMU is asked
