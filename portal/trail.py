@@ -12,9 +12,10 @@ from typing import Any
 
 from django.urls import NoReverseMatch, reverse
 
+from core import sizes
 from core.models import NOTHING, Event, EventQuerySet
 from portal import words
-from registration.models import GIB, User, same
+from registration.models import User, same
 
 ROWS = 50
 BATCH = 1000
@@ -202,7 +203,7 @@ def in_words(value: Any, name: str = "") -> str:
     if value in (None, "", [], {}):
         return "—"
     if isinstance(value, int) and name.endswith("_bytes"):
-        return f"{value / GIB:,.4g} GiB"
+        return sizes.in_words(value)
     if isinstance(value, dict):
         return ", ".join(f"{words.field_of(k)}: {in_words(v, k)}" for k, v in value.items())
     if isinstance(value, list):

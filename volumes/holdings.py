@@ -7,10 +7,11 @@ ended, and goes into the bin then (``volumes.lifecycle.closing``).
 from collections.abc import Sequence
 
 from core.errors import Refused
+from core.sizes import in_words
 from registration.models import User
 from volumes.actions import making, offers
 from volumes.models import Offer, Share, Visibility, Volume
-from volumes.quota import bytes_held, in_gib
+from volumes.quota import bytes_held
 from volumes.states import OfferState, VolumeState
 
 #: Names in a sentence; the others are counted.
@@ -27,13 +28,14 @@ class Disks:
         noun = "disk" if len(disks) == 1 else "disks"
         names = ", ".join(f"{disk} ({disk.get_state_display()})" for disk in disks[:NAMED])
         more = f" and {len(disks) - NAMED} more" if len(disks) > NAMED else ""
-        return [f"{len(disks)} {noun}, {in_gib(bytes_held(person))} GiB: {names}{more}"]
+        return [f"{len(disks)} {noun}, {in_words(bytes_held(person))}: {names}{more}"]
 
     def stop(self, person: User, *, by: User, verb: str) -> None:
         """Disks lie still by themselves."""
 
     def hand_over(self, person: User, *, to: User, by: User, is_over_quota: bool) -> None:
         """With their snapshots and shares, in whatever state they are; the bin too."""
+        to = User.objects.select_for_update().get(pk=to.pk)  # one quota, whoever else gives
         more_bytes = bytes_held(person)
         if more_bytes and not is_over_quota:
             _must_fit(to, more_bytes)
@@ -71,8 +73,8 @@ def _must_fit(to: User, more_bytes: int) -> None:
     if held + more_bytes > limit:
         raise Refused(
             "quota_disk",
-            f"The disk quota of {to} is {in_gib(limit)} GiB: they hold {in_gib(held)} GiB and this "
-            f"would add {in_gib(more_bytes)} GiB. Raise their quota, or give it beyond the quota.",
+            f"The disk quota of {to} is {in_words(limit)}: they hold {in_words(held)} and this "
+            f"would add {in_words(more_bytes)}. Raise their quota, or give it beyond the quota.",
         )
 
 

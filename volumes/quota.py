@@ -4,7 +4,8 @@ from django.db.models import Sum
 from django.db.models.functions import Coalesce
 
 from core.errors import Refused
-from registration.models import GIB, User
+from core.sizes import in_words
+from registration.models import User
 from volumes.models import Snapshot, Volume
 
 
@@ -29,13 +30,8 @@ def must_fit(user: User, more_bytes: int, *, field: str | None = None) -> None:
     if held + more_bytes > limit:
         raise Refused(
             "quota_disk",
-            f"Your disk quota is {in_gib(limit)} GiB: you hold {in_gib(held)} GiB and this needs "
-            f"{in_gib(more_bytes)} GiB. Delete a disk (the bin counts too), or ask for more under "
+            f"Your disk quota is {in_words(limit)}: you hold {in_words(held)} and this needs "
+            f"{in_words(more_bytes)}. Delete a disk (the bin counts too), or ask for more under "
             "“Quota and usage”.",
             field=field,
         )
-
-
-def in_gib(size_bytes: int) -> str:
-    """GiB in words, with up to two decimals: 1, 0.29, 1023.5."""
-    return f"{size_bytes / GIB:.2f}".rstrip("0").rstrip(".")

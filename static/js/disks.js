@@ -1,8 +1,8 @@
 // The form of a new disk says what the size would leave of the quota. The server decides again.
 import { whenever } from "./dom.js";
+import { size as inWords } from "./upload-plan.js";
 
 const GIB = 2 ** 30;
-const gib = (bytes) => Number((bytes / GIB).toFixed(2));
 
 function update(place, field) {
   const size = Number(field.value);
@@ -12,8 +12,8 @@ function update(place, field) {
   place.classList.toggle("over", left < 0);
   place.textContent =
     left < 0
-      ? `Too big: your quota has only ${gib(free)} GiB left.`
-      : `This leaves you ${gib(left)} GiB of ${place.dataset.limit} GiB.`;
+      ? `Too big: your quota has only ${inWords(free)} left.`
+      : `This leaves you ${inWords(left)} of ${place.dataset.limit} GiB.`;
 }
 
 export function startDisks() {

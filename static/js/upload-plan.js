@@ -14,15 +14,16 @@ export function tagFrom(name) {
   return [...stem].slice(0, LONGEST_TAG).join("").trim();
 }
 
-/** 512 bytes, 1.5 MiB, 12 GiB. */
+const UNITS = [
+  ["GiB", 2 ** 30, 2],
+  ["MiB", MIB, 1],
+  ["KiB", 2 ** 10, 1],
+];
+
+/** 512 bytes, 1.5 MiB, 12 GiB: as core/sizes.py says them. */
 export function size(bytes) {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  let unit = 0;
-  while (bytes >= 1024 && unit < units.length - 1) {
-    bytes /= 1024;
-    unit += 1;
-  }
-  return `${Number(bytes.toFixed(bytes < 10 && unit ? 2 : bytes < 100 && unit ? 1 : 0))} ${units[unit]}`;
+  const [unit, step, decimals] = UNITS.find(([, least]) => bytes >= least) ?? ["bytes", 1, 0];
+  return bytes ? `${Number((bytes / step).toFixed(decimals))} ${unit}` : "0 GiB";
 }
 
 /** less than a minute, 5 min, 2 h 10 min, 3 days. */

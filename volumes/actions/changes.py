@@ -1,6 +1,7 @@
 """Change what is said of a disk, and make it larger."""
 
 from core.errors import Refused
+from core.sizes import in_words
 from registration.models import GIB, User
 from volumes import tasks
 from volumes.actions.making import disk_tag
@@ -13,7 +14,7 @@ from volumes.models import (
     Visibility,
     Volume,
 )
-from volumes.quota import in_gib, must_fit
+from volumes.quota import must_fit
 from volumes.states import VolumeState
 
 #: What ``change`` changes, in the order in which forms and the API show it.
@@ -98,7 +99,7 @@ def grow(volume: Volume, *, by: User, size_gib: int) -> None:
         if size_bytes <= volume.size_bytes:
             raise Refused(
                 "disk_size",
-                f"It has {in_gib(volume.size_bytes)} GiB already, and a disk cannot become "
+                f"It has {in_words(volume.size_bytes)} already, and a disk cannot become "
                 "smaller: choose more than that.",
                 field="size_gib",
             )

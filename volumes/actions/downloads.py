@@ -11,11 +11,11 @@ from django.utils import timezone
 from core.errors import Refused
 from core.machine import StaleState
 from core.models import Event
+from core.sizes import in_words
 from registration.models import User
 from volumes import outgoing, tasks
 from volumes.asking import alone_with
 from volumes.models import Attachment, Export, ExportFormat, Snapshot, Volume
-from volumes.quota import in_gib
 from volumes.states import AttachmentState, ExportState, SnapshotState
 
 X = ExportState
@@ -103,8 +103,8 @@ def _must_fit(by: User, mine: QuerySet[Export], more_bytes: int) -> None:
     if held + more_bytes > limit:
         raise Refused(
             "downloads_full",
-            f"Your downloads may have as much as your disk quota, {in_gib(limit)} GiB together: "
-            f"they have {in_gib(held)} GiB, and this may have {in_gib(more_bytes)} GiB. Remove one "
+            f"Your downloads may have as much as your disk quota, {in_words(limit)} together: "
+            f"they have {in_words(held)}, and this may have {in_words(more_bytes)}. Remove one "
             "that you have taken, or ask for more quota under “Quota and usage”.",
         )
 

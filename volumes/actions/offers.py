@@ -8,6 +8,7 @@ from django.db.models import Sum
 from django.urls import reverse
 
 from core.errors import Refused
+from core.sizes import in_words
 from registration import emails, names, throttle
 from registration.models import User
 from registration.states import AccountState
@@ -15,7 +16,7 @@ from volumes.actions import downloads
 from volumes.actions.sharing import named
 from volumes.asking import alone_with, must
 from volumes.models import Offer, Snapshot, Volume
-from volumes.quota import in_gib, must_fit
+from volumes.quota import must_fit
 from volumes.states import VOLUME_VERBS, OfferState
 
 #: Each is a mail: in a window (throttle.WINDOW), by one person.
@@ -44,7 +45,7 @@ def offer(volume: Volume, *, by: User, username: str) -> Offer:
         made = Offer.objects.create(volume=volume, owner=volume.owner, to=to)
         volume.record_event("offer", by=by, whom=str(to))
         emails.disk_offered(
-            to, by, disk=_in_a_mail(volume), size=f"{in_gib(volume.size_bytes)} GiB", link=_link()
+            to, by, disk=_in_a_mail(volume), size=in_words(volume.size_bytes), link=_link()
         )
         made.announce()
         volume.announce()

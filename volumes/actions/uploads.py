@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.machine import hurry
+from core.sizes import in_words
 from registration import names
 from registration.models import GIB, User
 from volumes import landing, tasks
@@ -33,7 +34,6 @@ from volumes.models import (
     Visibility,
     Volume,
 )
-from volumes.quota import in_gib
 from volumes.states import VolumeState
 
 #: Begun and not complete, of one person: further ones would only lie about.
@@ -118,7 +118,7 @@ def _must_be_possible(parcel: Parcel) -> None:
     if parcel.length > (most := largest_upload()):
         raise Refused(
             "upload_too_large",
-            f"A file may have {in_gib(most)} GiB at most; this has {in_gib(parcel.length)} GiB.",
+            f"A file may have {in_words(most)} at most; this has {in_words(parcel.length)}.",
         )
     if max(parcel.length, parcel.size_bytes or 0) > LARGEST_GIB * GIB:
         sentence = f"A disk may have {LARGEST_GIB} GiB at most; this would have more."
@@ -137,8 +137,8 @@ def must_have_room(more_bytes: int, *, beside: Volume | None = None) -> None:
     if more_bytes > (room := landing.unpromised_bytes(but=beside)):
         raise Refused(
             "no_room",
-            f"The site's disk has room for {in_gib(room)} GiB beside what is on its way, and "
-            f"{in_gib(more_bytes)} GiB are to come. Try again later, or ask an administrator.",
+            f"The site's disk has room for {in_words(room)} beside what is on its way, and "
+            f"{in_words(more_bytes)} are to come. Try again later, or ask an administrator.",
         )
 
 

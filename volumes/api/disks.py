@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.http import Http404
 from ninja import Field, Query, Router, Schema, Status
 
+from core.sizes import in_gib
 from registration.bearer import ApiRequest
 from registration.doors import find_or_404
 from volumes import actions, table

@@ -3,9 +3,10 @@
 from django.db import transaction
 
 from core.errors import Refused
+from core.sizes import in_words
 from registration.models import User
 from volumes.models import Volume
-from volumes.quota import bytes_left, in_gib, must_fit
+from volumes.quota import bytes_left, must_fit
 
 #: While it is not known how much is to come, quota is taken in steps of this.
 STEP_BYTES = 256 << 20
@@ -40,6 +41,6 @@ def _must_fit(owner: User, size_bytes: int, more: int, what: str) -> None:
     except Refused as refused:
         raise Refused(
             refused.code,
-            f"{what} has {in_gib(size_bytes)} GiB or more, which is {in_gib(more)} GiB more than "
+            f"{what} has {in_words(size_bytes)} or more, which is {in_words(more)} more than "
             f"was counted for it. {refused}",
         ) from refused

@@ -5,22 +5,14 @@ from datetime import datetime, timedelta
 from django import template
 from django.utils import timezone
 
-from volumes.quota import in_gib
+from core.sizes import in_words
 
 register = template.Library()
 
 
 @register.filter
 def gib(size_bytes: int | None) -> str:
-    """12 GiB, 0.29 GiB; what is smaller than that in MiB, KiB or bytes."""
-    if size_bytes is None:
-        return ""
-    if size_bytes and size_bytes < (1 << 30) / 100:
-        for unit, step in (("MiB", 1 << 20), ("KiB", 1 << 10)):
-            if size_bytes >= step:
-                return f"{size_bytes / step:.1f}".removesuffix(".0") + f" {unit}"
-        return f"{size_bytes} bytes"
-    return f"{in_gib(size_bytes)} GiB"
+    return "" if size_bytes is None else in_words(size_bytes)
 
 
 @register.filter

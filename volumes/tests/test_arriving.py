@@ -195,8 +195,8 @@ def test_a_disk_that_is_too_large_for_its_owner_is_refused_unread(cloud, tmp_pat
     for content in (path.read_bytes(), gzip.compress(path.read_bytes())):
         volume = step(landed(content))
         assert volume.state == VolumeState.CLEARING
-        assert "0.29 GiB" in volume.reason
-        assert "quota is 0.25 GiB" in volume.reason
+        assert "300 MiB" in volume.reason
+        assert "quota is 256 MiB" in volume.reason
         volume = arrive(volume)
         assert (volume.state, bytes_held(volume.owner)) == (VolumeState.FAILED, 0)
         assert nothing_is_left(cloud, volume)

@@ -264,7 +264,7 @@ def test_a_bomb_is_stopped_at_its_owners_quota_and_fills_nothing(cloud, place, b
         volume = step(volume)
         look(volume)
     must_be_refused_already(cloud, volume)
-    assert re.search(r"quota is 0\.25 GiB", volume.reason)
+    assert re.search(r"quota is 256 MiB", volume.reason)
     assert largest < MIB
 
 

@@ -8,6 +8,7 @@ from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
+from core import sizes
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration.doors import answers
@@ -73,10 +74,10 @@ def _form(request: UserRequest, volume: Volume, *, is_written: bool) -> CopyForm
 
 
 def _what_it_means(request: UserRequest, volume: Volume) -> list[str]:
-    left = quota.in_gib(quota.bytes_left(request.user))
-    size = quota.in_gib(volume.size_bytes)
+    left = sizes.in_words(quota.bytes_left(request.user))
+    size = sizes.in_words(volume.size_bytes)
     notes = [
-        f"The copy is a disk of yours of {size} GiB, whole and independent; you have {left} GiB "
+        f"The copy is a disk of yours of {size}, whole and independent; you have {left} "
         "left in your quota. Where the site can, both share their bytes until one changes, and "
         "the copy is there at once.",
     ]

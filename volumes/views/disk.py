@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core.errors import Refused
 from core.http import is_fragment
 from core.models import Outcome
+from core.sizes import in_words
 from registration.doors import answers
 from volumes import actions, deeds, history, meanings, quota
 from volumes.asking import Situation
@@ -136,9 +137,7 @@ def _kept(volume: Volume) -> dict[str, Any]:
         "snapshots": snapshots,
         "most_snapshots": actions.MOST_SNAPSHOTS,
         "shares": list(Share.objects.filter(volume=volume).select_related("user", "group")),
-        "counts": quota.in_gib(volume.size_bytes + held),
         "counts_bytes": volume.size_bytes + held,
-        "limit": quota.in_gib(limit),
         "limit_bytes": limit,
     }
 
@@ -202,12 +201,12 @@ def grow(request: UserRequest, key: uuid.UUID) -> HttpResponse:
                 request, "You asked for a larger disk. When it is one, tell the guest."
             )
             return redirect(volume)
-    left = quota.in_gib(quota.bytes_left(request.user))
+    left = in_words(quota.bytes_left(request.user))
     question = Question(
         heading=f"Make {volume} larger",
         submit="Make it larger",
         notes=(
-            f"It has {quota.in_gib(volume.size_bytes)} GiB, and your quota leaves you {left} GiB "
+            f"It has {in_words(volume.size_bytes)}, and your quota leaves you {left} "
             "more. A disk cannot become smaller again.",
             "What is on it stays. The partition and the file system in it keep their size until "
             "you make them larger in the guest: the disk's page shows the commands.",

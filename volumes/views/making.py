@@ -9,12 +9,13 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Prefetch, Q, Sum
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.html import format_html
 from django.views.decorators.http import require_http_methods, require_POST
 
+from core import sizes
 from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
 from registration.doors import answers, note_denial
@@ -28,6 +29,7 @@ from volumes.views.listing import row_of
 
 #: Disks that are asked for together, and refusals that are told one by one.
 MOST_AT_ONCE, MOST_TOLD = 100, 5
+LONGEST_QUERY = 1000
 _NOT_THEIRS = "It is somebody else's disk: only its owner may do this."
 
 
@@ -56,8 +58,8 @@ def _new_context(user: User, form: CreateForm) -> dict[str, Any]:
         "free_bytes": max(0, limit - held),
         "left_bytes": left,
         "fits": left >= 0,
-        "limit": quota.in_gib(limit),
-        "held": quota.in_gib(held),
+        "limit": sizes.in_gib(limit),
+        "held": sizes.in_gib(held),
     }
 
 
@@ -103,7 +105,8 @@ def picked(request: UserRequest, verb: str) -> list[Volume]:
 
 def _end(request: UserRequest, volumes: Sequence[Volume], verb: str) -> HttpResponse:
     """Ask, saying what it means; at the second post, do it."""
-    home = reverse("volumes:bin" if verb == "purge" else "volumes:list")
+    back = _came_with(request, verb)
+    home = reverse("volumes:bin" if verb == "purge" else "volumes:list") + back
     rows = table.shown(_with_what_goes(volumes), request.user)
     if not rows:
         messages.error(request, "Choose at least one disk first.")
@@ -128,10 +131,22 @@ def _end(request: UserRequest, volumes: Sequence[Volume], verb: str) -> HttpResp
         "days": settings.PORTAL_BIN_DAYS,
         "for_good": verb == "purge" or not settings.PORTAL_BIN_DAYS,
         "home": home,
+        "back": back,
         "total_bytes": sum(volume.size_bytes for volume in able) + _kept_bytes(able),
     }
     status = UNPROCESSABLE if form.is_bound else 200
     return render(request, "volumes/end.html", context, status=status)
+
+
+def _came_with(request: UserRequest, verb: str) -> str:
+    """The tab, filters and page of the list that it was asked from, as "?…", or ""."""
+    if request.method == "POST":
+        query = request.POST.get("back", "").removeprefix("?")
+    else:
+        came = urlsplit(request.headers.get("Referer", ""))
+        home = reverse("volumes:bin" if verb == "purge" else "volumes:list")
+        query = came.query if came.path == home else ""
+    return f"?{QueryDict(query[:LONGEST_QUERY]).urlencode()}" if query else ""
 
 
 def _with_what_goes(volumes: Sequence[Volume]) -> list[Volume]:

@@ -11,6 +11,7 @@ from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core import sizes
 from core.errors import Refused
 from core.http import is_fragment
 from registration.doors import answers, find_or_404
@@ -40,12 +41,12 @@ def offer(request: UserRequest, key: uuid.UUID) -> HttpResponse:
             sentence = f"{volume} is offered to {made.to}, who gets a mail. It is yours until then."
             messages.success(request, sentence)
             return redirect(volume)
-    size = quota.in_gib(actions.bytes_with_snapshots(volume))
+    size = sizes.in_words(actions.bytes_with_snapshots(volume))
     question = Question(
         heading=f"Hand over {volume}",
         submit="Offer it",
         notes=(
-            f"If they accept, it is theirs with its snapshots, and counts {size} GiB in their "
+            f"If they accept, it is theirs with its snapshots, and counts {size} in their "
             "quota instead of yours.",
             "Whom it is shared with and whether it is public stay as they are; you see it no "
             "longer, unless they share it with you.",
@@ -100,7 +101,7 @@ def _context(request: UserRequest) -> dict[str, Any]:
     return {
         "to_me": [_row(one, left) for one in waiting.filter(to=user)[:MOST_SHOWN]],
         "from_me": list(waiting.filter(owner=user)[:MOST_SHOWN]),
-        "left": quota.in_gib(left),
+        "left": left,
         "crumbs": [{"label": "Disks", "url": reverse("volumes:list")}],
     }
 
@@ -110,9 +111,9 @@ def _row(one: Any, left: int) -> dict[str, Any]:
     counts = one.volume.size_bytes + one.snapshot_bytes
     return {
         "offer": one,
-        "size": quota.in_gib(one.volume.size_bytes),
+        "size": one.volume.size_bytes,
         "snapshots": one.snapshots,
-        "counts": quota.in_gib(counts),
+        "counts": counts,
         "fits": counts <= left,
     }
 

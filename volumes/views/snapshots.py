@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, redirect
 from django.views.decorators.http import require_http_methods, require_POST
 
 from core.errors import Refused
+from core.sizes import in_words
 from registration.doors import answers
 from volumes import actions, quota
 from volumes.asking import must
@@ -43,12 +44,12 @@ def take(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def _what_it_means(request: UserRequest, volume: Volume) -> list[str]:
-    left = quota.in_gib(quota.bytes_left(request.user))
+    left = in_words(quota.bytes_left(request.user))
     notes = [
         "A snapshot keeps what the disk holds now. You can go back to it, or copy it to a new "
         "disk.",
-        f"In your quota it counts as much as the disk: {quota.in_gib(volume.size_bytes)} GiB; "
-        f"you have {left} GiB left. At most {actions.MOST_SNAPSHOTS} of one disk.",
+        f"In your quota it counts as much as the disk: {in_words(volume.size_bytes)}; "
+        f"you have {left} left. At most {actions.MOST_SNAPSHOTS} of one disk.",
     ]
     situation = must(volume, "snapshot", by=request.user)
     if situation.writers:
@@ -92,7 +93,7 @@ def _what_is_lost(volume: Volume, found: Snapshot) -> list[str]:
     if found.size_bytes != volume.size_bytes:
         notes.append(
             "The disk has grown since: it becomes as large as it was, "
-            f"{quota.in_gib(found.size_bytes)} GiB."
+            f"{in_words(found.size_bytes)}."
         )
     if found.was_in_use:
         notes.append("A machine was using the disk then: it is as after a power cut.")

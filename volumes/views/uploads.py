@@ -12,6 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST, require_safe
 
+from core import sizes
 from registration.bearer import say
 from registration.doors import find_or_404
 from volumes import appending, landing, quota
@@ -62,8 +63,8 @@ def _quota(request: UserRequest) -> dict[str, Any]:
     limit, held = request.user.quota.disk_bytes, quota.bytes_held(request.user)
     return {
         "left_bytes": max(0, limit - held),
-        "limit": quota.in_gib(limit),
-        "held": quota.in_gib(held),
+        "limit": sizes.in_gib(limit),
+        "held": sizes.in_gib(held),
     }
 
 
