@@ -12,7 +12,7 @@ from cloud.driver import CloudDriver
 from cloud.errors import CloudError
 from core.machine import Go, Step, progress
 from volumes.lifecycle.room import waiting_for_room
-from volumes.models import Attachment, Snapshot, Volume, settle_use
+from volumes.models import Access, Attachment, Snapshot, Volume, settle_use
 from volumes.states import VolumeState
 
 
@@ -24,8 +24,7 @@ def copying(volume: Volume, cloud: CloudDriver) -> Go | None:
     snapshot = _snapshot_of(volume)
     made = cloud.find_volume(volume.token)
     if made is None:
-        if snapshot is None and _is_written(source):
-            reason = f"A machine began to write to {source} before it was copied."
+        if reason := _why_not(volume, source, snapshot):
             return Go(VolumeState.CLEARING, reason)
         made = cloud.copy_volume(
             source.cloud_ref,
@@ -40,6 +39,19 @@ def copying(volume: Volume, cloud: CloudDriver) -> Go | None:
         "wanted_snapshot": None,
     }
     return Go(VolumeState.AVAILABLE, fields=fields | _known_bytes(source, snapshot))
+
+
+def _why_not(volume: Volume, source: Volume, snapshot: Snapshot | None) -> str:
+    """What has come between the asking and the copying, or ""."""
+    owner = volume.owner
+    if not owner.is_active:
+        return "The account that it was to be copied for is not active."
+    access = source.access_of(owner)
+    if access is None or (snapshot and access != Access.OWN):
+        return f"{source} is not open to {owner} any more."
+    if snapshot is None and _is_written(source):
+        return f"A machine began to write to {source} before it was copied."
+    return ""
 
 
 def _snapshot_of(volume: Volume) -> Snapshot | None:

@@ -6,6 +6,7 @@ its name only when it is whole.
 
 import gzip
 import hashlib
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -22,7 +23,7 @@ from cloud.types import DiskFormat
 from core.machine import Go, StaleState, Step, progress
 from volumes import outgoing
 from volumes.lifecycle.room import waiting_for_room
-from volumes.models import Export, ExportFormat
+from volumes.models import Access, Export, ExportFormat
 from volumes.states import ExportState
 
 CHUNK = 1 << 20
@@ -40,6 +41,8 @@ def prepare(export: Export, cloud: CloudDriver) -> Go:
     """PREPARING: have the cloud write the disk, unless it has."""
     where = outgoing.plain(export)
     if not where.exists():
+        if not _may_read(export):
+            return Go(ExportState.FAILED, f"{export.volume} is not open to you any more.")
         outgoing.make(export)
         cloud.export_volume(
             export.volume.cloud_ref,
@@ -52,6 +55,13 @@ def prepare(export: Export, cloud: CloudDriver) -> Go:
     return Go(ExportState.PACKING, fields=counters)
 
 
+def _may_read(export: Export) -> bool:
+    """Whether who asked might ask now: it may have waited for long."""
+    access = export.volume.access_of(export.owner)
+    wanted = (Access.OWN,) if export.snapshot else tuple(Access)
+    return export.owner.is_active and access in wanted
+
+
 def pack(export: Export, cloud: CloudDriver) -> Go | None:
     """PACKING: pack it, if that was asked for, and compute the checksum of what came of it."""
     plain, ready = outgoing.plain(export), outgoing.file(export)
@@ -60,6 +70,7 @@ def pack(export: Export, cloud: CloudDriver) -> Go | None:
             sha256 = _packed(export, plain, ready)
             plain.unlink(missing_ok=True)
         else:
+            _make_durable(ready)
             sha256 = _summed(ready, progress(export))
         size_bytes = ready.stat().st_size
     except FileNotFoundError:  # removed by who asked for it; or by somebody on the host
@@ -144,9 +155,21 @@ def _whole(partial: Path, ready: Path) -> Iterator[Path]:
     """A name that becomes ``ready`` at the end."""
     try:
         yield partial
+        _make_durable(partial)
         partial.rename(ready)
+        _make_durable(ready)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def _make_durable(path: Path) -> None:
+    """The row will say that it is there: a power cut must not prove it wrong."""
+    for one in (path, path.parent):
+        fd = os.open(one, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
 # Their end ------------------------------------------------------------------------------

@@ -27,6 +27,8 @@ PATIENCE = timedelta(minutes=15)
 
 
 def bring(volume: Volume, cloud: CloudDriver) -> Go | None:
+    if not volume.owner.is_active:
+        return Go(VolumeState.CLEARING, "The account that it is fetched for is not active.")
     try:
         writer = Writer(volume)
     except Busy:  # a worker that was taken for dead is at it still

@@ -10,6 +10,7 @@ from core.errors import Refused
 from core.machine import tick
 from core.models import Event
 from registration.models import GIB, OutgoingMail
+from registration.states import AccountState
 from registration.tests.factories import UserFactory
 from volumes import actions, quota
 from volumes.actions import snapshots as snapshot_actions
@@ -270,6 +271,27 @@ def test_a_machine_that_was_faster_ends_the_copy(disk):
     made = look(made)
     assert made.state == VolumeState.CLEARING
     assert "began to write" in made.reason
+
+
+@pytest.mark.parametrize("end", ["share", "account", "snapshot"])
+def test_a_copy_that_waited_looks_at_the_right_to_it_again(disk, cloud, end):
+    volume, reader = disk(), UserFactory()
+    share = ShareFactory(volume=volume, user=reader)
+    match end:
+        case "share":
+            made = copy(volume, by=reader)
+            share.delete()
+        case "account":
+            made = copy(volume, by=reader)
+            reader.state = AccountState.SUSPENDED
+            reader.save()
+        case "snapshot":
+            made = copy(volume, by=volume.owner, snapshot=SnapshotFactory(volume=volume))
+            actions.give(volume, to=reader, by=reader)
+    made = look(made)
+    assert made.state == VolumeState.CLEARING
+    assert "not open to" in made.reason or "not active" in made.reason
+    assert cloud.find_volume(made.token) is None
 
 
 def test_a_reader_copies_what_it_holds_and_not_what_it_held():

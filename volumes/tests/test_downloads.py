@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import os
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import time_machine
@@ -537,7 +538,7 @@ def test_downloads_together_have_no_more_than_the_quota(disk):
     ShareFactory(volume=disk, user=reader)
     ask_download(disk, by=reader, format=F.RAW)  # 4 MiB, as far as is known
     ExportFactory(volume=disk, owner=reader, state=X.READY, size_bytes=3 * MIB)
-    with pytest.raises(Refused, match="GiB together") as refused:
+    with pytest.raises(Refused, match="together") as refused:
         ask_download(disk, by=reader, format=F.QCOW2)
     assert refused.value.code == "downloads_full"
     Export.objects.filter(owner=reader, state=X.READY).update(size_bytes=2 * MIB)
@@ -558,6 +559,34 @@ def test_the_owner_of_a_disk_ends_what_reads_it_and_nothing_else(browser, worker
     assert browser.post(url(done) + "remove/").status_code == 404
     with pytest.raises(Refused):
         remove_download(done, by=disk.owner)
+
+
+def test_a_download_that_waited_looks_at_the_right_to_it_again(worker, disk):
+    reader = UserFactory()
+    share = ShareFactory(volume=disk, user=reader)
+    export = ask_download(disk, by=reader, format=F.RAW)
+    share.delete()
+    worker.run()
+    export.refresh_from_db()
+    assert export.state == X.FAILED
+    assert "not open to you any more" in export.reason
+    assert not outgoing.plain(export).exists()
+
+
+@pytest.mark.parametrize("format", [F.RAW, F.GZIP])
+def test_what_is_called_ready_is_on_the_platter(worker, disk, monkeypatch, format):
+    synced, sync = set(), os.fsync
+
+    def syncing(fd):
+        synced.add(os.readlink(f"/proc/self/fd/{fd}"))
+        sync(fd)
+
+    monkeypatch.setattr(os, "fsync", syncing)
+    export = ready(worker, disk, format=format)
+    where = outgoing.folder(export)
+    assert {str(where), str(outgoing.file(export))} <= synced
+    if format == F.GZIP:  # before it had its name
+        assert any(Path(name).name.startswith(".disk") for name in synced)
 
 
 def test_a_disk_that_ends_takes_its_downloads_along(worker, disk, downloads):

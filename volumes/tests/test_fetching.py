@@ -15,6 +15,7 @@ from core.machine import StaleState, tick
 from core.models import Event
 from core.tests.webserver import CONTENT, Server, ranged, says
 from registration.models import GIB
+from registration.states import AccountState
 from registration.tests.factories import UserFactory
 from volumes import landing
 from volumes.actions.fetches import Wanted, fetch
@@ -155,6 +156,15 @@ def test_what_has_no_room_is_not_begun(server, cloud):
     assert landing.received_bytes(volume) == 0
 
 
+def test_nothing_is_fetched_for_who_is_shut_out_meanwhile(server, cloud):
+    volume = wanted(server.url("/disk"))
+    volume.owner.state = AccountState.SUSPENDED
+    volume.owner.save()
+    volume = step(volume)
+    assert (volume.state, server.asked) == (VolumeState.CLEARING, [])
+    assert "not active" in volume.reason
+
+
 class TestQuota:
     """What is fetched counts before it lands, whatever its server says of it."""
 
@@ -167,8 +177,8 @@ class TestQuota:
         server.answers["/disk"] = says(200, CONTENT, content_length=length)
         volume = step(fetch(owner=poor, wanted=Wanted(url=server.url("/disk"))))
         assert volume.state == VolumeState.CLEARING
-        assert "disk quota is 0" in volume.reason
-        assert "address has 0" in volume.reason
+        assert "disk quota is 512 KiB" in volume.reason
+        assert "address has" in volume.reason
         assert landing.received_bytes(volume) <= poor.quota.disk_bytes
 
     @pytest.mark.parametrize("length", [str(len(CONTENT)), ""], ids=["announced", "not announced"])
@@ -179,9 +189,8 @@ class TestQuota:
         assert volume.size_bytes >= len(CONTENT)
 
     def test_room_that_was_promised_to_another_is_not_promised_twice(self, server, cloud):
-        room = landing.room_bytes()
         other = VolumeFactory(state=VolumeState.UPLOADING, origin=Origin.UPLOADED)
-        Arrival.objects.create(volume=other, length=room - (512 << 10))
+        Arrival.objects.create(volume=other, length=2 * landing.room_bytes())
         server.answers["/disk"] = ranged
         volume = step(wanted(server.url("/disk")))
         assert volume.state == VolumeState.CLEARING
