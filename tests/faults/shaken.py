@@ -2,8 +2,9 @@
 
 import os
 import signal
+import sqlite3
 import uuid
-from contextlib import suppress
+from contextlib import closing, suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -135,8 +136,21 @@ class Shaken:
         ]
 
     def pause_worker(self) -> None:
-        """The worker stands still, whatever it is doing, until it is resumed or killed."""
+        """The worker stands still, whatever it is doing, until it is resumed or killed.
+
+        Not while it writes: nobody else could, and no fault stops a process for so long.
+        """
+        wait_for(self._pauses_between_writes, within_s=SETTLED_S)
+
+    def _pauses_between_writes(self) -> bool:
         self._paused = self.portal.kill("worker", signal.SIGSTOP)
+        with closing(sqlite3.connect(self.portal.home / "portal.sqlite3", timeout=0.2)) as database:
+            try:
+                database.execute("BEGIN IMMEDIATE")
+            except sqlite3.OperationalError:
+                self.resume_worker()
+                return False
+        return True
 
     def resume_worker(self) -> None:
         paused, self._paused = self._paused, 0
