@@ -235,12 +235,13 @@ class Row:
     is_administrator: bool
     users: int
     machines: Sequence[Any]
+    is_written: bool  # a machine has it to itself
 
     @cached_property
     def verbs(self) -> frozenset[str]:
         """What this person may ask of it now."""
         verbs = self.volume.verbs
-        if self.volume.type not in PLUGGABLE:
+        if self.volume.type not in PLUGGABLE or self.is_written:
             verbs -= {"attach"}
         if self.access == Access.OWN:
             return verbs
@@ -287,7 +288,9 @@ def shown(volumes: Iterable[Volume], user: User) -> list[Row]:
     keys = [volume.pk for volume in volumes]
     access = _accesses(keys, user)
     holding = Attachment.objects.holding().filter(volume__in=keys).order_by("pk")
-    users = Counter(holding.values_list("volume", flat=True))
+    held = list(holding.values_list("volume", "read_only"))
+    users = Counter(key for key, _ in held)
+    written = {key for key, read_only in held if not read_only}
     machines: dict[int, list[Any]] = defaultdict(list)
     for attachment in holding.visible_to(user).select_related("vm"):
         machines[attachment.volume_id].append(attachment.vm)
@@ -298,6 +301,7 @@ def shown(volumes: Iterable[Volume], user: User) -> list[Row]:
             is_administrator=user.is_staff,
             users=users[volume.pk],
             machines=machines[volume.pk],
+            is_written=volume.pk in written,
         )
         for volume in volumes
     ]

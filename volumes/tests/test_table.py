@@ -324,3 +324,11 @@ def test_the_time_of_making_is_found_by_day_month_and_year(alice, word, number):
 )  # fmt: skip
 def test_names_are_listed_as_one_says_them(names, said):
     assert listed(names) == said
+
+
+@pytest.mark.parametrize(("read_only", "offers"), [(True, True), (False, False)])
+def test_what_a_machine_has_to_itself_is_not_offered_to_another(browser, alice, read_only, offers):
+    volume = VolumeFactory(owner=alice, state=VolumeState.IN_USE)
+    AttachmentFactory(volume=volume, read_only=read_only)
+    text = browser.get("/volumes/").content.decode()
+    assert (f"/volumes/{volume.uuid}/attach/" in text) is offers
