@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, Sum
 from ninja import Field, Router, Schema, Status
 
 from registration.bearer import ApiRequest
@@ -12,7 +12,7 @@ from registration.doors import find_or_404
 from volumes import actions
 from volumes.api.disks import DiskOut, find, shown
 from volumes.models import Offer
-from volumes.states import OfferState
+from volumes.states import SNAPSHOT_HOLDS, OfferState
 
 router = Router()
 
@@ -38,7 +38,9 @@ class OfferOut(Schema):
     def resolve_disk(offer: Offer) -> dict[str, Any]:
         volume = offer.volume
         same = {name: getattr(volume, name) for name in ("uuid", "tag", "size_bytes")}
-        return same | {"counts_bytes": actions.bytes_with_snapshots(volume)}
+        if (kept := getattr(offer, "snapshot_bytes", None)) is None:  # of a list: counted with it
+            return same | {"counts_bytes": actions.bytes_with_snapshots(volume)}
+        return same | {"counts_bytes": volume.size_bytes + kept}
 
     @staticmethod
     def resolve_owner(offer: Offer) -> str:
@@ -66,6 +68,10 @@ def offer_disk(request: ApiRequest, disk: UUID, wanted: OfferIn) -> Status[Offer
 def list_offers(request: ApiRequest) -> list[Offer]:
     """The newest hundred."""
     mine = Offer.objects.waiting().filter(Q(owner=request.user) | Q(to=request.user))
+    holds = Q(volume__snapshots__state__in=SNAPSHOT_HOLDS)
+    mine = mine.annotate(
+        snapshot_bytes=Sum("volume__snapshots__size_bytes", filter=holds, default=0)
+    )
     return list(mine.select_related("volume", "owner", "to").order_by("-pk")[:MOST_ROWS])
 
 

@@ -331,6 +331,18 @@ class TestOffers:
         assert receiver.get("/offers").json()[0]["disk"]["counts_bytes"] == 101 * GIB
         refused(receiver.post(f"/offers/{offer.uuid}/accept"), "quota_disk")
 
+    def test_the_list_costs_the_same_with_many(
+        self, program, alice, bob, django_assert_max_num_queries
+    ):
+        for _ in range(3):
+            SnapshotFactory(volume=OfferFactory(volume__owner=alice, to=bob).volume)
+        with django_assert_max_num_queries(12) as few:
+            assert len(program.get("/offers").json()) == 3
+        for _ in range(6):
+            SnapshotFactory(volume=OfferFactory(volume__owner=alice, to=bob).volume)
+        with django_assert_max_num_queries(len(few)):
+            assert len(program.get("/offers").json()) == 9
+
     def test_a_disk_in_use_is_not_offered(self, program, alice, bob):
         row = AttachmentFactory(volume__owner=alice)
         refused(program.post(path(row.volume, "/offer"), {"username": "bob"}), "disk_in_use")
