@@ -510,3 +510,16 @@ def test_a_failure_is_dismissed_and_the_list_keeps_its_filters(browser, alice):
     failed = VolumeFactory(owner=alice, failed=True)
     answer = browser.post(f"/volumes/{failed.uuid}/dismiss/", headers=other)
     assert answer.url == "/volumes/"
+
+
+def test_who_deletes_goes_back_to_the_list_as_it_was(browser, alice):
+    volume = VolumeFactory(owner=alice, tag="small")
+    path = f"/volumes/{volume.uuid}/delete/"
+    came = "http://testserver/volumes/?q=small&state=available"
+    assert (
+        'value="?q=small&amp;state=available"'
+        in browser.get(path, HTTP_REFERER=came).content.decode()
+    )
+    assert browser.get(path, HTTP_REFERER="https://example.org/?q=1").context["back"] == ""
+    answer = browser.post(path, {"back": "?q=small&state=available"})
+    assert answer.url == "/volumes/?q=small&state=available"
