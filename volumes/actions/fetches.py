@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
 from django.conf import settings
@@ -70,7 +70,7 @@ def fetch(*, owner: User, wanted: Wanted) -> Volume:
             "visibility": wanted.visibility,
             "type": wanted.type,
         },
-        told={"url": wanted.url},
+        told={"url": without_query(wanted.url)},
     )
     return begin(owner, beginning, also=lambda v: _expect(v, wanted, name), check=_must_not_be_many)
 
@@ -96,6 +96,11 @@ def must_be_fetchable(url: str) -> str:
     except fetcher.Unfetchable as error:
         raise Refused("url", str(error), field="url") from error
     return url
+
+
+def without_query(url: str) -> str:
+    """An address to be shown: what follows its ? is often a key to the file."""
+    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
 def file_name_of(url: str) -> str:

@@ -5,7 +5,6 @@ import uuid
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -20,6 +19,7 @@ from core.models import Outcome
 from core.sizes import in_words
 from registration.doors import answers
 from volumes import actions, deeds, history, meanings, quota
+from volumes.actions.fetches import without_query
 from volumes.asking import Situation
 from volumes.forms.disk import ChangeForm, GrowForm
 from volumes.models import Access, Arrival, Share, Snapshot, Visibility, Volume
@@ -109,16 +109,10 @@ def _origin(request: UserRequest, volume: Volume) -> dict[str, Any]:
     return {
         "arrival": arrival,
         "bytes_total": volume.bytes_total or (arrival and arrival.length),
-        "origin_url": _without_secrets(arrival.url) if arrival else "",
+        "origin_url": without_query(arrival.url) if arrival else "",
         "source": source,
         "verify_command": f"echo '{volume.sha256}  {_file_name(arrival)}' | sha256sum --check",
     }
-
-
-def _without_secrets(url: str) -> str:
-    """The address without user, password and query: tokens are in these."""
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def _file_name(arrival: Arrival | None) -> str:
