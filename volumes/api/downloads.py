@@ -71,7 +71,8 @@ def list_downloads(request: ApiRequest, disk: UUID) -> list[dict[str, Any]]:
 @router.post("/disks/{uuid:disk}/downloads", response={201: DownloadOut},
              summary="Have a file made of a disk")  # fmt: skip
 def make_download(request: ApiRequest, disk: UUID, wanted: DownloadIn) -> Status[dict[str, Any]]:
-    """Asked again while the same is being made, it is that one."""
+    """Asked again while the same is being made, or is ready and the disk is as it was, it is
+    that one. What you have may be together as large as your disk quota."""
     volume = find(request, disk, verb="download")
     snapshot = own_snapshot(request, volume, wanted.snapshot)
     export = actions.ask_download(volume, by=request.user, format=wanted.format, snapshot=snapshot)

@@ -16,7 +16,7 @@ from vms.tests.factories import VMFactory
 from volumes import actions
 from volumes.actions import sharing
 from volumes.asking import Situation
-from volumes.models import Access, Share, Visibility, Volume
+from volumes.models import Access, DiskType, Share, Visibility, Volume
 from volumes.states import VOLUME_VERBS, VolumeState
 from volumes.tests.factories import ShareFactory, SnapshotFactory, VolumeFactory
 
@@ -256,6 +256,14 @@ def test_those_whom_it_was_open_to_hear_that_it_no_longer_is(
     bob = str(given.user_id)
     assert bob in mine[0]
     assert bob not in mine[-1]
+
+
+@pytest.mark.parametrize("type", [DiskType.MACHINE_IMAGE_LIVE, DiskType.DATA_IMAGE_LIVE])
+def test_it_says_who_keeps_a_disk_that_boots(client, type):
+    volume = VolumeFactory(type=type)
+    client.force_login(volume.owner)
+    page = client.get(f"/volumes/{volume.uuid}/sharing/").text
+    assert ("Machines boot from it" in page) == (type == DiskType.MACHINE_IMAGE_LIVE)
 
 
 def test_a_public_disk_is_told_of_to_others_once_it_is_there(
