@@ -36,7 +36,9 @@ def headers_of(site: str) -> dict[str, dict[str, str]]:
 
 def test_every_proxied_location_says_who_asks_for_what(site):
     headers = headers_of(site)
-    assert set(headers) == {"/", "/live/", "/volumes/uploads/", "/console/ws/"}
+    assert set(headers) == {
+        "/", "/live/", "/volumes/uploads/", "/volumes/downloads/", "/console/ws/",
+    }  # fmt: skip
     for path, found in headers.items():
         assert NEEDED.items() <= found.items(), path
 

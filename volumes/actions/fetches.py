@@ -99,8 +99,9 @@ def must_be_fetchable(url: str) -> str:
 
 
 def without_query(url: str) -> str:
-    """An address to be shown: what follows its ? is often a key to the file."""
-    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
+    """An address to be shown: what follows its ?, or stands before its @, opens the file."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 def file_name_of(url: str) -> str:
