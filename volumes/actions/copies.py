@@ -1,15 +1,15 @@
 """Make a disk that begins as another one is, or was."""
 
 from collections.abc import Mapping
+from typing import Any
 from uuid import UUID
 
 from core.errors import Refused
 from registration.models import User
-from volumes import tasks
+from volumes.actions.beginning import Beginning, begin
 from volumes.actions.making import disk_tag
 from volumes.asking import Situation, alone_with, must
 from volumes.models import Access, DiskType, Origin, Snapshot, Volume
-from volumes.quota import must_fit
 from volumes.states import SnapshotState, VolumeState
 
 T = DiskType
@@ -51,16 +51,11 @@ def copy(
             _must_be_still(situation)
         else:
             _must_be_there(snapshot)
-        made = _copied(volume, snapshot, by, create_key)
-        made.tag, made.type = tag, _type_of_copy(volume, as_original=as_original)
-        must_fit(by, made.size_bytes)
-        made.next_tick_at = made.state_since
-        made.save(force_insert=True)
-        of = str(snapshot.name) if snapshot else ""
+        type_ = _type_of_copy(volume, as_original=as_original)
+        wanted = _beginning(volume, snapshot, create_key, {"tag": tag, "type": type_})
+        made = begin(by, wanted)
+        of = wanted.told["snapshot"]
         volume.record_event("copy", by=by, to=made.token, snapshot=of)
-        made.record_event("asked", by=by, now=made.state, copy_of=volume.token, snapshot=of)
-        made.announce()
-        tasks.ring_row(made)
     return made
 
 
@@ -97,16 +92,25 @@ def _type_of_copy(volume: Volume, *, as_original: bool) -> str:
     return T.MACHINE_IMAGE_ORIGIN
 
 
-def _copied(volume: Volume, snapshot: Snapshot | None, by: User, create_key: UUID) -> Volume:
+def _beginning(
+    volume: Volume, snapshot: Snapshot | None, create_key: UUID, values: Mapping[str, Any]
+) -> Beginning:
     size_bytes = snapshot.size_bytes if snapshot else volume.size_bytes
-    return Volume(
-        owner=by,
-        cloud=volume.cloud,
+    return Beginning(
         create_key=create_key,
         state=VolumeState.COPYING,
-        size_bytes=size_bytes,
-        bytes_total=size_bytes,
         origin=Origin.COPIED,
-        source=volume,
-        wanted_snapshot=snapshot.uuid if snapshot else None,
+        verb="asked",
+        size_bytes=size_bytes,
+        values={
+            **values,
+            "source": volume,
+            "bytes_total": size_bytes,
+            "wanted_snapshot": snapshot.uuid if snapshot else None,
+        },
+        told={
+            "copy_of": volume.token,
+            "snapshot": str(snapshot.name) if snapshot else "",
+        },
+        cloud=volume.cloud,
     )

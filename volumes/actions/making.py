@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from core.errors import Refused
@@ -14,15 +13,16 @@ from registration import names
 from registration.models import GIB, User
 from registration.states import AccountState
 from volumes import tasks
+from volumes.actions.beginning import Beginning, begin
 from volumes.asking import alone_with
 from volumes.models import (
     LARGEST_GIB,
     LONGEST_TAG,
     SMALLEST_GIB,
+    Origin,
     Visibility,
     Volume,
 )
-from volumes.quota import must_fit
 from volumes.states import OfferState, VolumeState
 
 #: So long an administrator has to find somebody for the disk of a closed account.
@@ -44,30 +44,18 @@ def create(
         Refused: ``disk_size``, ``disk_tag``, ``not_active``, ``quota_disk``.
     """
     _must_be_a_size(size_gib)
-    tag = disk_tag(tag)
-    known = Volume.objects.filter(owner=owner, create_key=create_key)
-    with transaction.atomic():
-        # Two tabs, one quota; and an account that has just been closed gets nothing.
-        owner = User.objects.select_for_update().get(pk=owner.pk)
-        if made := known.first():
-            return made
-        if not owner.is_active:
-            raise Refused("not_active", "Your account is not active; ask an administrator.")
-        must_fit(owner, size_gib * GIB, field="size_gib")
-        volume = Volume(
-            owner=owner,
-            cloud=cloud,
-            create_key=create_key,
-            size_bytes=size_gib * GIB,
-            tag=tag,
-            visibility=visibility,
-        )
-        volume.next_tick_at = volume.state_since
-        volume.save(force_insert=True)
-        volume.record_event("create", by=owner, now=VolumeState.CREATING, size_gib=size_gib)
-        volume.announce()
-        tasks.ring_row(volume)
-        return volume
+    wanted = Beginning(
+        create_key=create_key,
+        state=VolumeState.CREATING,
+        origin=Origin.CREATED,
+        verb="create",
+        size_bytes=size_gib * GIB,
+        size_field="size_gib",
+        values={"tag": disk_tag(tag), "visibility": visibility},
+        told={"size_gib": size_gib},
+        cloud=cloud,
+    )
+    return begin(owner, wanted)
 
 
 def _must_be_a_size(size_gib: int) -> None:
