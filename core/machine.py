@@ -350,7 +350,8 @@ def _step(obj: S, steps: Mapping[str, Step[S]], age: timedelta) -> Go | None:
         why = str(exc)
     if go is None and age > deadline.after:
         limit = deadline.reason.format(limit=_in_words(deadline.after))
-        return Go(deadline.then, f"{limit} {why}".strip())
+        # A state without a sentence of its own keeps the one that it was entered with.
+        return Go(deadline.then, f"{limit} {why}".strip() if limit else obj.reason or why)
     return go
 
 

@@ -102,3 +102,16 @@ def test_a_cloud_that_does_not_answer_costs_nothing(cloud):
     cloud.fail_next(CloudUnavailable("No answer."))
     tasks.compare()
     assert fresh(volume).used_bytes is None
+
+
+def test_what_could_not_be_cleared_keeps_its_reason_and_is_cleared_later(cloud, worker):
+    volume = there(
+        cloud, state=V.CLEARING, reason="The file is damaged.",
+        state_since=timezone.now() - timedelta(hours=25),
+    )  # fmt: skip
+    cloud.fail_next(CloudUnavailable("No answer."))
+    worker.step()
+    assert (fresh(volume).state, fresh(volume).reason) == (V.FAILED, "The file is damaged.")
+    Volume.objects.update(state_since=AGO)
+    tasks.compare()
+    assert tokens(cloud) == set()
