@@ -77,7 +77,7 @@ def _field(name: str, schema: Schema, known: Schema, *, is_needed: bool) -> dict
 def _kind(schema: Schema, known: Schema) -> str:
     found = _followed(schema, known)
     if "enum" in found:
-        return ", ".join(str(each) for each in found["enum"])
+        return "one of " + ", ".join(str(each) for each in found["enum"])
     if "const" in found:
         return str(found["const"])
     if found.get("type") == "array":

@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.http import Http404
 from ninja import Field, Query, Router, Schema, Status
 
+from core.errors import Refused
 from registration.bearer import ApiRequest
 from registration.doors import find_or_404
 from registration.models import ApiToken, User
@@ -248,6 +249,23 @@ class DetachIn(Schema):
     force: bool = Field(False, description="Pull it out without asking the guest")
 
 
+class DetachManyIn(DetachIn):
+    attachments: Annotated[list[uuid.UUID], Field(min_length=1, max_length=MOST_ROWS)] = Field(
+        description=f"Which ones, {MOST_ROWS} at most"
+    )
+
+
+class NotDetached(Schema):
+    attachment: uuid.UUID
+    code: str
+    detail: str
+
+
+class DetachedOut(Schema):
+    detaching: list[AttachmentOut]
+    refused: list[NotDetached] = Field(description="Those that stay, each with the refusal")
+
+
 PLUGGED = {202: AttachmentOut}
 
 
@@ -283,6 +301,26 @@ def detach_disk(
     row = _find_attachment(request, attachment, verb="detach")
     disks.detach(row, by=request.user, force=bool(wanted and wanted.force))
     return Status(202, _find_attachment(request, attachment))
+
+
+@router.post("/attachments/detach", response={202: DetachedOut}, url_name="detach_disks",
+             summary="Detach several disks, of one machine or of many")  # fmt: skip
+def detach_disks(request: ApiRequest, wanted: DetachManyIn) -> Status[dict[str, Any]]:
+    """Those that can be are; one that is refused keeps no other back."""
+    detaching: list[Attachment] = []
+    refused: list[dict[str, Any]] = []
+    for key in dict.fromkeys(wanted.attachments):
+        try:
+            row = _find_attachment(request, key, verb="detach")
+            disks.detach(row, by=request.user, force=wanted.force)
+        except Refused as exc:
+            refused.append({"attachment": key, "code": exc.code, "detail": str(exc)})
+        except Http404:
+            sentence = "There is no such thing here, or it is not yours."
+            refused.append({"attachment": key, "code": "not_found", "detail": sentence})
+        else:
+            detaching.append(_find_attachment(request, key))
+    return Status(202, {"detaching": detaching, "refused": refused})
 
 
 def _find_attachment(request: ApiRequest, key: uuid.UUID, *, verb: str = "") -> Attachment:

@@ -353,7 +353,7 @@ def test_the_guide_says_what_to_send_and_what_it_means(client):
         "text": "",
     }  # fmt: skip
     assert (sent["visibility"]["kind"], sent["visibility"]["default"]) == (
-        "private, public", "private",
+        "one of private, public", "private",
     )  # fmt: skip
     attach = taken["POST", "/api/v1/vms/{vm}/disks"]["body"]
     assert [(field["name"], field["kind"], field["default"]) for field in attach] == [

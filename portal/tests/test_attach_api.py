@@ -2,6 +2,7 @@
 
 import pytest
 
+from core.models import Event
 from portal.tests.test_api import Program, says
 from registration.tests.factories import UserFactory
 from vms.models import CloudStatus
@@ -59,3 +60,26 @@ def test_a_machine_of_somebody_else_is_not_named_to_programs(alice):
     answer = Program(alice).get(f"/attachments/{row.uuid}")
     assert answer.json()["machine"] is None
     assert "secret" not in answer.content.decode()
+
+
+def test_several_are_detached_at_once_and_each_that_stays_says_why(alice, vm):
+    first, second, root = AttachmentFactory.create_batch(3, volume__owner=alice, vm=vm)
+    Attachment.objects.filter(pk=root.pk).update(is_root=True)
+    others = AttachmentFactory()
+    keys = [str(row.uuid) for row in (first, second, root, others, first)]
+    answer = Program(alice).post("/attachments/detach", {"attachments": keys})
+    assert answer.status_code == 202
+    told = answer.json()
+    assert [(row["uuid"], row["state"]) for row in told["detaching"]] == [
+        (str(row.uuid), "detaching") for row in (first, second)
+    ]
+    assert [row["attachment"] for row in told["refused"]] == [str(root.uuid), str(others.uuid)]
+    assert told["refused"][1]["code"] == "not_found"
+    assert all(row["detail"].endswith(".") for row in told["refused"])
+    assert Event.objects.of(others.uuid).get().outcome == "denied"
+
+
+def test_none_and_far_too_many_are_no_list(alice):
+    program = Program(alice)
+    for keys in ([], ["6f1f6f3e-3d39-4f0b-9a55-0b9e0b5f2c11"] * 101, ["nonsense"]):
+        says(program.post("/attachments/detach", {"attachments": keys}), 422, "invalid")

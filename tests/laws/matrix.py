@@ -393,6 +393,7 @@ TABLE = (
         _answers("ttt ooot o"),
         """
         api:disks GET POST
+        api:detach_disks POST
         api:fetch_disk POST
         api:groups GET
         api:keys GET POST
