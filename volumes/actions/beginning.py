@@ -13,11 +13,9 @@ from cloud.types import DiskFormat
 from core.errors import Refused
 from registration.models import User
 from volumes import tasks
-from volumes.models import DiskType, Origin, Visibility, Volume
+from volumes.models import SECTOR, DiskType, Origin, Visibility, Volume
 from volumes.quota import must_fit
 
-#: Sizes of disks are multiples of it.
-SECTOR = 512
 #: What a file may become.
 TYPES = (
     DiskType.DATA_IMAGE_RAW_READ_WRITE,

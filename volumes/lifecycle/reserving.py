@@ -5,13 +5,11 @@ from django.db import transaction
 from core.errors import Refused
 from core.sizes import in_words
 from registration.models import User
-from volumes.models import Volume
+from volumes.models import SECTOR, Volume
 from volumes.quota import bytes_left, must_fit
 
 #: While it is not known how much is to come, quota is taken in steps of this.
 STEP_BYTES = 256 << 20
-#: Disks have whole sectors.
-SECTOR = 512
 
 
 def reserve(

@@ -22,6 +22,8 @@ from volumes.states import (
     VolumeState,
 )
 
+#: Sizes of disks are multiples of it.
+SECTOR = 512
 SMALLEST_GIB = 1
 LARGEST_GIB = 1024
 LONGEST_TAG = 40
@@ -129,7 +131,7 @@ class Volume(Stateful):
     tag = models.CharField(max_length=LONGEST_TAG, blank=True)
     # What a guest sees, and what counts in the quota. While a file arrives: what is known of it.
     size_bytes = models.PositiveBigIntegerField(
-        validators=[MinValueValidator(512), MaxValueValidator(LARGEST_GIB * GIB)]
+        validators=[MinValueValidator(SECTOR), MaxValueValidator(LARGEST_GIB * GIB)]
     )
     visibility = models.CharField(max_length=8, choices=Visibility, default=Visibility.PRIVATE)
     type = models.CharField(
