@@ -38,6 +38,7 @@ def test_no_page_takes_more_queries_when_there_are_more_machines(client, is_admi
     assert max(counts[0].values()) <= 16
 
 
+@pytest.mark.slow
 def test_an_engine_at_rest_is_asked_seldom_however_many_machines_it_has(cloud):
     counts = []
     for more in (5, 45):

@@ -169,6 +169,7 @@ def written(folder, number: int) -> None:
         (folder / name).write_text(f"Subject: Mail {count}\nTo: {count}@example.org\n\nWords\n")
 
 
+@pytest.mark.slow
 def test_of_thousands_of_mails_those_shown_are_read(files, admin, signed_in):
     written(files, 3000)
     client = signed_in(admin)

@@ -75,6 +75,7 @@ def test_a_new_password_ends_every_other_session(alice):
     assert [(row.described, row.is_here) for row in rows] == [("here", True)]
 
 
+@pytest.mark.slow
 def test_the_list_costs_the_same_for_many_sessions(alice, django_assert_max_num_queries):
     here = signed_in_from(alice, "here/1")
     for _ in range(20):

@@ -82,6 +82,7 @@ def send(client: Client, method: str, path: str):
     return client.generic(method, path)
 
 
+@pytest.mark.slow
 def test_every_url_names_its_methods(world):
     for door in every_door():
         takes = methods(world, door)

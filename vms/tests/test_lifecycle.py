@@ -282,6 +282,7 @@ def test_a_reboot_that_was_cut_short_is_not_asked_for_twice(vm, cloud, worker):
     assert "Reboot it again" in fresh(vm).reason
 
 
+@pytest.mark.slow
 def test_what_a_guest_prints_cannot_break_its_row(vm, cloud, worker):
     running(vm, worker)
     name = b"x" * 400
@@ -295,6 +296,7 @@ def test_what_a_guest_prints_cannot_break_its_row(vm, cloud, worker):
     assert len(fresh(vm).readiness.context_note) < 200
 
 
+@pytest.mark.slow
 def test_after_a_reboot_the_guest_on_its_way_out_counts_for_nothing(vm, cloud, worker):
     running(vm, worker)
     first = b"portal-context: started\nportal-context: finished\n"

@@ -237,6 +237,7 @@ class Dying:
         return call
 
 
+@pytest.mark.slow
 def test_an_engine_that_never_answers_leaves_no_disk_held(cloud, worker, vm, volume, bob):
     row = disks.attach(volume, vm, by=bob, read_only=False)
     cloud.fail_next(*[CloudUnavailable("No answer.")] * 60)
