@@ -362,7 +362,8 @@ def test_a_disk_that_fills_up_in_the_middle_puts_the_import_off_and_keeps_nothin
     data = os.urandom(SMALL_DISK - (128 << 10))
     path = tmp_path / "almost.raw"
     path.write_bytes(data)
-    with pytest.raises(CloudBusy, match="full"):
+    # Said by qemu-img, or by us who look now and then: whoever sees it first.
+    with pytest.raises(CloudBusy, match=r"disk is full|has less than that left"):
         driver.import_volume(
             VolumeSource(path=path, format=F.RAW, size_bytes=len(data)),
             token=new_token(), on_progress=quiet,
