@@ -45,7 +45,8 @@ def look(window: Window, path: str, *, shot: str = "") -> list[str]:
         page.set_viewport_size(size)
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            expect(page.locator("html")).to_have_attribute("data-bs-theme", scheme)
+            theme = page.locator("html")
+            expect(theme).to_have_attribute("data-bs-theme", scheme, timeout=20_000)
             page.evaluate(_PAINTED)
             where = f"{path} {size['width']} {scheme}"
             wrong += complaints(page, EVERYTHING if scheme == "light" else COLOURS, where)
