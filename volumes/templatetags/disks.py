@@ -1,18 +1,11 @@
-"""How disks' pages say a size, and how long is left."""
+"""How disks' pages say how long is left."""
 
 from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
 
-from core.sizes import in_words
-
 register = template.Library()
-
-
-@register.filter
-def gib(size_bytes: int | None) -> str:
-    return "" if size_bytes is None else in_words(size_bytes)
 
 
 @register.filter

@@ -1,0 +1,13 @@
+"""Sizes on pages."""
+
+from django import template
+
+from core.sizes import in_words
+
+register = template.Library()
+
+
+@register.filter
+def size(size_bytes: int | None) -> str:
+    """In the largest unit that fits; "" for a size that is not known."""
+    return "" if size_bytes is None else in_words(size_bytes)
