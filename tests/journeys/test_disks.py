@@ -72,11 +72,11 @@ def guest(window: Window, vm: str, key: Key) -> Guest:
 
 
 def test_a_file_goes_from_machine_to_machine_and_through_the_bin(site: Site, key: Key):
-    person = site.person("dora")
+    person = site.person("drift")
     first, second = site.name(), site.name()
-    vms = [site.running(person, name=name, keys=key_of(site, "dora")) for name in (first, second)]
+    vms = [site.running(person, name=name, keys=key_of(site, "drift")) for name in (first, second)]
     window = site.window(person)
-    disk = make_disk(window, "results")
+    disk = make_disk(window, "drifting")
 
     attach(window, disk, first)
     window.shot("disk-attached")
@@ -130,13 +130,13 @@ def bin_and_back(window: Window, disk: str) -> None:
     """Delete it by typing its tag, find it in the bin, and take it out again."""
     page = window.goto(f"/volumes/{disk}/")
     window.link("Delete", exact=False).first.click()
-    page.get_by_role("textbox").last.fill("results")
+    page.get_by_role("textbox").last.fill("drifting")
     window.shot("disk-delete")
-    window.button("Delete results", exact=False).click()
+    window.button("Delete drifting", exact=False).click()
     page.wait_for_url(re.compile(r"/volumes/(\?.*)?$"))
     window.goto("/volumes/bin/")
     window.shot("disk-bin")
-    row = page.get_by_role("row").filter(has_text="results")
+    row = page.get_by_role("row").filter(has_text="drifting")
     row.get_by_role("button", name="Restore").click()
     window.goto(f"/volumes/{disk}/")
     disk_state(window, "Available")
@@ -172,17 +172,17 @@ def test_an_iso_is_found_by_its_label(site: Site, key: Key, tmp_path: Path):
     vm = site.running(person, name=site.name(), keys=key_of(site, "dina"))
     window = site.window(person)
     page = window.goto("/volumes/upload/")
-    iso = make_iso(tmp_path / "survey.iso", content)
+    iso = make_iso(tmp_path / "skymap.iso", content)
     page.locator("input[type=file]").set_input_files(iso)
     window.button("Upload", exact=False).first.click()
-    disk = str(wait_for(lambda: disk_of(site, "survey"), within_s=60))
+    disk = str(wait_for(lambda: disk_of(site, "skymap"), within_s=60))
     window.goto(f"/volumes/{disk}/")
     disk_state(window, "Available", within_s=60)
     expect(page.locator("main")).to_contain_text("Read-only data")
     expect(page.locator("main")).to_contain_text(hashlib.sha256(iso.read_bytes()).hexdigest())
 
     page = window.goto(f"/vms/{vm}/disks/")
-    page.get_by_role("checkbox", name=re.compile("survey")).check()
+    page.get_by_role("checkbox", name=re.compile("skymap")).check()
     window.button("Attach").click()
     expect(page.get_by_text("Attached", exact=True).first).to_be_visible(timeout=ATTACH_S * 1000)
     inside = guest(window, vm, key)
