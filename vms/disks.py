@@ -64,7 +64,7 @@ def attach(volume: Volume, vm: VM, *, by: User, read_only: bool) -> Attachment:
 
 
 def _must_take(vm: VM, *, by: User) -> None:
-    now = VM.objects.select_for_update(of=("self",)).get(pk=vm.pk)
+    now = VM.objects.select_for_update(no_key=True, of=("self",)).get(pk=vm.pk)
     vm.state, vm.owner_id, vm.cloud_ref = now.state, now.owner_id, now.cloud_ref
     if now.owner_id == by.pk and (refusal := cannot_take(now, lacks_of(now.cloud))):
         raise refusal

@@ -175,9 +175,9 @@ def alone_with(volume: Volume, verb: str, *, by: User) -> Iterator[Situation]:
     """
     must(volume, verb, by=by)
     with transaction.atomic():
-        if not User.objects.select_for_update().get(pk=by.pk).is_active:
+        if not User.objects.select_for_update(no_key=True).get(pk=by.pk).is_active:
             raise Refused("not_active", "Your account is not active; ask an administrator.")
-        volume.refresh_from_db(from_queryset=Volume.objects.select_for_update())
+        volume.refresh_from_db(from_queryset=Volume.objects.select_for_update(no_key=True))
         situation = Situation.of(volume, by)
         if refusal := situation.refusal(verb):
             raise refusal

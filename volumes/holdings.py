@@ -35,7 +35,9 @@ class Disks:
 
     def hand_over(self, person: User, *, to: User, by: User, is_over_quota: bool) -> None:
         """With their snapshots and shares, in whatever state they are; the bin too."""
-        to = User.objects.select_for_update().get(pk=to.pk)  # one quota, whoever else gives
+        to = User.objects.select_for_update(no_key=True).get(
+            pk=to.pk
+        )  # one quota, whoever else gives
         more_bytes = bytes_held(person)
         if more_bytes and not is_over_quota:
             _must_fit(to, more_bytes)
@@ -64,7 +66,7 @@ def _held(person: User) -> Sequence[Volume]:
 
 def _locked(person: User) -> Sequence[Volume]:
     rows = Volume.objects.filter(owner=person).held().order_by("pk")
-    return list(rows.select_related("owner").select_for_update(of=("self",)))
+    return list(rows.select_related("owner").select_for_update(no_key=True, of=("self",)))
 
 
 def _must_fit(to: User, more_bytes: int) -> None:

@@ -95,7 +95,7 @@ def close(
 
 def _in_order(keys: list[int]) -> Iterator[User]:
     """Lock these accounts, always in the same order: two who wait for each other never end."""
-    yield from User.objects.select_for_update().filter(pk__in=keys).order_by("pk")
+    yield from User.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk")
 
 
 def _give_up(user: User, *, by: User) -> None:
@@ -116,7 +116,7 @@ def make_administrator(user: User, *, by: User) -> None:
     """
     rules.must_be_administrator(by)
     with transaction.atomic():
-        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+        user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
         if not user.is_active:
             sentence = f"The account {user} is not active: it cannot be an administrator's."
             raise Refused("not_active", sentence)
@@ -203,7 +203,7 @@ def _administrators_locked(user: User) -> Iterator[None]:
     Raises: Refused: ``last_administrator``.
     """
     with transaction.atomic():
-        rows = User.objects.administrators().select_for_update().order_by("pk")
+        rows = User.objects.administrators().select_for_update(no_key=True).order_by("pk")
         administrators = [row.pk for row in rows] if user.is_staff else []
         if administrators == [user.pk]:
             sentence = f"{user} is the last administrator. Make somebody else one first."
@@ -216,7 +216,7 @@ def _load(user: User, verb: str) -> None:
 
     Raises: Refused: ``account_state``.
     """
-    user.refresh_from_db(from_queryset=User.objects.select_for_update())
+    user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
     if verb not in user.verbs:
         sentence = f"The account {user} is {user.get_state_display().lower()} by now."
         raise Refused("account_state", sentence)

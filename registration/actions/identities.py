@@ -153,7 +153,7 @@ def disconnect_identity(user: User, account: SocialAccount) -> None:
         Refused: ``last_way_in``.
     """
     with transaction.atomic():
-        User.objects.select_for_update().get(pk=user.pk)  # two tabs, one after the other
+        User.objects.select_for_update(no_key=True).get(pk=user.pk)  # two tabs, one after the other
         ways = ways_in(user, besides=account)
         if ways:
             _disconnect(user, account, ways)

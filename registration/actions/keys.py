@@ -130,7 +130,7 @@ def note_use_of_keys(*, owner: User, lines: Iterable[str], machine: str) -> None
 
 def _of(owner: User) -> models.QuerySet[SshKey]:
     """The owner's keys, with the owner locked: two tabs, one default."""
-    User.objects.select_for_update().get(pk=owner.pk)
+    User.objects.select_for_update(no_key=True).get(pk=owner.pk)
     return SshKey.objects.filter(owner=owner)
 
 

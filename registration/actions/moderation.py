@@ -130,7 +130,7 @@ def approve_by(rule: ApprovalRule, user: User, *, by: User | None = None) -> boo
     ask again, an administrator reads it.
     """
     with transaction.atomic():
-        user.refresh_from_db(from_queryset=User.objects.select_for_update())
+        user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
         is_waiting = user.state == AccountState.CONFIRMED and user.email_confirmed_at is not None
         if not is_waiting or rule.pattern not in patterns_of(user.email):
             return False
@@ -158,7 +158,7 @@ def _load(user: User, verb: str) -> None:
 
     Raises: Refused: ``account_state``.
     """
-    user.refresh_from_db(from_queryset=User.objects.select_for_update())
+    user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
     rules.must_allow(user, verb)
 
 

@@ -20,7 +20,7 @@ def set_quota(user: User, *, by: User, limits: Mapping[str, int | None]) -> None
     """
     rules.must_be_administrator(by)
     must_be_limits(limits)
-    row = User.objects.select_for_update().get(pk=user.pk)
+    row = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     before = {name: getattr(row, f"quota_{name}") for name in limits}
     changes = {name: limit for name, limit in limits.items() if limit != before[name]}
     for name, limit in limits.items():

@@ -158,7 +158,7 @@ def _load(user: User, verb: str) -> None:
 
     Raises: Refused: ``account_state``.
     """
-    user.refresh_from_db(from_queryset=User.objects.select_for_update())
+    user.refresh_from_db(from_queryset=User.objects.select_for_update(no_key=True))
     rules.must_allow_asking(user, verb)
 
 

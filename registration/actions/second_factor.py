@@ -306,5 +306,5 @@ def reset_second_factor(user: User, *, by: User) -> None:
 
 def _locked(user: User) -> list[Authenticator]:
     """All of ``user``'s, with the person locked: two tabs, one after the other."""
-    User.objects.select_for_update().get(pk=user.pk)
+    User.objects.select_for_update(no_key=True).get(pk=user.pk)
     return list(Authenticator.objects.filter(user=user))

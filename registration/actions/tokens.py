@@ -47,7 +47,7 @@ def _create(owner: User, name: str, scope: str, expires_at: datetime) -> tuple[A
     if scope not in Scope.values:
         raise Refused("token_scope", "Choose what the token may do: read or write.", field="scope")
     _must_end_in_time(expires_at)
-    User.objects.select_for_update().get(pk=owner.pk)  # two tabs, one limit
+    User.objects.select_for_update(no_key=True).get(pk=owner.pk)  # two tabs, one limit
     _must_have_room(owner, name)
     text = token_text.new_token()
     token = ApiToken.objects.create(

@@ -95,7 +95,7 @@ def grant_wish(
         _must_allow(wish, "grant")
         given = {name: limit for name, limit in (limits or {}).items() if limit is not None}
         given = given or wish.limits
-        owner = User.objects.select_for_update().get(pk=wish.owner_id)
+        owner = User.objects.select_for_update(no_key=True).get(pk=wish.owner_id)
         set_quota(owner, by=by, limits=given)
         reason = "" if given == wish.limits else f"You may now hold {limits_in_words(given)}."
         _move(wish, WishState.GRANTED, by=by, reason=reason, detail={"granted": given})

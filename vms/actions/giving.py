@@ -37,11 +37,13 @@ def hand_over(
     """
     if not (by.is_staff and by.is_active):
         raise Refused("not_administrator", "Only an administrator may do this.")
-    to = User.objects.select_for_update().get(pk=to.pk)
+    to = User.objects.select_for_update(no_key=True).get(pk=to.pk)
     if not to.is_active:
         raise Refused("not_active", f"The account {to} is not active: it can be given nothing.")
     wanted = [vm.pk for vm in machines]
-    given = list(VM.objects.alive().select_for_update().filter(pk__in=wanted).exclude(owner=to))
+    given = list(
+        VM.objects.alive().select_for_update(no_key=True).filter(pk__in=wanted).exclude(owner=to)
+    )
     if given and not is_over_quota:
         must_fit(to, given)
     for vm in given:

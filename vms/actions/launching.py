@@ -66,7 +66,7 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
     _must_be_launchable(owner, order, cloud)
     with transaction.atomic():
         # Two tabs, one quota; and an account that has just been closed orders nothing.
-        owner = User.objects.select_for_update().get(pk=owner.pk)
+        owner = User.objects.select_for_update(no_key=True).get(pk=owner.pk)
         if ordered := _ordered(owner, order):  # sent twice at once: it is not counted twice
             return ordered
         _must_be_active(owner)
@@ -116,7 +116,7 @@ def _lock_disks(order: Order) -> None:
     would wait for each other."""
     keys = [disk.pk for disk, _ in _wanted_disks(order)]
     if keys:
-        list(Volume.objects.select_for_update().filter(pk__in=keys).order_by("pk"))
+        list(Volume.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk"))
 
 
 def _plan_disks(vm: VM, order: Order) -> None:

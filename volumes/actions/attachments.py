@@ -275,7 +275,9 @@ def _taken(volume: Volume, vm: Any, *, by: User, state: str, **how: Any) -> Atta
     if vm.owner_id != by.pk:
         raise Refused("not_yours", f"{vm} is not your machine: disks go into one's own.")
     volume = (
-        Volume.objects.select_for_update(of=("self",)).select_related("owner").get(pk=volume.pk)
+        Volume.objects.select_for_update(no_key=True, of=("self",))
+        .select_related("owner")
+        .get(pk=volume.pk)
     )
     why = obstacle(volume, standings([volume], by)[volume.pk], by=by, vm=vm, **how)
     if why:

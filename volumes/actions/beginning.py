@@ -61,7 +61,7 @@ def begin(
     known = Volume.objects.filter(owner=owner, create_key=wanted.create_key)
     with transaction.atomic():
         # Two tabs, one quota; and an account that has just been closed gets nothing.
-        owner = User.objects.select_for_update().get(pk=owner.pk)
+        owner = User.objects.select_for_update(no_key=True).get(pk=owner.pk)
         if begun := known.first():
             return begun
         if not owner.is_active:

@@ -82,7 +82,7 @@ def accept_offer(offered: Offer, *, by: User) -> Volume:
     """
     _must_be_to(offered, by, "offer_accepted")
     with transaction.atomic():
-        by = User.objects.select_for_update().get(pk=by.pk)
+        by = User.objects.select_for_update(no_key=True).get(pk=by.pk)
         if not by.is_active:
             raise Refused("not_active", "Your account is not active; ask an administrator.")
         volume = _take_up(offered)
@@ -142,7 +142,7 @@ def _must_be_to(offered: Offer, by: User, verb: str) -> None:
 
 def _take_up(offered: Offer) -> Volume:
     """The disk, locked, of an offer that still waits. Raises: Refused: ``offer_over``."""
-    volume = Volume.objects.select_for_update().get(pk=offered.volume_id)
+    volume = Volume.objects.select_for_update(no_key=True).get(pk=offered.volume_id)
     offered.refresh_from_db(from_queryset=Offer.objects.select_for_update())
     if offered.state != OfferState.OFFERED or volume.owner_id != offered.owner_id:
         state = offered.get_state_display().lower()

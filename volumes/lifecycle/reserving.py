@@ -26,7 +26,7 @@ def reserve(
     more = size_bytes - volume.size_bytes
     with transaction.atomic():
         owner_id = Volume.objects.values_list("owner", flat=True).get(pk=volume.pk)
-        owner = User.objects.select_for_update().get(pk=owner_id)  # two disks, one quota
+        owner = User.objects.select_for_update(no_key=True).get(pk=owner_id)  # two disks, one quota
         if more > 0:
             _must_fit(owner, size_bytes, more, what)
         spare = min(spare_bytes, bytes_left(owner) - more) if spare_bytes else 0

@@ -137,7 +137,7 @@ class Attachment(Stateful):
 
 def settle_use(volume: Volume, *, reason: str = "") -> None:
     """Have a disk's state say whether a machine holds it. Call it in a transaction."""
-    volume = Volume.objects.select_for_update().get(pk=volume.pk)
+    volume = Volume.objects.select_for_update(no_key=True).get(pk=volume.pk)
     is_held = Attachment.objects.holding().filter(volume=volume).exists()
     if volume.state == VolumeState.IN_USE and not is_held:
         volume.move(VolumeState.AVAILABLE, reason=reason)
