@@ -1,5 +1,6 @@
 """The fake cloud's plugs: by the embedded engine's rules, and a guest that may hold on."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -52,30 +53,30 @@ def _root(spec: VmSpec) -> Iterable[Disk]:
         yield Disk(volume=spec.root_volume, device="/dev/vda", stable_path=path)
 
 
-class FakeHotPlug:
+class FakeHotPlug(ABC):
     """The contract's two calls that plug volumes in and out, and a handle for tests."""
 
-    def _call(self, name: str) -> AbstractContextManager[None]:
-        raise NotImplementedError
+    @abstractmethod
+    def _call(self, name: str) -> AbstractContextManager[None]: ...
 
-    def _volume(self, ref: str) -> FakeVolume:
-        raise NotImplementedError
+    @abstractmethod
+    def _volume(self, ref: str) -> FakeVolume: ...
 
-    def _volumes(self) -> dict[str, FakeVolume]:
-        raise NotImplementedError
+    @abstractmethod
+    def _volumes(self) -> dict[str, FakeVolume]: ...
 
+    @abstractmethod
     def _spec(self, ref: str) -> VmSpec:
         """Raises: NotFound: there is no such machine."""
-        raise NotImplementedError
 
-    def _plugs(self, ref: str) -> FakePlugs:
-        raise NotImplementedError
+    @abstractmethod
+    def _plugs(self, ref: str) -> FakePlugs: ...
 
-    def _is_alive(self, ref: str) -> bool:
-        raise NotImplementedError
+    @abstractmethod
+    def _is_alive(self, ref: str) -> bool: ...
 
-    def _tell(self, ref: str) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def _tell(self, ref: str) -> None: ...
 
     # Handles for tests ---------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -52,14 +53,14 @@ class FakeVolume:
         return self.snapshots[snapshot]
 
 
-class FakeVolumes:
+class FakeVolumes(ABC):
     """The contract's calls for volumes, but for plugging them in, and handles for tests."""
 
-    def _call(self, name: str) -> AbstractContextManager[None]:
-        raise NotImplementedError
+    @abstractmethod
+    def _call(self, name: str) -> AbstractContextManager[None]: ...
 
-    def _volumes(self) -> dict[str, FakeVolume]:
-        raise NotImplementedError
+    @abstractmethod
+    def _volumes(self) -> dict[str, FakeVolume]: ...
 
     # Handles for tests ---------------------------------------------------------
 
