@@ -478,7 +478,7 @@ READS = {
         "note_use_of_keys",
     },
     "volumes": {
-        "being_read", "bytes_with_snapshots", "disk_tag", "holder_name", "may_detach", "obstacle",
+        "bytes_with_snapshots", "disk_tag", "holder_name", "may_detach", "obstacle",
         "standings", "too_many", "wrong_place",
     },
     "vms": {

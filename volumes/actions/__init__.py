@@ -17,7 +17,7 @@ from volumes.actions.attachments import (
 )
 from volumes.actions.changes import CHANGEABLE, change, grow
 from volumes.actions.copies import copy
-from volumes.actions.downloads import LIVE, ask_download, being_read, remove_download
+from volumes.actions.downloads import LIVE, ask_download, remove_download
 from volumes.actions.fetches import fetch
 from volumes.actions.making import (
     VERBS,
@@ -60,7 +60,6 @@ __all__: list[str] = [
     "ask_many",
     "attach",
     "begin_upload",
-    "being_read",
     "bytes_with_snapshots",
     "cancel",
     "change",

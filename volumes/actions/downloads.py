@@ -176,11 +176,3 @@ def _removed_by(export: Export, by: User) -> str:
     if by.pk == export.volume.owner_id:
         return "Ended by the disk's owner: it kept machines from writing to the disk."
     return f"Removed by administrator {by.username}."
-
-
-def being_read(volume: Volume) -> str:
-    """Why nothing may write to a disk now, as far as downloads go; or ""."""
-    reading = Export.objects.filter(volume=volume, state=X.PREPARING, snapshot__isnull=True)
-    if not reading.exists():
-        return ""
-    return f"A download of {volume} is being prepared: wait until that is ready."

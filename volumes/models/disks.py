@@ -249,10 +249,6 @@ class Volume(Stateful):
         return self.origin != Origin.CREATED or self.written_at is not None
 
     @property
-    def size_gib(self) -> float:
-        return self.size_bytes / GIB
-
-    @property
     def known_bytes(self) -> int | None:
         """Its size; None as long as nobody knows it, or for ever if it never came to be."""
         never = self.state in (VolumeState.CLEARING, VolumeState.FAILED)

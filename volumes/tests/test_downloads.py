@@ -19,7 +19,7 @@ from registration import actions as people
 from registration.models import Scope
 from registration.tests.factories import GroupFactory, UserFactory
 from volumes import outgoing
-from volumes.actions import ask_download, being_read, delete, give, purge, remove_download
+from volumes.actions import ask_download, delete, give, purge, remove_download, standings
 from volumes.actions.downloads import MOST_DOWNLOADS
 from volumes.lifecycle import exporting
 from volumes.models import Access, Export, ExportFormat, Visibility
@@ -136,11 +136,11 @@ def test_a_disk_that_machines_only_read_is_downloaded(worker, disk):
 
 
 def test_while_it_is_read_nothing_may_write_to_the_disk(worker, disk):
-    assert being_read(disk) == ""
+    assert standings([disk], disk.owner)[disk.pk].busy == ""
     ask_download(disk, by=disk.owner, format=F.RAW)
-    assert "download" in being_read(disk)
+    assert "download" in standings([disk], disk.owner)[disk.pk].busy
     worker.run()
-    assert being_read(disk) == ""
+    assert standings([disk], disk.owner)[disk.pk].busy == ""
 
 
 def test_asked_twice_while_it_is_made_it_is_one(disk):
