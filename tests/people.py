@@ -1,5 +1,6 @@
 """Somebody at the portal's doors: cookies, forms and CSRF, without a browser."""
 
+import hashlib
 import re
 import uuid
 from pathlib import Path
@@ -17,6 +18,7 @@ class Person:
     """One session of one person. ``get`` and ``post`` take paths and follow no redirects.
 
     ``home`` is the portal's, where a person finds the mails of a site without a mail server.
+    Everybody calls from an address of their own: what counts per address counts few.
     """
 
     def __init__(self, url: str, username: str, *, home: Path | None = None) -> None:
@@ -24,7 +26,9 @@ class Person:
         self.username = username
         self.email = f"{username}@example.org"
         self.home = home
-        self.http = httpx.Client(base_url=url, timeout=30)
+        self.http = httpx.Client(
+            base_url=url, transport=httpx.HTTPTransport(local_address=_address(username)), timeout=30
+        )
 
     def close(self) -> None:
         self.http.close()
@@ -129,6 +133,12 @@ class Person:
     def log(self, vm: str) -> str:
         """The end of what a machine's serial line has printed."""
         return self.get(f"/vms/{vm}/console/log/").text
+
+
+def _address(username: str) -> str:
+    """One of this machine's 127.0.0.0/8, always the same for a name."""
+    first, second, third = hashlib.sha256(username.encode()).digest()[:3]
+    return f"127.{first % 254 + 1}.{second % 254 + 1}.{third % 254 + 1}"
 
 
 def told(answer: httpx.Response) -> str:
