@@ -1,4 +1,4 @@
-"""The life of an image inside one cloud, and the status of an entry, as data."""
+"""The lives of images, drafts, confirmations and sources, and the status of an entry, as data."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -7,41 +7,177 @@ from django.db.models import TextChoices
 
 from core.machine import Deadline, Deadlines, Moves
 
+_SOON = timedelta(seconds=2)
+
 
 class ImageState(TextChoices):
+    """Where the copy of an image inside one cloud is."""
+
     WANTED = "wanted"
+    FETCHING = "fetching"
+    CHECKING = "checking"
+    UNPACKING = "unpacking"
     COPYING = "copying"
     READY = "ready"
+    CLEARING = "clearing"
     FAILED = "failed"
+    EVICTED = "evicted"
 
 
 S = ImageState
 
 IMAGE_MOVES: Moves = {
-    S.WANTED: frozenset({S.COPYING, S.READY, S.FAILED}),
-    S.COPYING: frozenset({S.READY, S.FAILED}),
-    S.READY: frozenset({S.WANTED}),  # the cloud has lost it, or found it damaged
+    S.WANTED: frozenset({S.FETCHING, S.COPYING, S.READY, S.FAILED}),
+    S.FETCHING: frozenset({S.CHECKING, S.CLEARING}),
+    S.CHECKING: frozenset({S.UNPACKING, S.COPYING, S.CLEARING, S.WANTED}),
+    S.UNPACKING: frozenset({S.COPYING, S.CLEARING}),
+    S.COPYING: frozenset({S.READY, S.CLEARING, S.FAILED}),
+    S.CLEARING: frozenset({S.FAILED, S.EVICTED}),
+    # The cloud has lost it or found it damaged, an entry has yet to prove that its locations
+    # lead to these bytes, or its room is needed.
+    S.READY: frozenset({S.WANTED, S.CLEARING}),
     S.FAILED: frozenset({S.WANTED}),  # somebody asks again
+    S.EVICTED: frozenset({S.WANTED}),
 }
-
-_LOOK_EVERY = timedelta(seconds=2)
 
 #: A state listed here is moving: a worker looks at it until it leaves.
 IMAGE_DEADLINES: Deadlines = {
     S.WANTED: Deadline(
-        timedelta(minutes=10), S.FAILED, _LOOK_EVERY, "The cloud took no image within {limit}."
+        timedelta(minutes=10), S.FAILED, _SOON, "The cloud took no image within {limit}."
+    ),
+    S.FETCHING: Deadline(
+        timedelta(hours=24), S.CLEARING, _SOON, "The image could not be fetched within {limit}."
+    ),
+    S.CHECKING: Deadline(
+        timedelta(minutes=10), S.CLEARING, _SOON, "The image could not be checked within {limit}."
+    ),
+    S.UNPACKING: Deadline(
+        timedelta(hours=4), S.CLEARING, _SOON, "The image could not be unpacked within {limit}."
     ),
     S.COPYING: Deadline(
-        timedelta(hours=1), S.FAILED, _LOOK_EVERY, "The image was not copied within {limit}."
+        timedelta(hours=4), S.CLEARING, _SOON, "The image was not copied within {limit}."
     ),
+    S.CLEARING: Deadline(timedelta(hours=1), S.FAILED, _SOON, ""),
 }
+
+#: Bytes are on their way; a machine that needs the image waits in Prolog.
+ON_ITS_WAY = frozenset({S.WANTED, S.FETCHING, S.CHECKING, S.UNPACKING, S.COPYING})
 
 #: What each state means, for whoever meets the word for the first time.
 IMAGE_MEANINGS: Mapping[str, str] = {
     S.WANTED: "A machine needs this image; its copying starts in a moment.",
-    S.COPYING: "The image is being copied into the cloud and checked against its checksums.",
+    S.FETCHING: "The image is being fetched from where its entry says that it is.",
+    S.CHECKING: "The portal looks at what the file is, before anything is made of it.",
+    S.UNPACKING: "The image is being unpacked and compared with its checksums.",
+    S.COPYING: "The image is being copied into the cloud.",
     S.READY: "The cloud keeps a checked copy of this image; machines start from it at once.",
-    S.FAILED: "The image could not be copied. The next launch tries again.",
+    S.CLEARING: "What is left of it is being removed.",
+    S.FAILED: "The image could not be brought here. The next launch tries again.",
+    S.EVICTED: "The copy was removed to make room. The next launch fetches it again.",
+}
+
+
+class DraftState(TextChoices):
+    """How far the metadata of a new image are."""
+
+    WANTED = "wanted", "Waiting"
+    MEASURING = "measuring", "Measuring"
+    READY = "ready", "Ready to sign"
+    FAILED = "failed", "Could not be measured"
+    PUBLISHED = "published", "Published"
+    DROPPED = "dropped", "Thrown away"
+
+
+D = DraftState
+
+DRAFT_MOVES: Moves = {
+    D.WANTED: frozenset({D.MEASURING, D.READY, D.FAILED, D.DROPPED}),
+    D.MEASURING: frozenset({D.READY, D.FAILED, D.DROPPED}),
+    D.READY: frozenset({D.PUBLISHED, D.DROPPED, D.WANTED}),
+    D.FAILED: frozenset({D.WANTED, D.DROPPED}),
+    D.PUBLISHED: frozenset(),
+    D.DROPPED: frozenset(),
+}
+DRAFT_DEADLINES: Deadlines = {
+    D.WANTED: Deadline(timedelta(minutes=10), D.FAILED, _SOON, "No worker measured it in {limit}."),
+    D.MEASURING: Deadline(
+        timedelta(hours=24), D.FAILED, _SOON, "It could not be measured within {limit}."
+    ),
+}
+DRAFT_VERBS: Mapping[str, frozenset[str]] = {
+    "change": frozenset({D.WANTED, D.MEASURING, D.READY, D.FAILED}),
+    "publish": frozenset({D.READY}),
+    "retry": frozenset({D.FAILED}),
+    "drop": frozenset({D.WANTED, D.MEASURING, D.READY, D.FAILED}),
+}
+
+
+class PendingState(TextChoices):
+    """A signed document that waits until the owner of its address says yes."""
+
+    WAITING = "waiting", "Waiting for the endorser"
+    CONFIRMED = "confirmed", "Confirmed"
+    REFUSED = "refused", "Refused by the endorser"
+    REPORTED = "reported", "Reported as abuse"
+    LAPSED = "lapsed", "Not confirmed in time"
+
+
+P = PendingState
+
+PENDING_MOVES: Moves = {
+    P.WAITING: frozenset({P.CONFIRMED, P.REFUSED, P.REPORTED, P.LAPSED}),
+    P.CONFIRMED: frozenset(),
+    P.REFUSED: frozenset(),
+    P.REPORTED: frozenset(),
+    P.LAPSED: frozenset(),
+}
+#: How long the links of a confirmation are good.
+PENDING_FOR = timedelta(days=3)
+PENDING_DEADLINES: Deadlines = {
+    P.WAITING: Deadline(
+        PENDING_FOR, P.LAPSED, timedelta(minutes=5), "Nobody confirmed it within {limit}."
+    )
+}
+
+
+class ArrivalState(TextChoices):
+    """A metadata document that the portal fetches from an address that a person gave."""
+
+    FETCHING = "fetching", "Fetching"
+    DONE = "done", "Fetched"
+    FAILED = "failed", "Failed"
+
+
+DOCUMENT_ARRIVAL_MOVES: Moves = {
+    ArrivalState.FETCHING: frozenset({ArrivalState.DONE, ArrivalState.FAILED}),
+    ArrivalState.DONE: frozenset(),
+    ArrivalState.FAILED: frozenset({ArrivalState.FETCHING}),
+}
+DOCUMENT_ARRIVAL_DEADLINES: Deadlines = {
+    ArrivalState.FETCHING: Deadline(
+        timedelta(minutes=5), ArrivalState.FAILED, _SOON, "The server did not send it in {limit}."
+    )
+}
+
+
+class SourceState(TextChoices):
+    """Another catalogue that entries are imported from."""
+
+    OFF = "off", "Off"
+    DUE = "due", "Waiting for its next import"
+    IMPORTING = "importing", "Importing"
+
+
+SOURCE_MOVES: Moves = {
+    SourceState.OFF: frozenset({SourceState.IMPORTING}),
+    SourceState.DUE: frozenset({SourceState.IMPORTING, SourceState.OFF}),
+    SourceState.IMPORTING: frozenset({SourceState.DUE, SourceState.OFF}),
+}
+SOURCE_DEADLINES: Deadlines = {
+    # DUE rests: its hour comes by ``due_at``, which the sweep looks at.
+    SourceState.IMPORTING: Deadline(
+        timedelta(hours=2), SourceState.DUE, _SOON, "The import did not end within {limit}."
+    ),
 }
 
 
@@ -52,6 +188,15 @@ class EntryStatus(TextChoices):
     EXPIRED = "expired"
     DEPRECATED = "deprecated"
     UNDATED = "undated"  # states no end of validity: reached by its address, never listed
+
+
+class Trust(TextChoices):
+    """What is known of an entry's signature, besides the dates of its certificate."""
+
+    TRUSTED = "trusted", "Signed; the certificate is trusted here"
+    UNTRUSTED = "untrusted", "Signed; the certificate is not known here"
+    INVALID = "invalid", "The signature is not valid"
+    UNSIGNED = "unsigned", "Not signed"
 
 
 class Kind(TextChoices):
@@ -65,8 +210,41 @@ class Compression(TextChoices):
     NONE = "", "none"
     GZIP = "gz", "gzip"
     BZIP2 = "bz2", "bzip2"
+    XZ = "xz", "xz"
+    ZSTD = "zst", "Zstandard"
 
 
 class Visibility(TextChoices):
-    PUBLIC = "public"
-    PRIVATE = "private"
+    PUBLIC = "public", "Everybody"
+    GROUP = "group", "A group"
+    PRIVATE = "private", "Its owner"
+
+
+class Subject(TextChoices):
+    """What a line of the site's policy is about."""
+
+    ENDORSER = "endorser", "Endorser (e-mail)"
+    CHECKSUM = "checksum", "Checksum (SHA-1)"
+    IMAGE = "image", "Image (identifier)"
+
+
+class Colour(TextChoices):
+    """Which list a line of the site's policy is on."""
+
+    WHITE = "white", "White list"
+    BLACK = "black", "Black list"
+
+
+class SourceKind(TextChoices):
+    STRATUSLAB = "stratuslab", "StratusLab Marketplace, or another of these portals"
+    SIMPLESTREAMS = "simplestreams", "Simplestreams"
+    DEBIAN = "debian", "Debian's manifests of cloud images"
+
+
+class DraftSource(TextChoices):
+    """What the metadata of a draft are about."""
+
+    DISK = "disk", "A disk of mine"
+    URL = "url", "A file on the web"
+    FILE = "file", "A file that was measured in the browser"
+    ENTRY = "entry", "An entry, to be said again"

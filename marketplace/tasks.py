@@ -1,49 +1,126 @@
 """Doors with bells: tasks carry ids, take one step, and ring for the next."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from threading import BoundedSemaphore
+from typing import Any
 
 from celery import shared_task
+from django.conf import settings
 
 from core.bells import NOW, ring
-from core.machine import due, tick
-from marketplace.lifecycle import IMAGE_STEPS
-from marketplace.models import ImageFile
-from marketplace.states import ImageState
+from core.machine import Stateful, due, tick
+from marketplace.lifecycle import (
+    DOCUMENT_STEPS,
+    DRAFT_STEPS,
+    IMAGE_STEPS,
+    PENDING_STEPS,
+    SOURCE_STEPS,
+)
+from marketplace.models import DocumentArrival, Draft, ImageFile, Pending, Source
+from marketplace.states import ArrivalState, DraftSource, DraftState, ImageState, SourceState
 
-#: Rows one sweep rings; the next sweep is two seconds away.
+#: Rows of each table that one sweep rings; the next sweep is two seconds away.
 SWEEP_ROWS = 200
-#: Images that one process copies at the same time; its other threads answer questions.
+#: Steps that move bytes and run at the same time in one process; its other threads answer
+#: questions.
 COPIES_AT_ONCE = 2
+#: They wait for servers of others, so they have lanes of their own, and hold up nothing else.
+FETCHES_AT_ONCE = 4
+BULK: Mapping[type[Stateful], frozenset[str]] = {
+    ImageFile: frozenset({ImageState.CHECKING, ImageState.UNPACKING, ImageState.COPYING}),
+    Draft: frozenset({DraftState.MEASURING}),
+}
+FETCHES: Mapping[type[Stateful], frozenset[str]] = {
+    ImageFile: frozenset({ImageState.FETCHING}),
+    DocumentArrival: frozenset({ArrivalState.FETCHING}),
+    Source: frozenset({SourceState.IMPORTING}),
+}
 
 _lanes = BoundedSemaphore(COPIES_AT_ONCE)
+_fetches = BoundedSemaphore(FETCHES_AT_ONCE)
 
 
 @shared_task(name="marketplace.tick_image")
 def tick_image(pk: int) -> None:
-    image = ImageFile.objects.select_related("entry").filter(pk=pk).first()
-    if image is None:
+    rows = ImageFile.objects.select_related("entry", "entry__owner")
+    _tick(rows.filter(pk=pk).first(), IMAGE_STEPS)
+
+
+@shared_task(name="marketplace.tick_draft")
+def tick_draft(pk: int) -> None:
+    rows = Draft.objects.select_related("owner", "volume")
+    _tick(rows.filter(pk=pk).first(), DRAFT_STEPS)
+
+
+@shared_task(name="marketplace.tick_pending")
+def tick_pending(pk: int) -> None:
+    _tick(Pending.objects.filter(pk=pk).first(), PENDING_STEPS)
+
+
+@shared_task(name="marketplace.tick_document")
+def tick_document(pk: int) -> None:
+    _tick(DocumentArrival.objects.select_related("owner").filter(pk=pk).first(), DOCUMENT_STEPS)
+
+
+@shared_task(name="marketplace.tick_source")
+def tick_source(pk: int) -> None:
+    _tick(Source.objects.filter(pk=pk).first(), SOURCE_STEPS)
+
+
+def _tick(row: Any, steps: Mapping[str, Any]) -> None:
+    if row is None:
         return
-    is_bulk = image.state == ImageState.COPYING
-    if is_bulk and not _lanes.acquire(blocking=False):
+    lane = _lane(row)
+    if lane and not lane.acquire(blocking=False):
         return  # the sweep rings again; a bell of our own would multiply with it
     try:
-        wait = tick(image, IMAGE_STEPS, is_long=is_bulk)
+        wait = tick(row, steps, is_long=lane is not None)
     finally:
-        if is_bulk:
-            _lanes.release()
+        if lane:
+            lane.release()
     if wait is not None:
-        ring_image(image, after=wait)
+        ring_row(row, after=wait)
+
+
+def _lane(row: Stateful) -> BoundedSemaphore | None:
+    if _is_fetch(row):
+        return _fetches
+    return _lanes if str(row.state) in BULK.get(type(row), frozenset()) else None
+
+
+def _is_fetch(row: Stateful) -> bool:
+    if isinstance(row, Draft) and row.about == DraftSource.URL:
+        return row.state == DraftState.MEASURING
+    return str(row.state) in FETCHES.get(type(row), frozenset())
 
 
 @shared_task(name="marketplace.sweep")
 def sweep() -> None:
-    """Ring whatever is overdue. A bell can get lost; a row cannot."""
-    for image in due(ImageFile.objects.all())[:SWEEP_ROWS]:
-        ring_image(image)
+    """Ring whatever is overdue. A bell can get lost; a row cannot.
+
+    Nobody answers the bells of a cloud that the site no longer has: they would pile up.
+    """
+    clouds = list(settings.CLOUDS)
+    for table in (ImageFile, Draft, DocumentArrival, Source):
+        rows: Any = table._default_manager.filter(cloud__in=clouds)
+        for row in due(rows)[:SWEEP_ROWS]:
+            ring_row(row)
+    for pending in due(Pending.objects.all())[:SWEEP_ROWS]:
+        ring_row(pending)
 
 
-def ring_image(image: ImageFile, *, after: timedelta = NOW) -> None:
-    """Have a worker of this image's cloud look at it, once this transaction commits."""
-    lane = "bulk" if image.state == ImageState.COPYING else "cloud"
-    ring(tick_image, image.pk, queue=f"{lane}.{image.cloud}", after=after)
+_TASKS: Mapping[type[Stateful], Any] = {
+    ImageFile: tick_image,
+    Draft: tick_draft,
+    Pending: tick_pending,
+    DocumentArrival: tick_document,
+    Source: tick_source,
+}
+
+
+def ring_row(row: Any, *, after: timedelta = NOW) -> None:
+    """Have a worker look at it, one of its cloud's, once this transaction commits."""
+    lane = "bulk" if _lane(row) else "cloud"
+    cloud = row.cloud_name or settings.DEFAULT_CLOUD
+    ring(_TASKS[type(row)], row.pk, queue=f"{lane}.{cloud}", after=after)

@@ -1,6 +1,7 @@
 from django.urls import path, register_converter
 
-from marketplace import identifiers, views
+from marketplace import identifiers
+from marketplace.views import catalogue, copies, entries
 
 
 class IdentifierConverter:
@@ -18,12 +19,12 @@ register_converter(IdentifierConverter, "image")
 app_name = "marketplace"
 
 urlpatterns = [
-    path("", views.catalogue, name="catalogue"),
-    path("metadata/<image:identifier>/", views.entry, name="entry"),
+    path("", catalogue.catalogue, name="catalogue"),
+    path("metadata/<image:identifier>/", entries.entry, name="entry"),
     path(
         "metadata/<image:identifier>/<str:email>/<str:created>/",
-        views.endorsement,
+        entries.endorsement,
         name="endorsement",
     ),
-    path("copies/<uuid:key>/", views.copy, name="copy"),
+    path("copies/<uuid:key>/", copies.copy, name="copy"),
 ]

@@ -170,6 +170,20 @@ PORTAL_FETCH_NETWORKS = env.words("PORTAL_FETCH_NETWORKS")
 # Ports, besides 80 and 443, of the servers that it may fetch from: "8080, ...".
 PORTAL_FETCH_PORTS = env.numbers("PORTAL_FETCH_PORTS")
 
+# Images ----------------------------------------------------------------------------
+# Where files of images land that are fetched: on the same disk as the engine's, if there is a
+# choice. Workers share it.
+PORTAL_IMAGE_ARRIVALS = env.path("PORTAL_IMAGE_ARRIVALS", PORTAL_HOME / "image-arrivals")
+# The largest image that is fetched, in GiB, packed and unpacked.
+PORTAL_IMAGE_GIB = env.number("PORTAL_IMAGE_GIB", 100)
+# How much room the copies of images may take in each cloud, in GiB; beyond it, those that no
+# machine needs go, the least used first. 0: no limit.
+PORTAL_IMAGE_CACHE_GIB = env.number("PORTAL_IMAGE_CACHE_GIB", 200)
+# Mail endorsers a list of what they vouch for, every so many days. 0: never.
+PORTAL_ENDORSER_DAYS = env.number("PORTAL_ENDORSER_DAYS", 0)
+# The largest metadata document that is read, in KiB.
+PORTAL_METADATA_KIB = env.number("PORTAL_METADATA_KIB", 1024)
+
 # What the sign-in pages count: in the database, so that it outlives every process.
 CACHES = {
     "default": {

@@ -29,7 +29,7 @@ class EntryFactory(factory.django.DjangoModelFactory[Entry]):
     sha512 = factory.LazyAttribute(lambda o: hashlib.sha512(o.content).hexdigest())
     size_bytes = factory.LazyAttribute(lambda o: len(o.content))
     identifier = factory.LazyAttribute(lambda o: identifier_of(o.sha1))
-    location = factory.LazyAttribute(lambda o: f"portal:images/{o.identifier}.qcow2")
+    is_kept_here = True
     created_at = factory.Sequence(
         lambda n: datetime(2026, 1, 15, 10, tzinfo=UTC) + timedelta(seconds=n)
     )

@@ -148,11 +148,11 @@ def _entry(rng: random.Random, number: int, now: datetime) -> Entry:
         sha1=sha1,
         sha256=hashlib.sha256(content).hexdigest(),
         sha512=hashlib.sha512(content).hexdigest(),
-        location=f"https://images.{DOMAIN}/{number}.qcow2",
+        locations=[f"https://images.{DOMAIN}/{number}.qcow2"],
         valid_until=endorsed + timedelta(days=rng.choice((180, 365, 365, 730))),
         deprecated=rng.choice(("",) * 19 + ("Replaced by a newer build.",)),
     )
-    entry.words = entry.searched_text()
+    entry.derive()
     return entry
 
 

@@ -1,4 +1,4 @@
-"""The tables of the catalogue. No verbs here: those are in ``actions``."""
+"""What endorsers say about images. No verbs here: those are in ``actions``."""
 
 import re
 import uuid
@@ -9,33 +9,23 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
-from cloud.types import DiskBus, ImageFormat, ImageSource
-from core.machine import Stateful
+from cloud.types import DiskBus, DiskFormat, ImageFormat
 from marketplace import identifiers
-from marketplace.states import (
-    IMAGE_DEADLINES,
-    IMAGE_MEANINGS,
-    IMAGE_MOVES,
-    Compression,
-    EntryStatus,
-    ImageState,
-    Kind,
-    Visibility,
-)
+from marketplace.states import Compression, EntryStatus, Kind, Trust, Visibility
+from registration.models import Membership
 
 #: How an endorsement's instant is written in addresses and documents.
 CREATED_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-#: Words of a search beyond these are ignored: SQLite bounds the depth of a condition.
-MOST_WORDS = 12
 
 DISK_BUSES = [(bus.value, bus.value) for bus in DiskBus]
-FORMATS = [(form.value, form.value) for form in ImageFormat]
+FORMATS = [(form.value, form.value) for form in DiskFormat]
+_WEB = re.compile(r"(?:https?|ftp)://", re.IGNORECASE)
+_PDISK = re.compile(r"pdisk:", re.IGNORECASE)
 
-_SITE_FILE = re.compile(rf"portal:images/({identifiers.PATTERN})\.(?:qcow2|raw)\Z")
 _IDENTIFIER = RegexValidator(
     rf"^{identifiers.PATTERN}\Z", "An image identifier has 27 letters, digits, - or _."
 )
@@ -56,7 +46,12 @@ class EntryQuerySet(models.QuerySet["Entry"]):
             return self.filter(visibility=Visibility.PUBLIC)
         if user.is_staff:
             return self
-        return self.filter(Q(visibility=Visibility.PUBLIC) | Q(owner=user))
+        groups = Membership.objects.filter(user=user).values("group")
+        return self.filter(
+            Q(visibility=Visibility.PUBLIC)
+            | Q(owner=user)
+            | Q(visibility=Visibility.GROUP, group__in=groups)
+        )
 
     def with_status(self, status: str) -> Self:
         """Those that are in ``status`` now; every one for a word that is no status."""
@@ -79,36 +74,20 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
     def newest(self) -> Self:
         """The newest entry of each endorser about each image."""
-        return self.exclude(Exists(_newer()))
+        return self.filter(is_latest=True)
 
     def best_first(self) -> Self:
         """The site's own entries, then the others, each newest first."""
         return self.order_by("-is_official", "-created_at", "-pk")
 
     def history(self) -> Self:
-        """Newest first, each with ``is_newest``: no later word of the same endorser."""
-        return self.annotate(is_newest=~Exists(_newer())).order_by("-created_at", "-pk")
+        """Newest first."""
+        return self.order_by("-created_at", "-pk")
 
     def launchable(self) -> Self:
         """Machine images that may be started now, one entry per endorser and image."""
         machines = self.newest().filter(kind=Kind.MACHINE)
         return machines.with_status(EntryStatus.VALID).best_first()
-
-    def search(self, text: str) -> Self:
-        """Every word of ``text`` must be found in what the entry says; case is ignored."""
-        rows = self
-        for word in text.replace("\0", "").casefold().split()[:MOST_WORDS]:
-            rows = rows.filter(words__contains=word)
-        return rows
-
-
-def _newer() -> EntryQuerySet:
-    """Later entries of the same endorser about the same image as the outer query's."""
-    return Entry.objects.filter(
-        identifier=OuterRef("identifier"),
-        endorser_email=OuterRef("endorser_email"),
-        created_at__gt=OuterRef("created_at"),
-    )
 
 
 class Entry(models.Model):
@@ -118,6 +97,9 @@ class Entry(models.Model):
     identifier = models.CharField(max_length=27, validators=[_IDENTIFIER])
     endorser_email = models.EmailField(max_length=254)
     created_at = models.DateTimeField("endorsed")  # whole seconds: it is part of the address
+    # No later word of the same endorser about the same image. Kept by ``actions``.
+    is_latest = models.BooleanField(default=True, editable=False)
+    uploaded_at = models.DateTimeField(default=timezone.now, editable=False)
     endorser_name = models.CharField(max_length=120, blank=True)
     # The site's own entries have no owner; nobody else can make an official one.
     owner = models.ForeignKey(
@@ -125,11 +107,22 @@ class Entry(models.Model):
     )
     is_official = models.BooleanField(default=False, editable=False)
     visibility = models.CharField(max_length=10, choices=Visibility, default=Visibility.PUBLIC)
+    group = models.ForeignKey(
+        "registration.Group", models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    trust = models.CharField(max_length=10, choices=Trust, default=Trust.UNSIGNED)
+    # The catalogue that it was imported from.
+    source = models.ForeignKey(
+        "marketplace.Source", models.SET_NULL, null=True, blank=True, related_name="entries"
+    )
 
     title = models.CharField(max_length=200, blank=True)
     alternative = models.CharField("tag", max_length=100, blank=True)
     description = models.TextField(blank=True)
     publisher = models.CharField(max_length=120, blank=True)
+    creator = models.CharField(max_length=120, blank=True)
+    image_created_at = models.DateTimeField(null=True, blank=True)
+    type = models.CharField(max_length=30, default="base", blank=True)  # dcterms:type
     kind = models.CharField(max_length=10, choices=Kind, default=Kind.MACHINE)
     os = models.CharField("operating system", max_length=60, blank=True)
     os_version = models.CharField("version of the system", max_length=60, blank=True)
@@ -141,16 +134,20 @@ class Entry(models.Model):
     compression = models.CharField(
         max_length=3, choices=Compression, default=Compression.NONE, blank=True
     )
-    # Of the file as the cloud reads it, after unpacking.
-    size_bytes = models.PositiveBigIntegerField()
+    # Of the file as the cloud reads it, after unpacking; None where nobody said.
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     # What a machine sees as its disk; None where nobody has looked.
     virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     md5 = models.CharField("MD5", max_length=32, blank=True, validators=[_hex(32)])
-    sha1 = models.CharField("SHA-1", max_length=40, validators=[_hex(40)])
+    # Blank only for an entry of an index that does not state it; see ``identifiers``.
+    sha1 = models.CharField("SHA-1", max_length=40, blank=True, validators=[_hex(40)])
     sha256 = models.CharField("SHA-256", max_length=64, blank=True, validators=[_hex(64)])
     sha512 = models.CharField("SHA-512", max_length=128, blank=True, validators=[_hex(128)])
-    # "portal:images/<identifier>.qcow2" for a file of this site, else a URL.
-    location = models.CharField(max_length=500, blank=True)
+    # URIs, tried in this order: http(s), or "pdisk:<site>:<uuid>" for a disk.
+    locations = models.JSONField(default=list, blank=True)
+    is_on_web = models.BooleanField(default=True, editable=False)  # or nowhere: somebody has it
+    is_on_pdisk = models.BooleanField(default=False, editable=False)
+    is_kept_here = models.BooleanField(default=False)  # among this site's own files
 
     valid_until = models.DateTimeField(null=True, blank=True)
     deprecated = models.CharField(max_length=500, blank=True)  # the reason; empty: it is not
@@ -158,6 +155,11 @@ class Entry(models.Model):
     hypervisor = models.CharField(max_length=20, blank=True, default="kvm")
     disks_bus = models.CharField(max_length=10, choices=DISK_BUSES, default=DiskBus.VIRTIO.value)
     inbound_ports = models.JSONField(default=default_ports, blank=True)  # TCP; 0: every port
+    outbound_ports = models.JSONField(default=list, blank=True)
+    icmp = models.JSONField(default=list, blank=True)
+    replaces = models.CharField(max_length=200, blank=True)
+    is_replaced_by = models.CharField(max_length=200, blank=True)
+    is_version_of = models.CharField(max_length=200, blank=True)
     default_user = models.CharField(max_length=32, default="root")
     min_memory_mib = models.PositiveIntegerField(
         default=0, validators=[MaxValueValidator(1024 * 1024)]
@@ -170,11 +172,22 @@ class Entry(models.Model):
     class Meta:
         verbose_name_plural = "entries"
         ordering = ["-created_at", "-pk"]
-        indexes = [models.Index(fields=["owner", "-created_at"], name="marketplace_entry_owner")]
+        indexes = [
+            models.Index(fields=["owner", "-created_at"], name="marketplace_entry_owner"),
+            models.Index(
+                fields=["endorser_email", "-created_at"], name="marketplace_entry_said_by"
+            ),
+        ]
         constraints = [
             models.UniqueConstraint(
                 fields=["identifier", "endorser_email", "created_at"],
                 name="marketplace_entry_key",
+            ),
+            # One endorser has one last word about one image, whoever writes at the same time.
+            models.UniqueConstraint(
+                fields=["identifier", "endorser_email"],
+                condition=Q(is_latest=True),
+                name="marketplace_entry_latest",
             ),
             models.CheckConstraint(
                 condition=Q(is_official=False) | Q(owner=None),
@@ -186,18 +199,24 @@ class Entry(models.Model):
         return self.label
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        self.words = self.searched_text()
+        self.derive()
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:
         return reverse("marketplace:entry", args=[self.identifier])
 
+    def derive(self) -> None:
+        """Set the columns that follow from others; ``bulk_create`` needs it said."""
+        self.words = self.searched_text()
+        self.is_on_web = not self.locations or any(map(_WEB.match, self.locations))
+        self.is_on_pdisk = any(map(_PDISK.match, self.locations))
+
     def searched_text(self) -> str:
-        """What ``search`` looks through; ``bulk_create`` must set ``words`` to it."""
+        """What a search looks through."""
         said = (
             self.title, self.alternative, self.description, self.os, self.os_version,
             self.os_arch, self.version, self.kind, self.publisher, self.identifier,
-            self.endorser_email, self.endorser_name,
+            self.endorser_email, self.endorser_name, self.creator,
         )  # fmt: skip
         return " ".join(filter(None, said)).casefold()
 
@@ -264,80 +283,29 @@ class Entry(models.Model):
 
         Built from the identifier alone: no path that anybody typed is ever opened.
         """
-        found = _SITE_FILE.match(self.location)
-        if found is None or found[1] != self.identifier:
+        if not self.is_kept_here:
             return None
         return Path(settings.PORTAL_HOME) / "images" / self.file_name
 
-    def source(self, path: Path) -> ImageSource:
-        """What a cloud must find in the file at ``path``."""
-        return ImageSource(
-            path=path,
-            format=ImageFormat(self.format),
-            size_bytes=self.size_bytes,
-            sha1=self.sha1,
-            sha256=self.sha256,
-            sha512=self.sha512,
-        )
 
+class Document(models.Model):
+    """The document that an entry was read from, to the byte, and what its signature is worth."""
 
-class ImageFileQuerySet(models.QuerySet["ImageFile"]):
-    def visible_to(self, user: Any) -> Self:
-        """Whoever may see the entry may see how far its copy is."""
-        if not user.is_authenticated:
-            return self.none()
-        return self if user.is_staff else self.filter(entry__in=Entry.objects.visible_to(user))
-
-
-class ImageFile(Stateful):
-    """The checked copy of an image inside one cloud, shared by all machines made from it."""
-
-    KIND = "image"
-    MOVES = IMAGE_MOVES
-    DEADLINES = IMAGE_DEADLINES
-
-    state = models.CharField(max_length=10, choices=ImageState, default=ImageState.WANTED)
-    cloud = models.CharField(max_length=40)
-    identifier = models.CharField(max_length=27)
-    # Whose words about the bytes are believed, and where they come from.
-    entry = models.ForeignKey(Entry, models.PROTECT, related_name="files")
-    ref = models.CharField(max_length=200, blank=True)  # the cloud's name for it
-    bytes_done = models.PositiveBigIntegerField(default=0)
-    bytes_total = models.PositiveBigIntegerField(default=0)
-    virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    objects = ImageFileQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["-pk"]
-        indexes = [
-            models.Index(
-                fields=["next_tick_at"],
-                name="marketplace_image_due",
-                condition=Q(next_tick_at__isnull=False),
-            )
-        ]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(state__in=ImageState.values), name="marketplace_image_state"
-            ),
-            models.UniqueConstraint(
-                fields=["cloud", "identifier"], name="marketplace_image_once_per_cloud"
-            ),
-        ]
-
-    def audience(self) -> None:
-        """Everybody may know how far the copy of an image is."""
+    entry = models.OneToOneField(Entry, models.PROTECT, related_name="document")
+    xml = models.BinaryField()
+    # The signature: what was found when it was looked at.
+    detail = models.CharField(max_length=500, blank=True)  # a sentence
+    algorithm = models.CharField(max_length=40, blank=True)  # "rsa-sha256"
+    subject = models.CharField(max_length=500, blank=True)  # RFC 2253
+    issuer = models.CharField(max_length=500, blank=True)
+    fingerprint = models.CharField(max_length=64, blank=True)  # SHA-256 of the certificate, hex
+    not_before = models.DateTimeField(null=True, blank=True)
+    not_after = models.DateTimeField(null=True, blank=True)
+    verified_at = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"{self.identifier} in {self.cloud}"
+        return f"document of {self.entry_id}"
 
     @property
-    def percent(self) -> int:
-        """How far its copying is, 0 to 100."""
-        return min(100, self.bytes_done * 100 // self.bytes_total) if self.bytes_total else 0
-
-    @property
-    def meaning(self) -> str:
-        return IMAGE_MEANINGS[str(self.state)]
+    def has_expired_certificate(self) -> bool:
+        return self.not_after is not None and self.not_after < timezone.now()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cloud.driver import CloudDriver
-from cloud.types import ImageInfo
+from cloud.types import ImageFormat, ImageInfo, ImageSource
 from core.machine import Go, Step, progress
 from marketplace.models import Entry, ImageFile
 from marketplace.states import ImageState
@@ -21,7 +21,7 @@ def look(image: ImageFile, cloud: CloudDriver) -> Go:
     problem = missing(image.entry)
     if problem:
         return Go(ImageState.FAILED, problem)
-    counters = {"bytes_done": 0, "bytes_total": image.entry.size_bytes}
+    counters = {"bytes_done": 0, "bytes_total": image.entry.size_bytes or 0}
     return Go(ImageState.COPYING, fields=counters)
 
 
@@ -31,9 +31,16 @@ def copy(image: ImageFile, cloud: CloudDriver) -> Go:
     problem = missing(image.entry)
     if path is None or problem:
         return Go(ImageState.FAILED, problem)
-    info = cloud.import_image(
-        image.entry.source(path), token=image.identifier, on_progress=progress(image)
+    entry = image.entry
+    source = ImageSource(
+        path=path,
+        format=ImageFormat(entry.format),
+        size_bytes=entry.size_bytes or path.stat().st_size,
+        sha1=entry.sha1,
+        sha256=entry.sha256,
+        sha512=entry.sha512,
     )
+    info = cloud.import_image(source, token=image.identifier, on_progress=progress(image))
     return Go(ImageState.READY, fields=_seen(info))
 
 
@@ -62,7 +69,7 @@ def _seen(info: ImageInfo) -> dict[str, Any]:
     }
 
 
-IMAGE_STEPS: Mapping[str, Step[ImageFile]] = {
+STEPS: Mapping[str, Step[ImageFile]] = {
     ImageState.WANTED: look,
     ImageState.COPYING: copy,
 }

@@ -1,0 +1,83 @@
+"""The checked copies of images inside clouds."""
+
+from typing import Any, Self
+
+from django.db import models
+from django.db.models import Q
+
+from core.machine import Stateful
+from marketplace.models.entries import Entry
+from marketplace.states import IMAGE_DEADLINES, IMAGE_MEANINGS, IMAGE_MOVES, ImageState
+
+
+class ImageFileQuerySet(models.QuerySet["ImageFile"]):
+    def visible_to(self, user: Any) -> Self:
+        """Whoever may see the entry may see how far its copy is."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.is_staff else self.filter(entry__in=Entry.objects.visible_to(user))
+
+
+class ImageFile(Stateful):
+    """The checked copy of an image inside one cloud, shared by all machines made from it."""
+
+    KIND = "image"
+    MOVES = IMAGE_MOVES
+    DEADLINES = IMAGE_DEADLINES
+
+    state = models.CharField(max_length=10, choices=ImageState, default=ImageState.WANTED)
+    cloud = models.CharField(max_length=40)
+    identifier = models.CharField(max_length=27)
+    # Whose words about the bytes are believed, and where they come from.
+    entry = models.ForeignKey(Entry, models.PROTECT, related_name="files")
+    ref = models.CharField(max_length=200, blank=True)  # the cloud's name for it
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(default=0)
+    virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    kept_bytes = models.PositiveBigIntegerField(default=0)  # what the cloud keeps of it
+    # Entries whose own locations led to these bytes: others must prove that they do, so that
+    # nobody reads a private image by naming its checksums.
+    proven_by = models.ManyToManyField(Entry, related_name="+", blank=True)
+    # While it arrives: where from, which version of the file, and how it is packed.
+    location = models.CharField(max_length=500, blank=True)
+    validator = models.CharField(max_length=300, blank=True)
+    packing = models.CharField(max_length=10, blank=True)
+    file_format = models.CharField(max_length=10, blank=True)
+    failures = models.JSONField(default=list, blank=True)  # [location, sentence] of this try
+    used_at = models.DateTimeField(null=True, blank=True)  # a launch needed it last
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = ImageFileQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["next_tick_at"],
+                name="marketplace_image_due",
+                condition=Q(next_tick_at__isnull=False),
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=ImageState.values), name="marketplace_image_state"
+            ),
+            models.UniqueConstraint(
+                fields=["cloud", "identifier"], name="marketplace_image_once_per_cloud"
+            ),
+        ]
+
+    def audience(self) -> None:
+        """Everybody may know how far the copy of an image is."""
+
+    def __str__(self) -> str:
+        return f"{self.identifier} in {self.cloud}"
+
+    @property
+    def percent(self) -> int:
+        """How far its copying is, 0 to 100."""
+        return min(100, self.bytes_done * 100 // self.bytes_total) if self.bytes_total else 0
+
+    @property
+    def meaning(self) -> str:
+        return IMAGE_MEANINGS[str(self.state)]

@@ -1,0 +1,87 @@
+"""Which certificates this site trusts: its own, those of its users' keys, those on its list."""
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from marketplace.documents import Signature
+from marketplace.models import SigningKey, TrustedCertificate
+from marketplace.states import Trust
+
+
+def trust_of(signature: Signature) -> Trust:
+    """What a valid signature is worth here."""
+    return Trust.TRUSTED if _why_trusted(signature) else Trust.UNTRUSTED
+
+
+def skips_mail(signature: Signature) -> bool:
+    """Whether an administrator lets what this certificate has signed be published at once."""
+    trusted = _listed(signature)
+    return trusted is not None and trusted.skips_mail
+
+
+def in_words(signature: Signature) -> str:
+    """What is known of the certificate, as a sentence."""
+    why = _why_trusted(signature)
+    return why or (
+        "The signature is valid, and nobody vouches here for who made it: the certificate is not "
+        "on this site's list, nor issued by an authority that is."
+    )
+
+
+def _why_trusted(signature: Signature) -> str:
+    key = SigningKey.objects.filter(fingerprint=signature.fingerprint).first()
+    if key is not None:
+        whose = "one of its users" if key.user_id else "itself"
+        return f"The key is kept by this site for {whose}."
+    listed = _listed(signature)
+    if listed is None:
+        return ""
+    if listed.fingerprint == signature.fingerprint:
+        return "The certificate is on this site's list of trusted ones."
+    return f"The certificate was issued by {listed.subject}, which this site trusts."
+
+
+def _listed(signature: Signature) -> TrustedCertificate | None:
+    """The line of the list that this certificate is on, or was issued by a line's authority."""
+    itself = TrustedCertificate.objects.filter(fingerprint=signature.fingerprint).first()
+    if itself is not None:
+        return itself
+    for row in TrustedCertificate.objects.filter(is_authority=True):
+        authority = x509.load_pem_x509_certificate(row.certificate.encode())
+        if _leads_to(signature, authority):
+            return row
+    return None
+
+
+def _leads_to(signature: Signature, authority: x509.Certificate) -> bool:
+    """Whether ``authority`` issued the certificate, or issued the chain that issued it."""
+    below, left = signature.certificate, list(signature.chain)
+    for _ in range(len(left) + 1):
+        if _issued(below, authority):
+            return True
+        above = next((one for one in left if _is_authority(one) and _issued(below, one)), None)
+        if above is None:
+            return False
+        left.remove(above)
+        below = above
+    return False
+
+
+def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(by)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    try:
+        return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+
+
+def pem_of(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(Encoding.PEM).decode()
