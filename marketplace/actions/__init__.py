@@ -3,6 +3,7 @@
 from marketplace.actions.images import FRESH, ensure_image, image_lost
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.actions.site import deprecate, ends_soon, publish
+from marketplace.actions.uses import note_launch, note_tested
 
 __all__ = [
     "EVERYBODY",
@@ -12,6 +13,8 @@ __all__ = [
     "ends_soon",
     "ensure_image",
     "image_lost",
+    "note_launch",
+    "note_tested",
     "publish",
     "publish_document",
 ]
