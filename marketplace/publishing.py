@@ -1,0 +1,227 @@
+"""The one way into the catalogue: a document that keeps every rule becomes an entry.
+
+Below actions and workers alike: both publish.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from core.errors import Refused
+from core.models import record
+from marketplace import documents, trusting
+from marketplace.documents import Metadata, Signature
+from marketplace.models import Document, Entry, Source
+from marketplace.states import Visibility
+from registration.models import Group, User
+
+#: Each try that another publisher spoils has one of theirs in the catalogue.
+MOST_TRIES = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """Who may read an entry. ``group`` with GROUP only."""
+
+    visibility: Visibility = Visibility.PUBLIC
+    group: Group | None = None
+
+
+EVERYBODY = Reader()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """What is to be published: what the document says, and what the site says of it."""
+
+    xml: bytes
+    metadata: Metadata
+    signature: Signature
+    by: User | None
+    verb: str
+    columns: Mapping[str, Any]
+
+
+def publish_document(
+    xml: bytes,
+    *,
+    owner: User | None,
+    by: User | None = None,
+    readers: Reader = EVERYBODY,
+    source: Source | None = None,
+    is_official: bool = False,
+    is_kept_here: bool = False,
+    verb: str = "endorsed",
+) -> Entry:
+    """Make an entry of a signed document, to the byte as it came. The same again is that entry.
+
+    Who may speak for the endorser's address is the caller's to know (``judging``).
+    ``is_official`` and ``is_kept_here`` are the site's own to say, never a document's.
+
+    Raises:
+        documents.Broken: it breaks rules of the format, or its signature is not valid.
+        Refused: ``older`` than what the endorser said last, ``taken``: other words of the same
+            endorser about the same image at the same second.
+    """
+    metadata = documents.parse(xml)
+    signature = documents.verify(xml)
+    if metadata.endorsement is None:
+        raise Refused("not_endorsed", "The document has no slreq:endorsement.")
+    columns = {
+        "owner": owner,
+        "is_official": is_official,
+        "is_kept_here": is_kept_here,
+        "visibility": readers.visibility,
+        "group": readers.group,
+        "source": source,
+        "trust": trusting.trust_of(signature),
+    }
+    wanted = _Wanted(
+        xml=xml, metadata=metadata, signature=signature, by=by, verb=verb, columns=columns
+    )
+    for _ in range(MOST_TRIES):
+        try:
+            return _publish(wanted)
+        except IntegrityError as error:  # another's word about the image has just come in
+            spoilt = error
+    raise spoilt
+
+
+def _publish(wanted: _Wanted) -> Entry:
+    """Raises: IntegrityError: somebody else was faster; look again. Refused."""
+    assert wanted.metadata.endorsement  # noqa: S101  (its caller has looked)
+    with transaction.atomic():
+        last = _last_word(wanted.metadata)
+        if last and last.created_at >= wanted.metadata.endorsement.created:
+            return _same_or_refused(last, wanted.metadata, wanted.xml)
+        if last:
+            Entry.objects.filter(pk=last.pk).update(is_latest=False)
+        entry = Entry(**columns_of(wanted.metadata), **wanted.columns)
+        entry.save(force_insert=True)
+        _keep_document(entry, wanted.xml, wanted.signature)
+        said = {"identifier": entry.identifier, "endorser": entry.endorser_email}
+        note(entry, wanted.verb, by=wanted.by, **said)
+    return entry
+
+
+def _last_word(metadata: Metadata) -> Entry | None:
+    assert metadata.endorsement  # noqa: S101  (its caller has looked)
+    said = Entry.objects.filter(
+        identifier=metadata.identifier, endorser_email=metadata.endorsement.email, is_latest=True
+    )
+    return said.select_for_update(no_key=True).first()
+
+
+def _same_or_refused(last: Entry, metadata: Metadata, xml: bytes) -> Entry:
+    assert metadata.endorsement  # noqa: S101
+    created = metadata.endorsement.created
+    twins = Document.objects.select_related("entry").filter(
+        entry__identifier=last.identifier,
+        entry__endorser_email=last.endorser_email,
+        entry__created_at=created,
+    )
+    twin = twins.first()
+    if twin and bytes(twin.xml) == xml:
+        return twin.entry
+    if last.created_at == created:
+        raise Refused(
+            "taken",
+            f"{last.endorser_email} has said something else of this image at {created:%H:%M:%S} on "
+            f"{created:%Y-%m-%d} already. Sign it again: each endorsement has a second of its own.",
+        )
+    raise Refused(
+        "older",
+        f"older than latest entry: {last.endorser_email} endorsed this image at "
+        f"{last.created_at:%Y-%m-%d %H:%M:%S} UTC, this document is of {created:%Y-%m-%d %H:%M:%S} "
+        "UTC. Sign it again to say something new.",
+    )
+
+
+def columns_of(metadata: Metadata) -> dict[str, Any]:
+    """The columns of ``Entry`` that a document says."""
+    assert metadata.endorsement  # noqa: S101
+    sums = metadata.checksums
+    return {
+        "identifier": metadata.identifier,
+        "endorser_email": metadata.endorsement.email,
+        "endorser_name": common_name(metadata.endorsement.subject),
+        "created_at": metadata.endorsement.created,
+        "size_bytes": metadata.size_bytes,
+        "md5": sums.get("MD5", ""),
+        "sha1": sums.get("SHA-1", ""),
+        "sha256": sums.get("SHA-256", ""),
+        "sha512": sums.get("SHA-512", ""),
+        "type": metadata.type,
+        "kind": metadata.kind if metadata.kind in ("machine", "disk") else "machine",
+        "os": metadata.os,
+        "os_version": metadata.os_version,
+        "os_arch": metadata.os_arch,
+        "version": metadata.version,
+        "serial": metadata.serial_number,
+        "compression": metadata.compression,
+        "format": metadata.format or "raw",
+        "creator": metadata.creator,
+        "image_created_at": metadata.created,
+        "valid_until": metadata.valid,
+        "title": metadata.title,
+        "alternative": metadata.alternative,
+        "description": metadata.description,
+        "publisher": metadata.publisher,
+        "locations": list(metadata.locations),
+        "hypervisor": metadata.hypervisor,
+        "disks_bus": metadata.disks_bus or "virtio",
+        "inbound_ports": list(metadata.inbound_ports),
+        "outbound_ports": list(metadata.outbound_ports),
+        "icmp": list(metadata.icmp),
+        "deprecated": _reason(metadata),
+        "replaces": metadata.replaces,
+        "is_replaced_by": metadata.is_replaced_by,
+        "is_version_of": metadata.is_version_of,
+        "default_user": metadata.default_user or "root",
+        "min_memory_mib": metadata.min_memory_mib,
+        "virtual_size_bytes": metadata.virtual_size_bytes,
+    }
+
+
+def _reason(metadata: Metadata) -> str:
+    """An empty ``slterms:deprecated`` deprecates as well."""
+    if metadata.deprecated is None:
+        return ""
+    return metadata.deprecated or "This image has been deprecated."
+
+
+def common_name(subject: str) -> str:
+    """The CN of an RFC 2253 name, or ""."""
+    for part in subject.split(","):
+        name, _, value = part.strip().partition("=")
+        if name.upper() == "CN":
+            return value
+    return ""
+
+
+def _keep_document(entry: Entry, xml: bytes, signature: Signature) -> None:
+    Document.objects.create(
+        entry=entry,
+        xml=xml,
+        detail=trusting.in_words(signature),
+        algorithm=signature.algorithm,
+        subject=signature.subject,
+        issuer=signature.issuer,
+        fingerprint=signature.fingerprint,
+        not_before=signature.certificate.not_valid_before_utc,
+        not_after=signature.certificate.not_valid_after_utc,
+        verified_at=timezone.now(),
+    )
+
+
+def note(
+    entry: Entry, verb: str, *, by: User | None = None, reason: str = "", **detail: Any
+) -> None:
+    """Append a line about an entry to the history."""
+    record(
+        "entry", entry.uuid, verb, by=by, owner=entry.owner_id, label=str(entry), reason=reason,
+        **detail,
+    )  # fmt: skip
