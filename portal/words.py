@@ -57,6 +57,7 @@ KINDS: Mapping[str, Kind] = {
     "quota_wish": Kind("wish for", listed="wish", states=dict(WishState.choices)),
     "readiness": Kind("readiness of machine", states=dict(ReadinessState.choices)),
     "reason_template": Kind("reason"),
+    "signing_key": Kind("signing key"),
     "social_account": Kind("connected identity"),
     "snapshot": Kind("snapshot", states=dict(SnapshotState.choices)),
     "ssh_key": Kind("SSH key"),
@@ -115,6 +116,8 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("Marketplace", "an entry"): {
         "deprecated": Verb("withdrew {}", "withdraw {}"),
         "endorsed": Verb("endorsed {}", "endorse {}"),
+        "signing_key_ended": Verb("ended {}", "end {}"),
+        "signing_key_made": Verb("had {} made", "have {} made"),
     },
     ("Coming in", "an account"): {
         "looked": Verb("looked where the request of {} stands", "look where {} stands"),

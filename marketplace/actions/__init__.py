@@ -1,6 +1,14 @@
 """What may be asked of the catalogue. Nothing here knows that clouds exist."""
 
 from marketplace.actions.images import FRESH, ensure_image, image_lost
+from marketplace.actions.keys import (
+    end_key,
+    key_of,
+    new_key,
+    signer_of,
+    site_address,
+    site_key,
+)
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.actions.site import deprecate, ends_soon, publish
 from marketplace.actions.uses import note_launch, note_tested
@@ -10,11 +18,17 @@ __all__ = [
     "FRESH",
     "Reader",
     "deprecate",
+    "end_key",
     "ends_soon",
     "ensure_image",
     "image_lost",
+    "key_of",
+    "new_key",
     "note_launch",
     "note_tested",
     "publish",
     "publish_document",
+    "signer_of",
+    "site_address",
+    "site_key",
 ]
