@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from marketplace.identifiers import identifier_of, is_identifier, sha1_of
+from marketplace.identifiers import (
+    identifier_of,
+    is_identifier,
+    is_provisional,
+    provisional_identifier_of,
+    sha1_of,
+)
 
 KNOWN = [
     ("c319bbd5afc0a22ba3eaed0507c39383ec28eeff", "MMZu9WvwKIro-rtBQfDk4PsKO7_"),
@@ -61,3 +67,18 @@ def test_what_is_no_identifier_stands_for_nothing(text):
     assert not is_identifier(text)
     with pytest.raises(ValueError, match="27"):
         sha1_of(text)
+
+
+@given(st.one_of(st.binary(min_size=32, max_size=32), st.binary(min_size=64, max_size=64)))
+def test_a_provisional_identifier_is_never_that_of_an_image(digest):
+    identifier = provisional_identifier_of(digest.hex())
+    assert len(identifier) == 27
+    assert is_provisional(identifier)
+    assert not is_identifier(identifier)
+    assert not is_provisional(identifier_of(digest[:20].hex()))
+
+
+@pytest.mark.parametrize("text", ["", "0" * 40, "0" * 63, "g" * 64, "0" * 64 + "\n"])
+def test_nothing_else_makes_a_provisional_identifier(text):
+    with pytest.raises(ValueError, match="64 hexadecimal"):
+        provisional_identifier_of(text)
