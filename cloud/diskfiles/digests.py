@@ -1,4 +1,4 @@
-"""Three checksums in one pass, each in a thread of its own: hashing lets go of Python's lock.
+"""Several checksums in one pass, each in a thread of its own: hashing lets go of Python's lock.
 
 A pass costs about what the slowest of them does, if there are cores for them.
 """
@@ -6,11 +6,13 @@ A pass costs about what the slowest of them does, if there are cores for them.
 import hashlib
 import queue
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Self
 
 #: In hexadecimal digits.
 LENGTHS: Mapping[str, int] = {"sha1": 40, "sha256": 64, "sha512": 128}
+#: Of all that endorsers state: MD5 is found only where it is asked for.
+STATED: Mapping[str, int] = {"md5": 32, **LENGTHS}
 #: Pieces that a slower one may lie behind: what is kept of the file in memory.
 _BEHIND = 4
 
@@ -18,8 +20,9 @@ _BEHIND = 4
 class Digests:
     """``with Digests() as digests: digests.update(piece) ... ; found = digests.found()``."""
 
-    def __init__(self) -> None:
-        self._lanes = [_Lane(name) for name in LENGTHS]
+    def __init__(self, names: Iterable[str] = LENGTHS) -> None:
+        """``names`` as ``hashlib`` has them."""
+        self._lanes = [_Lane(name) for name in names]
 
     def __enter__(self) -> Self:
         for lane in self._lanes:
