@@ -163,6 +163,8 @@ class DocumentArrival(Stateful):
     to_launch = models.BooleanField(default=False)  # what comes is launched; else shown
     xml = models.BinaryField(null=True, blank=True)
     entry = models.ForeignKey(Entry, models.PROTECT, null=True, blank=True, related_name="+")
+    # What came waits for its endorser.
+    pending = models.ForeignKey(Pending, models.SET_NULL, null=True, blank=True, related_name="+")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OwnedQuerySet.as_manager()
@@ -178,6 +180,9 @@ class DocumentArrival(Stateful):
 
     def __str__(self) -> str:
         return self.url[:100]
+
+    def get_absolute_url(self) -> str:
+        return reverse("marketplace:arrival", args=[self.uuid])
 
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,)
