@@ -15,6 +15,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db.models import F, Sum
 
+from cloud.diskfiles import appending
 from registration.models import GIB
 from volumes.models import Arrival, Volume
 from volumes.states import VolumeState
@@ -37,10 +38,7 @@ def unpacked(volume: Volume) -> Path:
 
 
 def received_bytes(volume: Volume) -> int:
-    try:
-        return received(volume).stat().st_size
-    except FileNotFoundError:
-        return 0
+    return appending.size_bytes(received(volume))
 
 
 def make(volume: Volume) -> Path:
@@ -51,10 +49,7 @@ def make(volume: Volume) -> Path:
 
 def room_bytes() -> int:
     """How much may still land."""
-    place = Path(settings.PORTAL_ARRIVALS)
-    place.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = os.statvfs(place)
-    return max(0, about.f_bavail * about.f_frsize - FLOOR_BYTES)
+    return appending.room_bytes(Path(settings.PORTAL_ARRIVALS), floor_bytes=FLOOR_BYTES)
 
 
 def unpromised_bytes(*, but: Volume | None = None) -> int:

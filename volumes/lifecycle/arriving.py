@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import Error as DatabaseTrouble
 
-from cloud.diskfiles import convert, headers, packing
+from cloud.diskfiles import appending, convert, headers, packing, unpacking
 from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.identifiers import identifier_of
 from cloud.diskfiles.refusal import FileRefused
@@ -23,11 +23,10 @@ from cloud.types import DiskFormat, VolumeSource
 from core.errors import Refused
 from core.logs import request_id
 from core.machine import Go, StaleState, Step, progress
+from core.room import waiting_for_room
 from registration.models import GIB
-from volumes import appending, landing
-from volumes.lifecycle import unpacking
+from volumes import landing
 from volumes.lifecycle.reserving import STEP_BYTES, reserve
-from volumes.lifecycle.room import waiting_for_room
 from volumes.models import LARGEST_GIB, Arrival, DiskType, Volume
 from volumes.states import VolumeState
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from cloud.driver import CloudDriver
 from cloud.errors import CloudError
 from core.machine import Go, Step, progress
-from volumes.lifecycle.room import waiting_for_room
+from core.room import waiting_for_room
 from volumes.models import Access, Attachment, Snapshot, Volume, settle_use
 from volumes.states import VolumeState
 

@@ -21,8 +21,8 @@ from cloud.driver import CloudDriver
 from cloud.errors import CloudBusy
 from cloud.types import DiskFormat
 from core.machine import Go, StaleState, Step, progress
+from core.room import waiting_for_room
 from volumes import outgoing
-from volumes.lifecycle.room import waiting_for_room
 from volumes.models import Access, Export, ExportFormat
 from volumes.states import ExportState
 

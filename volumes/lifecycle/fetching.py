@@ -10,6 +10,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from cloud.diskfiles import headers
+from cloud.diskfiles.appending import make_durable
 from cloud.driver import CloudDriver
 from core import fetch
 from core.errors import Refused
@@ -17,7 +18,6 @@ from core.machine import Go, Step, progress
 from registration.models import GIB
 from volumes import landing
 from volumes.appending import Busy, Writer
-from volumes.lifecycle.receiving import make_durable
 from volumes.lifecycle.reserving import STEP_BYTES, reserve
 from volumes.models import Arrival, Volume
 from volumes.states import VolumeState

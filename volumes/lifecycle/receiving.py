@@ -3,13 +3,12 @@
 No step waits, none writes its row but through ``keep``, and each may run twice.
 """
 
-import os
 from collections.abc import Mapping
 from datetime import datetime
-from pathlib import Path
 
 from django.utils import timezone
 
+from cloud.diskfiles.appending import make_durable
 from cloud.driver import CloudDriver
 from core.machine import Go, Step
 from volumes import appending, landing
@@ -31,15 +30,6 @@ def receive(volume: Volume, cloud: CloudDriver) -> Go | None:
     if there != volume.bytes_done:
         volume.keep(bytes_done=there)
     return None
-
-
-def make_durable(path: Path) -> None:
-    """The row will say that all of the file is here: a power cut must not prove it wrong."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fdatasync(fd)
-    finally:
-        os.close(fd)
 
 
 def _too_late(expired_at: datetime, there: int) -> str:

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from cloud.diskfiles import unpacking
 from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.identifiers import identifier_of
 from cloud.diskfiles.tests import samples
@@ -19,7 +20,7 @@ from core.machine import StaleState, tick
 from core.models import Event
 from registration.tests.factories import UserFactory
 from volumes import landing, tasks
-from volumes.lifecycle import VOLUME_STEPS, arriving, unpacking
+from volumes.lifecycle import VOLUME_STEPS, arriving
 from volumes.models import Arrival, DiskType, Volume
 from volumes.quota import bytes_held
 from volumes.states import VolumeState

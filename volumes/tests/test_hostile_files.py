@@ -288,9 +288,8 @@ def test_a_small_bomb_that_fits_is_a_disk_of_zeros_that_takes_no_room(cloud):
 PASS = """
     import resource, sys
     from pathlib import Path
-    from cloud.diskfiles import convert, headers
+    from cloud.diskfiles import convert, headers, unpacking
     from cloud.diskfiles.headers import Packing
-    from volumes.lifecycle import unpacking
     source, packed, target = Path(sys.argv[1]), Packing(sys.argv[2]), Path(sys.argv[3])
     def peak():
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

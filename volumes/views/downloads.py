@@ -11,11 +11,12 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from core import serving
 from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
 from registration.bearer import may_go_on, person_or_program
 from registration.doors import answers, find_or_404, note_denial
-from volumes import outgoing, serving
+from volumes import outgoing
 from volumes.actions import downloads
 from volumes.asking import Situation
 from volumes.forms.downloads import DownloadForm

@@ -3,13 +3,13 @@
 import errno
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from cloud.diskfiles import packing
-from cloud.diskfiles.digests import Digests
+from cloud.diskfiles.digests import LENGTHS, Digests
 from cloud.diskfiles.headers import Packing
 from cloud.diskfiles.refusal import FileRefused
 from cloud.errors import CloudBusy
@@ -77,10 +77,12 @@ def read(
     sums_file: bool,
     meter: Meter,
     on_progress: Progress,
+    names: Iterable[str] = LENGTHS,
 ) -> Content:
     """Sum what is in ``source``; unpack it to ``target``, sparse and on disk, if it is packed.
 
-    ``sums_file``: sum the packed file as well. What an earlier pass left is written anew.
+    ``sums_file``: sum the packed file as well. ``names`` are the checksums that are found. What
+    an earlier pass left is written anew.
 
     Raises:
         FileRefused: it cannot be unpacked, or there is no room for what is in it.
@@ -89,8 +91,8 @@ def read(
     with ExitStack() as stack:
         file = stack.enter_context(source.open("rb"))
         total = os.fstat(file.fileno()).st_size
-        digests = stack.enter_context(Digests())
-        file_digests = stack.enter_context(Digests()) if packed and sums_file else None
+        digests = stack.enter_context(Digests(names))
+        file_digests = stack.enter_context(Digests(names)) if packed and sums_file else None
         write, finish = stack.enter_context(_written(target)) if packed else _nowhere()
         tapped = _Tap(file, file_digests)
         for piece in packing.unpacked(tapped, packed):
