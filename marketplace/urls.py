@@ -1,7 +1,7 @@
 from django.urls import path, register_converter
 
 from marketplace import identifiers
-from marketplace.views import catalogue, copies, entries
+from marketplace.views import catalogue, copies, entries, policy
 
 
 class IdentifierConverter:
@@ -27,4 +27,6 @@ urlpatterns = [
         name="endorsement",
     ),
     path("copies/<uuid:key>/", copies.copy, name="copy"),
+    path("policy/", policy.index, name="policy"),
+    path("policy/policy.cfg", policy.file, name="policy_file"),
 ]

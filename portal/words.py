@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "mail_text": Kind("text of a mail"),
     "page": Kind("page"),
     "policy": Kind("policies,", listed="policies"),
+    "policy_line": Kind("the line", listed="line of a list of images"),
     "quota_wish": Kind("wish for", listed="wish", states=dict(WishState.choices)),
     "readiness": Kind("readiness of machine", states=dict(ReadinessState.choices)),
     "reason_template": Kind("reason"),
@@ -211,6 +212,10 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "mails_forgotten": Verb("gave up {} that could not be sent", "give up {}"),
         "mails_retried": Verb("sent {} again", "send {} again"),
         "policies_published": Verb("published {}", "publish {}"),
+        "policy_line_added": Verb("added {} to a list of images", "add {} to a list of images"),
+        "policy_line_removed": Verb(
+            "removed {} from a list of images", "remove {} from a list of images"
+        ),
         "reason_added": Verb("added {} for rejections", "add {} for rejections"),
         "reason_changed": Verb("changed {} for rejections", "change {} for rejections"),
         "reason_removed": Verb("removed {} for rejections", "remove {} for rejections"),
@@ -233,7 +238,8 @@ ADMINISTRATION = frozenset({"The site"})
 THINGS = {
     "invitation_": "an invitation", "key_": "an SSH key", "mail_opened": "a mail",
     "mail_text_": "the text of a mail", "mail_tried": "a mail", "mails_": "a mail",
-    "policies_published": "new policies", "reason_": "a reason", "rule_": "an approval rule",
+    "policies_published": "new policies", "policy_line_": "a line",
+    "reason_": "a reason", "rule_": "an approval rule",
     "handed_over": "a machine or a disk", "offer_": "an offer of a disk",
     "second_factor_renamed": "an account", "snapshot_": "a snapshot", "token_": "an API token",
     "wish_": "a wish for quota", "taken_over": "a machine or a disk", "mail": "a mail",

@@ -9,6 +9,7 @@ from marketplace.actions.keys import (
     site_address,
     site_key,
 )
+from marketplace.actions.policy import PolicyChange, change_policy
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.actions.site import deprecate, ends_soon, publish
 from marketplace.actions.uses import note_launch, note_tested
@@ -16,7 +17,9 @@ from marketplace.actions.uses import note_launch, note_tested
 __all__ = [
     "EVERYBODY",
     "FRESH",
+    "PolicyChange",
     "Reader",
+    "change_policy",
     "deprecate",
     "end_key",
     "ends_soon",
