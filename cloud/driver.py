@@ -124,11 +124,15 @@ class CloudDriver(Protocol):
         """The image that was imported under ``token``, verified and bootable."""
 
     def import_image(self, source: ImageSource, *, token: str, on_progress: Progress) -> ImageInfo:
-        """Copy, verify every checksum, and keep as bootable under ``token``.
+        """Verify every checksum, and keep as bootable under ``token``.
+
+        What the portal has verified need not be summed again, but must be of its size and
+        format all the same. Quiet, whatever ``source`` is, if there is one.
 
         Raises:
-            CloudRefused: size, checksum or format are not what ``source`` says, or the
-                file names other files (backing file, external data). Nothing is kept.
+            CloudRefused: size, checksum or format are not what ``source`` says, no checksum is
+                stated, or the file names other files (backing file, external data). Nothing is
+                kept.
             CloudBusy: somebody is importing this token now, or the disk is full.
         """
 

@@ -398,7 +398,9 @@ def _usage(vm: FakeVm) -> VmUsage:
 
 
 def _verify(source: ImageSource, on_progress: Progress) -> None:
-    digests = {name: hashlib.new(name) for name in ("sha1", "sha256", "sha512")}
+    if not source.is_verified and not {*source.checksums} - {"md5"}:
+        raise CloudRefused("The image's entry states no checksum that it could be verified by.")
+    digests = {name: hashlib.new(name, usedforsecurity=False) for name in source.checksums}
     done = 0
     try:
         with source.path.open("rb") as file:
@@ -406,7 +408,7 @@ def _verify(source: ImageSource, on_progress: Progress) -> None:
                 done += len(chunk)
                 for digest in digests.values():
                     digest.update(chunk)
-                on_progress(done, source.size_bytes)
+                on_progress(min(done, source.size_bytes), source.size_bytes)
     except FileNotFoundError as error:
         raise CloudRefused("The image file cannot be read.", detail=repr(error)) from error
     images.verify(source, done, {name: digest.hexdigest() for name, digest in digests.items()})

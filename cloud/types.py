@@ -40,16 +40,26 @@ class ImageFormat(StrEnum):
 class ImageSource:
     """Bytes that are to become a bootable image, and what they must turn out to be.
 
-    ``token`` of the image is its StratusLab identifier. Empty checksums are not checked;
-    ``sha1`` is never empty.
+    ``token`` of the image is its StratusLab identifier. Blank checksums are not checked, and
+    one that is not MD5 must be there. ``is_verified``: the portal has found the bytes to be
+    these, nobody writes to the file any more, and it is removed once the image is there; so a
+    driver need not sum them, and may keep the file itself under a name of its own.
     """
 
     path: Path
     format: ImageFormat
     size_bytes: int
-    sha1: str
+    md5: str = ""
+    sha1: str = ""
     sha256: str = ""
     sha512: str = ""
+    is_verified: bool = False
+
+    @property
+    def checksums(self) -> dict[str, str]:
+        """Those that are stated, by the names of ``hashlib``."""
+        stated = {name: getattr(self, name) for name in ("md5", "sha1", "sha256", "sha512")}
+        return {name: value.lower() for name, value in stated.items() if value}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +68,7 @@ class ImageInfo:
     token: str
     size_bytes: int
     virtual_size_bytes: int
+    used_bytes: int | None = None  # what the site keeps of it, where it can tell
 
 
 class DiskFormat(StrEnum):

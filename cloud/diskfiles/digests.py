@@ -15,6 +15,25 @@ LENGTHS: Mapping[str, int] = {"sha1": 40, "sha256": 64, "sha512": 128}
 STATED: Mapping[str, int] = {"md5": 32, **LENGTHS}
 #: Pieces that a slower one may lie behind: what is kept of the file in memory.
 _BEHIND = 4
+#: As people write them.
+LABELS: Mapping[str, str] = {
+    "md5": "MD5",
+    "sha1": "SHA-1",
+    "sha256": "SHA-256",
+    "sha512": "SHA-512",
+}
+
+
+def difference(stated: Mapping[str, str], found: Mapping[str, str]) -> str:
+    """The first checksum that is not as stated, with both values; "": all are.
+
+    In hexadecimal, by the names of ``hashlib``; every one that is stated must have been found.
+    """
+    for name in ("sha256", "sha512", "sha1", "md5"):
+        wanted = stated.get(name, "").lower()
+        if wanted and wanted != found[name]:
+            return f"{LABELS[name]} expected {wanted}, got {found[name]}"
+    return ""
 
 
 class Digests:

@@ -11,13 +11,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
+from cloud.diskfiles.digests import Digests, difference
+from cloud.diskfiles.packing import SparseWriter
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.local import files, inspect
 from cloud.local.site import Site, image_name
 from cloud.types import ImageFormat, ImageInfo, ImageSource
 
-CHUNK = 4 << 20
+CHUNK = 1 << 20
+BLOCK = 512
 PROGRESS_EVERY_S = 0.5
 PARTIAL = ".part-"
 
@@ -33,6 +36,7 @@ class Cached:
     sha256: str
     mtime_ns: int
     inode: int
+    used_bytes: int | None = None  # a hole takes no room
 
     def to_json(self) -> bytes:
         return json.dumps(asdict(self)).encode()
@@ -49,6 +53,7 @@ class Cached:
             token=self.token,
             size_bytes=self.size_bytes,
             virtual_size_bytes=self.virtual_size_bytes,
+            used_bytes=self.used_bytes,
         )
 
 
@@ -106,7 +111,7 @@ def delete(site: Site, ref: str) -> None:
 
 
 def add(site: Site, source: ImageSource, *, token: str, on_progress: Progress) -> Cached:
-    """Copy, verify, inspect, publish: in that order, so that a reader sees all or nothing.
+    """Take, verify, inspect, publish: in that order, so that a reader sees all or nothing.
 
     Raises:
         CloudRefused: it is not what ``source`` says, or names other files.
@@ -133,9 +138,7 @@ def _alone(site: Site, token: str) -> contextlib.AbstractContextManager[None]:
 def _add(
     site: Site, source: ImageSource, name: str, partial: Path, on_progress: Progress
 ) -> Cached:
-    _check_room(site, source.size_bytes)
-    with _opened(source.path) as file:
-        sha256 = _copy(file, partial, source, on_progress)
+    sha256 = _take(site, source, partial, on_progress)
     virtual_size_bytes = inspect.check(partial, source.format)
     about = partial.stat()
     cached = Cached(
@@ -146,10 +149,45 @@ def _add(
         sha256=sha256,
         mtime_ns=about.st_mtime_ns,
         inode=about.st_ino,
+        used_bytes=about.st_blocks * BLOCK,
     )
     partial.rename(path_of(site, cached))
     files.write(site.images / f"{name}.json", cached.to_json())
     return cached
+
+
+def _take(site: Site, source: ImageSource, partial: Path, on_progress: Progress) -> str:
+    """Have the source's bytes at ``partial``, read-only and on disk; their SHA-256.
+
+    Raises:
+        CloudRefused: size or a checksum differ. CloudBusy: the disk is full.
+    """
+    if not source.is_verified and not {*source.checksums} - {"md5"}:
+        raise CloudRefused("The image's entry states no checksum that it could be verified by.")
+    partial.unlink(missing_ok=True)
+    with _opened(source.path) as file:
+        if source.is_verified and source.sha256 and _shared(source, partial):
+            on_progress(source.size_bytes, source.size_bytes)
+            return source.sha256.lower()
+        about = os.fstat(file.fileno())
+        _check_room(site, min(about.st_size, about.st_blocks * BLOCK))
+        return _copy(file, partial, source, on_progress)
+
+
+def _shared(source: ImageSource, partial: Path) -> bool:
+    """Give the file itself another name, so that no byte is copied; False: not from there."""
+    try:
+        os.link(source.path, partial, follow_symlinks=False)
+    except OSError:  # another file system
+        return False
+    fd = os.open(partial, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        verify_size(source, os.fstat(fd).st_size)
+        os.fchmod(fd, 0o444)
+        os.fsync(fd)
+    finally:
+        os.close(fd)
+    return True
 
 
 def _check_room(site: Site, size_bytes: int) -> None:
@@ -172,30 +210,27 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 
 
 def _copy(file: BinaryIO, partial: Path, source: ImageSource, on_progress: Progress) -> str:
-    """Copy to ``partial``, read-only and on disk, and return its SHA-256.
+    """Copy to ``partial``, in which zeros take no room; return its SHA-256.
 
     Raises:
         CloudRefused: size or a checksum differ.
     """
-    digests = {name: hashlib.new(name) for name in ("sha1", "sha256", "sha512")}
-    done, told_at = 0, 0.0
-    partial.unlink(missing_ok=True)
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444), "wb") as copy:
-        while chunk := file.read(CHUNK):
-            copy.write(chunk)
-            for digest in digests.values():
-                digest.update(chunk)
-            done += len(chunk)
-            if done > source.size_bytes:
-                break
+    stated = {} if source.is_verified else source.checksums
+    told_at = 0.0
+    fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+    with open(fd, "wb") as copy, Digests({*stated, "sha256"}) as digests:
+        writer = SparseWriter(copy)
+        while writer.written <= source.size_bytes and (chunk := file.read(CHUNK)):
+            digests.update(chunk)
+            writer.write(chunk)
             if time.monotonic() - told_at > PROGRESS_EVERY_S:
-                on_progress(done, source.size_bytes)
+                on_progress(min(writer.written, source.size_bytes), source.size_bytes)
                 told_at = time.monotonic()
-        copy.flush()
-        os.fsync(copy.fileno())
-    verify(source, done, {name: digest.hexdigest() for name, digest in digests.items()})
-    on_progress(done, source.size_bytes)
-    return digests["sha256"].hexdigest()
+        writer.finish()
+        found = digests.found()
+    verify(source, writer.written, found)
+    on_progress(writer.written, source.size_bytes)
+    return found["sha256"]
 
 
 def verify(source: ImageSource, size_bytes: int, found: dict[str, str]) -> None:
@@ -204,18 +239,18 @@ def verify(source: ImageSource, size_bytes: int, found: dict[str, str]) -> None:
     Raises:
         CloudRefused: the sentence names both values.
     """
+    verify_size(source, size_bytes)
+    if not source.is_verified and (differs := difference(source.checksums, found)):
+        raise CloudRefused(f"The image is not the one of its entry: {differs}.")
+
+
+def verify_size(source: ImageSource, size_bytes: int) -> None:
+    """Raises: CloudRefused."""
     if size_bytes != source.size_bytes:
-        much = "more than " if size_bytes > source.size_bytes else ""
+        got = f"more than {source.size_bytes}" if size_bytes > source.size_bytes else size_bytes
         raise CloudRefused(
-            f"The image should have {source.size_bytes} bytes and has"
-            f" {much}{min(size_bytes, source.size_bytes) if much else size_bytes}."
+            f"The image is not the one of its entry: expected {source.size_bytes} bytes, got {got}."
         )
-    wanted = {"sha1": source.sha1, "sha256": source.sha256, "sha512": source.sha512}
-    for name, value in wanted.items():
-        if value and value.lower() != found[name]:
-            raise CloudRefused(
-                f"The image's {name.upper()} is {found[name]}, but its entry says {value}."
-            )
 
 
 def sweep(site: Site) -> None:

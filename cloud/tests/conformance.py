@@ -40,6 +40,11 @@ def a_source(path: Path, kind: ImageFormat = ImageFormat.QCOW2) -> ImageSource:
     return ImageSource(path=path, format=kind, size_bytes=path.stat().st_size, sha1=sha1)
 
 
+def _sha256(source: ImageSource) -> str:
+    with source.path.open("rb") as file:
+        return file_digest(file, "sha256").hexdigest()
+
+
 def a_qcow2_head(*, backing_at: int = 0, crypt: int = 0, features: int = 0) -> bytes:
     """A qcow2 header that is enough to be judged by (qcow2 specification, section 1)."""
     name = b"/etc/passwd"
@@ -159,12 +164,16 @@ class DriverContract(VolumeContract, PlugContract):
     @pytest.mark.parametrize(
         "lie",
         [
+            {"md5": "0" * 32},
             {"sha1": "0" * 40},
             {"sha256": "0" * 64},
             {"sha512": "0" * 128},
             {"size_bytes": 1},
             {"size_bytes": 1 << 40 >> 12},
             {"path": Path("/nonexistent/image")},
+            {"sha1": ""},
+            {"size_bytes": 1, "is_verified": True},
+            {"path": Path("/nonexistent/image"), "is_verified": True},
         ],
         ids="-".join,
     )
@@ -175,6 +184,23 @@ class DriverContract(VolumeContract, PlugContract):
             driver.import_image(replace(source, **lie), token=IMAGE, on_progress=quiet)
         assert driver.find_image(IMAGE) is None
 
+    def test_any_checksum_but_md5_will_do(self, driver: CloudDriver, source: ImageSource) -> None:
+        with source.path.open("rb") as file:
+            sha512 = file_digest(file, "sha512").hexdigest()
+        other = replace(source, sha1="", sha512=sha512.upper())
+        assert driver.import_image(other, token=IMAGE, on_progress=quiet).token == IMAGE
+
+    def test_what_the_portal_has_verified_stays_when_its_file_goes(
+        self, driver: CloudDriver, twin: CloudDriver, source: ImageSource, tmp_path: Path
+    ) -> None:
+        mine = replace(source, path=tmp_path / "file", sha256=_sha256(source), is_verified=True)
+        mine.path.write_bytes(source.path.read_bytes())
+        info = driver.import_image(mine, token=IMAGE, on_progress=quiet)
+        mine.path.unlink()
+        assert info.size_bytes == source.size_bytes
+        assert twin.find_image(IMAGE) == info
+
+    @pytest.mark.parametrize("is_verified", [False, True])
     @pytest.mark.parametrize(
         ("head", "declared"),
         [
@@ -190,12 +216,19 @@ class DriverContract(VolumeContract, PlugContract):
         ids=["backing", "data-file", "encrypted", "not-raw", "vmdk", "gzip", "zeros", "empty"],
     )
     def test_an_image_of_another_kind_or_with_other_files_is_refused(
-        self, driver: CloudDriver, tmp_path: Path, head: bytes, declared: ImageFormat
+        self,
+        driver: CloudDriver,
+        tmp_path: Path,
+        head: bytes,
+        declared: ImageFormat,
+        is_verified: bool,
     ) -> None:
         bad = tmp_path / "bad"
         bad.write_bytes(head)
+        source = a_source(bad, declared)
+        source = replace(source, sha256=_sha256(source), is_verified=is_verified)
         with pytest.raises(CloudRefused):
-            driver.import_image(a_source(bad, declared), token=IMAGE, on_progress=quiet)
+            driver.import_image(source, token=IMAGE, on_progress=quiet)
         assert driver.find_image(IMAGE) is None
 
     def test_an_import_can_be_abandoned_and_begun_again(

@@ -1,6 +1,7 @@
 """The embedded engine keeps the contract with real machines, and survives real faults."""
 
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -373,6 +375,34 @@ def test_a_damaged_image_is_thrown_out_and_asked_for_again(
     assert info.phase is P.STAGING
     driver.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
     wait_for_login(driver, wait(driver, info.ref, P.RUNNING).ref)
+
+
+def test_a_verified_file_is_kept_itself_and_its_damage_noticed(
+    driver: LocalDriver, home: Path, demo_image: Path, tmp_path: Path
+) -> None:
+    mine = home / "landed"
+    shutil.copy(demo_image, mine)
+    digest = hashlib.sha256(mine.read_bytes()).hexdigest()
+    source = replace(a_source(mine), sha256=digest, is_verified=True)
+    driver.delete_image(IMAGE)
+    driver.import_image(source, token=IMAGE, on_progress=quiet)
+    kept = home / "images" / f"{IMAGE}.qcow2"
+    assert kept.stat().st_ino == mine.stat().st_ino
+    with mine.open("r+b") as late:  # a worker that was taken for dead
+        late.seek(1 << 20)
+        late.write(b"!")
+    assert driver.find_image(IMAGE) is None
+    assert not kept.exists()
+
+
+def test_zeros_of_an_image_take_no_room(driver: LocalDriver, tmp_path: Path) -> None:
+    raw = tmp_path / "raw"
+    raw.write_bytes(bytes(64 << 20) + b"the end".ljust(512))
+    driver.delete_image(IMAGE)
+    info = driver.import_image(a_source(raw, ImageFormat.RAW), token=IMAGE, on_progress=quiet)
+    assert info.size_bytes == (64 << 20) + 512
+    assert info.used_bytes is not None
+    assert info.used_bytes < 1 << 20
 
 
 def test_a_damaged_disk_fails_its_machine_and_no_other(driver: LocalDriver, home: Path) -> None:
