@@ -8,5 +8,16 @@ from marketplace.documents.model import (
     Signature,
     Signer,
 )
+from marketplace.documents.rules import parse
+from marketplace.documents.values import EMAIL_PATTERN
 
-__all__ = ["Broken", "Endorsement", "Metadata", "Problem", "Signature", "Signer"]
+__all__ = [
+    "EMAIL_PATTERN",
+    "Broken",
+    "Endorsement",
+    "Metadata",
+    "Problem",
+    "Signature",
+    "Signer",
+    "parse",
+]
