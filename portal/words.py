@@ -117,6 +117,8 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("Marketplace", "an entry"): {
         "deprecated": Verb("withdrew {}", "withdraw {}"),
         "endorsed": Verb("endorsed {}", "endorse {}"),
+        "extended": Verb("endorsed {} for longer", "endorse {} for longer"),
+        "readers_changed": Verb("changed who may read {}", "change who may read {}"),
         "signing_key_ended": Verb("ended {}", "end {}"),
         "signing_key_made": Verb("had {} made", "have {} made"),
     },
