@@ -5,19 +5,27 @@ Below actions and workers alike: both publish.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from core.errors import Refused
 from core.models import record
 from marketplace import documents, trusting
-from marketplace.documents import Metadata, Signature
-from marketplace.models import Document, Entry, Source
+from marketplace.documents import Endorsement, Metadata, Signature
+from marketplace.models import Document, Entry, EntryQuerySet, Source
 from marketplace.states import Visibility
 from registration.models import Group, User
 
+#: How far a clock that signs may be ahead of ours.
+AHEAD = timedelta(hours=1)
+#: The largest that databases keep.
+LARGEST_NUMBER = (1 << 63) - 1
+LARGEST_MEMORY_MIB = 1 << 20
+LONGEST_EMAIL = 254
 #: Each try that another publisher spoils has one of theirs in the catalogue.
 MOST_TRIES = 20
 
@@ -64,12 +72,11 @@ def publish_document(
     Raises:
         documents.Broken: it breaks rules of the format, or its signature is not valid.
         Refused: ``older`` than what the endorser said last, ``taken``: other words of the same
-            endorser about the same image at the same second.
+            endorser about the same image at the same second, ``in_future``: of a time to come.
     """
-    metadata = documents.parse(xml)
+    metadata = documents.parse(xml, largest_bytes=settings.PORTAL_METADATA_KIB << 10)
     signature = documents.verify(xml)
-    if metadata.endorsement is None:
-        raise Refused("not_endorsed", "The document has no slreq:endorsement.")
+    _must_be_acceptable(metadata)
     columns = {
         "owner": owner,
         "is_official": is_official,
@@ -92,10 +99,9 @@ def publish_document(
 
 def _publish(wanted: _Wanted) -> Entry:
     """Raises: IntegrityError: somebody else was faster; look again. Refused."""
-    assert wanted.metadata.endorsement  # noqa: S101  (its caller has looked)
     with transaction.atomic():
-        last = _last_word(wanted.metadata)
-        if last and last.created_at >= wanted.metadata.endorsement.created:
+        last = _last_words(wanted.metadata).select_for_update(no_key=True).first()
+        if last and last.created_at >= _endorsement(wanted.metadata).created:
             return _same_or_refused(last, wanted.metadata, wanted.xml)
         if last:
             Entry.objects.filter(pk=last.pk).update(is_latest=False)
@@ -107,17 +113,59 @@ def _publish(wanted: _Wanted) -> Entry:
     return entry
 
 
-def _last_word(metadata: Metadata) -> Entry | None:
-    assert metadata.endorsement  # noqa: S101  (its caller has looked)
-    said = Entry.objects.filter(
-        identifier=metadata.identifier, endorser_email=metadata.endorsement.email, is_latest=True
+def said_already(metadata: Metadata, xml: bytes) -> Entry | None:
+    """The entry that these bytes are in the catalogue, as far as a look can tell.
+
+    Raises:
+        Refused: ``older``, ``taken``, ``in_future``; see ``publish_document``.
+    """
+    _must_be_acceptable(metadata)
+    last = _last_words(metadata).first()
+    if last is None or last.created_at < _endorsement(metadata).created:
+        return None
+    return _same_or_refused(last, metadata, xml)
+
+
+def _endorsement(metadata: Metadata) -> Endorsement:
+    if metadata.endorsement is None:
+        raise Refused("not_endorsed", "The document has no slreq:endorsement.")
+    return metadata.endorsement
+
+
+def _must_be_acceptable(metadata: Metadata) -> None:
+    """A word of tomorrow would be the last one until then, whatever is said meanwhile.
+
+    Raises: Refused: ``in_future``, ``too_much``.
+    """
+    numbers = {
+        "slreq:bytes": metadata.size_bytes,
+        "slterms:serial-number": metadata.serial_number or 0,
+        "slportal:virtual-size": metadata.virtual_size_bytes or 0,
+    }
+    for element, number in numbers.items():
+        if number > LARGEST_NUMBER:
+            raise Refused("too_much", f"{element} is {number}; the most is {LARGEST_NUMBER}.")
+    endorsement = _endorsement(metadata)
+    if len(endorsement.email) > LONGEST_EMAIL:
+        raise Refused("too_much", f"slreq:email has more than {LONGEST_EMAIL} characters.")
+    created = endorsement.created
+    if created > timezone.now() + AHEAD:
+        raise Refused(
+            "in_future",
+            f"It is endorsed at {created:%Y-%m-%d %H:%M:%S} UTC, which is still to come. Set the "
+            "clock of the computer that signs, and sign it again.",
+        )
+
+
+def _last_words(metadata: Metadata) -> EntryQuerySet:
+    email = _endorsement(metadata).email
+    return Entry.objects.filter(
+        identifier=metadata.identifier, endorser_email=email, is_latest=True
     )
-    return said.select_for_update(no_key=True).first()
 
 
 def _same_or_refused(last: Entry, metadata: Metadata, xml: bytes) -> Entry:
-    assert metadata.endorsement  # noqa: S101
-    created = metadata.endorsement.created
+    created = _endorsement(metadata).created
     twins = Document.objects.select_related("entry").filter(
         entry__identifier=last.identifier,
         entry__endorser_email=last.endorser_email,
@@ -141,19 +189,39 @@ def _same_or_refused(last: Entry, metadata: Metadata, xml: bytes) -> Entry:
 
 
 def columns_of(metadata: Metadata) -> dict[str, Any]:
-    """The columns of ``Entry`` that a document says."""
-    assert metadata.endorsement  # noqa: S101
+    """The columns of ``Entry`` that a document says; what is too long for its column is cut.
+
+    The document itself stays as it is: ``Document.xml``.
+    """
+    endorsement = _endorsement(metadata)
+    said = {
+        **_of_the_file(metadata),
+        **_of_the_image(metadata),
+        "endorser_email": endorsement.email,
+        "endorser_name": common_name(endorsement.subject),
+        "created_at": endorsement.created,
+    }
+    return {name: _cut(name, value) for name, value in said.items()}
+
+
+def _of_the_file(metadata: Metadata) -> dict[str, Any]:
     sums = metadata.checksums
     return {
         "identifier": metadata.identifier,
-        "endorser_email": metadata.endorsement.email,
-        "endorser_name": common_name(metadata.endorsement.subject),
-        "created_at": metadata.endorsement.created,
         "size_bytes": metadata.size_bytes,
+        "virtual_size_bytes": metadata.virtual_size_bytes,
         "md5": sums.get("MD5", ""),
         "sha1": sums.get("SHA-1", ""),
         "sha256": sums.get("SHA-256", ""),
         "sha512": sums.get("SHA-512", ""),
+        "compression": metadata.compression,
+        "format": metadata.format or "raw",
+        "locations": list(metadata.locations),
+    }
+
+
+def _of_the_image(metadata: Metadata) -> dict[str, Any]:
+    return {
         "type": metadata.type,
         "kind": metadata.kind if metadata.kind in ("machine", "disk") else "machine",
         "os": metadata.os,
@@ -161,8 +229,6 @@ def columns_of(metadata: Metadata) -> dict[str, Any]:
         "os_arch": metadata.os_arch,
         "version": metadata.version,
         "serial": metadata.serial_number,
-        "compression": metadata.compression,
-        "format": metadata.format or "raw",
         "creator": metadata.creator,
         "image_created_at": metadata.created,
         "valid_until": metadata.valid,
@@ -170,7 +236,6 @@ def columns_of(metadata: Metadata) -> dict[str, Any]:
         "alternative": metadata.alternative,
         "description": metadata.description,
         "publisher": metadata.publisher,
-        "locations": list(metadata.locations),
         "hypervisor": metadata.hypervisor,
         "disks_bus": metadata.disks_bus or "virtio",
         "inbound_ports": list(metadata.inbound_ports),
@@ -181,9 +246,15 @@ def columns_of(metadata: Metadata) -> dict[str, Any]:
         "is_replaced_by": metadata.is_replaced_by,
         "is_version_of": metadata.is_version_of,
         "default_user": metadata.default_user or "root",
-        "min_memory_mib": metadata.min_memory_mib,
-        "virtual_size_bytes": metadata.virtual_size_bytes,
+        "min_memory_mib": min(metadata.min_memory_mib, LARGEST_MEMORY_MIB),
     }
+
+
+def _cut(name: str, value: Any) -> Any:
+    longest = getattr(Entry._meta.get_field(name), "max_length", None)
+    if longest is None or not isinstance(value, str) or len(value) <= longest:
+        return value
+    return value[: longest - 1] + "…"
 
 
 def _reason(metadata: Metadata) -> str:

@@ -3,6 +3,7 @@
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.utils import timezone
 
 from marketplace.documents import Signature
 from marketplace.models import SigningKey, TrustedCertificate
@@ -14,10 +15,16 @@ def trust_of(signature: Signature) -> Trust:
     return Trust.TRUSTED if _why_trusted(signature) else Trust.UNTRUSTED
 
 
-def skips_mail(signature: Signature) -> bool:
-    """Whether an administrator lets what this certificate has signed be published at once."""
-    trusted = _listed(signature)
-    return trusted is not None and trusted.skips_mail
+def skips_mail(signature: Signature, email: str) -> bool:
+    """Whether an administrator lets what this certificate has signed be published at once.
+
+    An authority's word counts for the addresses that its certificates name, and no others.
+    """
+    listed = _listed(signature)
+    if listed is None or not listed.skips_mail or listed.not_after < timezone.now():
+        return False
+    named = {one.casefold() for one in signature.emails}
+    return listed.fingerprint == signature.fingerprint or email.casefold() in named
 
 
 def in_words(signature: Signature) -> str:
@@ -47,7 +54,7 @@ def _listed(signature: Signature) -> TrustedCertificate | None:
     itself = TrustedCertificate.objects.filter(fingerprint=signature.fingerprint).first()
     if itself is not None:
         return itself
-    for row in TrustedCertificate.objects.filter(is_authority=True):
+    for row in TrustedCertificate.objects.filter(is_authority=True).order_by("-skips_mail"):
         authority = x509.load_pem_x509_certificate(row.certificate.encode())
         if _leads_to(signature, authority):
             return row

@@ -195,6 +195,20 @@ def disk_offer_answered(giver: User, to: User, *, disk: str, answer: str) -> Non
     _post("disk_offer_answered", giver.email, person=giver, who=who, disk=disk, answer=answer)
 
 
+def metadata_sent(
+    email: str, *, who: str, what: str, image: str, endorsed: str, days: str, link: str
+) -> None:
+    """Ask whoever reads an endorser's address whether a document is theirs."""
+    values = {"who": who, "what": what, "image": image, "endorsed": endorsed}
+    _post("metadata_sent", email, days=days, link=link, **values)
+
+
+def metadata_reported(email: str, administrators: Iterable[User], **values: str) -> None:
+    """Tell the administrators that a document misuses an address. ``values``: of its letter."""
+    to = [administrator.email for administrator in administrators]
+    _post("metadata_reported", *to, email=email, link=_link("audit"), **values)
+
+
 def trial(kind: str, words: Wording, *, to: str) -> None:
     """Send a mail with made-up values to who is writing its words."""
     outgoing = outbox.put(kind, sample(KINDS[kind], words), to=[to])

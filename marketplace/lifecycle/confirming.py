@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from core.machine import Step
+from cloud.driver import CloudDriver
+from core.machine import Go, Step
 from marketplace.models import Pending
+from marketplace.states import PendingState
 
-STEPS: Mapping[str, Step[Pending]] = {}
+
+def wait(pending: Pending, cloud: CloudDriver) -> Go | None:
+    """WAITING: the owner of the address answers, or nobody does."""
+    return None
+
+
+STEPS: Mapping[str, Step[Pending]] = {PendingState.WAITING: wait}

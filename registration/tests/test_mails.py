@@ -30,6 +30,8 @@ def files(settings, tmp_path):
 
 
 LINK = "http://portal.example/a/link/"
+REPORTED = {"what": "endorses", "image": "PcW9", "endorsed": "2026-01-15T10:00:00Z"}
+DOCUMENT = {**REPORTED, "days": "3"}
 
 
 def sent_to(user) -> dict:
@@ -68,6 +70,12 @@ def sent_to(user) -> dict:
         ),
         "disk_offer_answered": lambda: emails.disk_offer_answered(
             user, user, disk="a < b & c", answer="declined"
+        ),
+        "metadata_sent": lambda: emails.metadata_sent(
+            user.email, who=user.get_full_name(), link=LINK, **DOCUMENT
+        ),
+        "metadata_reported": lambda: emails.metadata_reported(
+            user.email, [user], who=user.get_full_name(), reference="a-uuid", **REPORTED
         ),
     }
 

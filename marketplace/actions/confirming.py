@@ -1,0 +1,122 @@
+"""What the owner of an address says to a document in their name: yes, no, or abuse.
+
+A link proves that its mail was read. It works once, as long as the document waits, and needs no
+account; opening it changes nothing. Source: stratuslab.md 6.9, without what 14.3 says of it.
+"""
+
+import secrets
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+from django.views.decorators.debug import sensitive_variables
+
+from core.errors import Refused
+from core.machine import StaleState
+from marketplace.judging import digest
+from marketplace.models import CREATED_FORMAT, Entry, Pending
+from marketplace.publishing import publish_document
+from marketplace.states import PENDING_FOR, PendingState
+from registration import emails
+from registration.models import User
+
+
+@sensitive_variables("token")
+def asked(key: UUID, token: str) -> Pending:
+    """The document that this link is about, answered or not.
+
+    Raises:
+        Refused: ``link_spent``, nobody was sent this link.
+    """
+    rows = Pending.objects.select_related("owner", "entry")
+    pending: Pending | None = rows.filter(uuid=key).first()
+    if pending is None or not secrets.compare_digest(pending.token_hash, digest(token)):
+        raise Refused(
+            "link_spent", "This link is not one of ours, or a newer mail has replaced it."
+        )
+    return pending
+
+
+def can_answer(pending: Pending) -> bool:
+    """Whether it waits still."""
+    is_in_time = pending.state_since + PENDING_FOR > timezone.now()
+    return pending.state == PendingState.WAITING and is_in_time
+
+
+@sensitive_variables("token")
+def confirm(key: UUID, token: str) -> Entry:
+    """Publish it. Everybody may read it, as the mail's page has said.
+
+    Raises:
+        Refused: ``link_spent``; those of ``publish_document``: then it waits still.
+        documents.Broken: its rules have become stricter since.
+    """
+    pending = _waiting(key, token)
+    holder = _holder(pending.email)
+    with transaction.atomic():
+        owner = pending.owner or holder
+        entry = publish_document(bytes(pending.xml), owner=owner, by=holder)
+        _answer(pending, PendingState.CONFIRMED, "confirmed", by=holder, entry=entry)
+    return entry
+
+
+@sensitive_variables("token")
+def refuse(key: UUID, token: str) -> None:
+    """It is not published. Raises: Refused: ``link_spent``."""
+    pending = _waiting(key, token)
+    _answer(pending, PendingState.REFUSED, "refused", by=_holder(pending.email))
+
+
+@sensitive_variables("token")
+def report(key: UUID, token: str) -> None:
+    """It is not published, and the administrators are told. Raises: Refused: ``link_spent``."""
+    pending = _waiting(key, token)
+    with transaction.atomic():
+        _answer(pending, PendingState.REPORTED, "reported", by=_holder(pending.email))
+        emails.metadata_reported(
+            pending.email,
+            User.objects.administrators(),
+            who=_sender(pending),
+            what="deprecates" if pending.deprecates else "endorses",
+            image=pending.identifier,
+            endorsed=pending.endorsed_at.strftime(CREATED_FORMAT),
+            reference=pending.token,
+        )
+
+
+def _waiting(key: UUID, token: str) -> Pending:
+    pending = asked(key, token)
+    if not can_answer(pending):
+        raise _spent()
+    return pending
+
+
+def _spent() -> Refused:
+    return Refused("link_spent", "This link was used already, or its time is over.")
+
+
+def _answer(
+    pending: Pending,
+    state: PendingState,
+    verb: str,
+    *,
+    by: User | None,
+    entry: Entry | None = None,
+) -> None:
+    try:
+        pending.move(state, by=by, verb=verb, entry=entry)
+    except StaleState:
+        raise _spent() from None
+
+
+def _holder(email: str) -> User | None:
+    """The account with this address, proven to be its own."""
+    people = User.objects.active().filter(email__iexact=email)
+    holder: User | None = people.exclude(email_confirmed_at=None).first()
+    return holder
+
+
+def _sender(pending: Pending) -> str:
+    if pending.owner:
+        return f"{pending.owner.get_full_name()} ({pending.owner})"
+    return f"Somebody without an account, from {pending.address or 'nowhere'},"

@@ -1,0 +1,272 @@
+"""What becomes of a document that comes in, and why: said before, and then done.
+
+Below actions and workers alike: both take documents in. A signed document is published at once
+if who brings it, or who signed it, may speak for the address in it; else the owner of that
+address is asked by mail, and says so with a link that works once (``actions.confirming``).
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import TypeVar
+
+from django.conf import settings
+from django.db import transaction
+from django.urls import reverse
+from django.utils import timezone
+
+from core.errors import Refused
+from marketplace import documents, trusting
+from marketplace.documents import Broken, Metadata, Problem, Signature
+from marketplace.models import CREATED_FORMAT, Entry, Pending, SigningKey
+from marketplace.publishing import EVERYBODY, Reader, columns_of, publish_document, said_already
+from marketplace.states import PENDING_FOR, PendingState, Visibility
+from registration import emails, throttle
+from registration.models import Membership, User
+
+T = TypeVar("T")
+
+#: To one address, and by one sender, in a window (``throttle.WINDOW``).
+MOST_MAILS = 10
+#: A mail that may have got lost is sent again for the same document after this.
+MAIL_AGAIN_AFTER = timedelta(minutes=10)
+
+
+class Outcome(StrEnum):
+    PUBLISHED = "published"  # at once
+    KNOWN = "known"  # it is in the catalogue already, to the byte
+    MAILED = "mailed"  # once the owner of its address says yes
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """A document, what it says as far as it can be read, and what would become of it.
+
+    ``why`` it needs no mail, as a sentence; ``is_own``: who brings it speaks for its address.
+    """
+
+    xml: bytes
+    outcome: Outcome
+    problems: tuple[Problem, ...] = ()
+    metadata: Metadata | None = None
+    signature: Signature | None = None
+    entry: Entry | None = None  # that it is already
+    why: str = ""
+    is_own: bool = False
+
+    @property
+    def email(self) -> str:
+        """The address of its endorser, or ""."""
+        endorsement = self.metadata.endorsement if self.metadata else None
+        return endorsement.email if endorsement else ""
+
+    def preview(self) -> Entry | None:
+        """The entry that it would be, not saved; None: it cannot be read."""
+        if self.metadata is None or self.metadata.endorsement is None:
+            return None
+        entry = Entry(**columns_of(self.metadata))
+        if self.signature:
+            entry.trust = trusting.trust_of(self.signature)
+        entry.derive()
+        return entry
+
+
+def judge(xml: bytes, *, by: User | None = None) -> Judged:
+    """Every fault of a document; without one, what would become of it if ``by`` brought it."""
+    found: list[Problem] = []
+    limit = settings.PORTAL_METADATA_KIB << 10
+    metadata = _tried(lambda: documents.parse(xml, largest_bytes=limit), found)
+    signature = _tried(lambda: documents.verify(xml), found) if len(xml) <= limit else None
+    entry = None
+    if metadata and signature and not found:
+        entry = _said_already(metadata, xml, by, found)
+    if found or metadata is None or signature is None:
+        known = tuple(dict.fromkeys(found))
+        return Judged(
+            xml=xml, outcome=Outcome.REFUSED, problems=known, metadata=metadata,
+            signature=signature,
+        )  # fmt: skip
+    own = _why_theirs(metadata, signature, by)
+    why = own or _why_trusted(metadata, signature)
+    return Judged(
+        xml=xml,
+        outcome=Outcome.KNOWN if entry else Outcome.PUBLISHED if why else Outcome.MAILED,
+        metadata=metadata,
+        signature=signature,
+        entry=entry,
+        why=why,
+        is_own=bool(own),
+    )
+
+
+def _tried(read: Callable[[], T], found: list[Problem]) -> T | None:
+    try:
+        return read()
+    except Broken as broken:
+        found += broken.problems
+        return None
+
+
+def _said_already(
+    metadata: Metadata, xml: bytes, by: User | None, found: list[Problem]
+) -> Entry | None:
+    try:
+        return said_already(metadata, xml)
+    except Refused as refused:
+        if refused.code in ("older", "taken") and not _may_know(metadata, by):
+            return None  # the owner of the address will be told, and nobody else
+        found.append(Problem(code=refused.code, element="slreq:endorsement", sentence=str(refused)))
+        return None
+
+
+def _may_know(metadata: Metadata, by: User | None) -> bool:
+    """Whether all that the endorser has said of the image is public, or known to who asks."""
+    said = Entry.objects.filter(identifier=metadata.identifier, is_latest=True)
+    said = said.filter(endorser_email=metadata.endorsement.email if metadata.endorsement else "")
+    if by is None:
+        return not said.exclude(visibility=Visibility.PUBLIC).exists()
+    return said.count() == Entry.objects.visible_to(by).filter(pk__in=said).count()
+
+
+def _why_theirs(metadata: Metadata, signature: Signature, by: User | None) -> str:
+    """Why who brings a document speaks for the address in it, as a sentence; or ""."""
+    if by is None or metadata.endorsement is None:
+        return ""
+    if by.email_confirmed_at and by.email.casefold() == metadata.endorsement.email.casefold():
+        return "Its endorser has your own address."
+    key = SigningKey.objects.filter(fingerprint=signature.fingerprint).first()
+    if key and key.user_id == by.pk:
+        return "It is signed with the key that this site keeps for you."
+    if key and key.user_id is None and by.is_staff:
+        return "It is signed with this site's own key."
+    return ""
+
+
+def _why_trusted(metadata: Metadata, signature: Signature) -> str:
+    if metadata.endorsement and trusting.skips_mail(signature, metadata.endorsement.email):
+        return "An administrator lets documents of its certificate in without asking."
+    return ""
+
+
+def submit(
+    xml: bytes, *, by: User | None, address: str = "", readers: Reader = EVERYBODY
+) -> Entry | Pending:
+    """Publish a document, or ask the owner of its address by mail; the same again is the same.
+
+    Not inside of a transaction: mails that were counted stay counted.
+
+    Raises:
+        Broken: ``problems`` has every fault; ``older`` and ``taken`` too.
+        Refused: ``readers``, ``not_member``, ``not_active``, ``too_many_mails``, and those of
+            ``publish_document`` if somebody is faster.
+    """
+    judged = judge(xml, by=by)
+    if judged.outcome is Outcome.REFUSED:
+        raise Broken(*judged.problems)
+    if by is not None and not by.is_active:
+        raise Refused("not_active", "Your account is not active; ask an administrator.")
+    if judged.entry is not None:
+        return judged.entry
+    _must_be_theirs_to_choose(readers, judged, by)
+    if judged.outcome is Outcome.PUBLISHED:
+        return publish_document(xml, owner=by, by=by, readers=readers)
+    return _ask_endorser(judged, by=by, address=address)
+
+
+def _must_be_theirs_to_choose(readers: Reader, judged: Judged, by: User | None) -> None:
+    """Else somebody could hide what an endorser has said from everybody, by a later word."""
+    if readers.visibility == Visibility.PUBLIC:
+        return
+    if by is None or not judged.is_own:
+        raise Refused(
+            "readers",
+            f"Only the endorser, {judged.email}, chooses who may read the entry. Choose everybody, "
+            "or have them publish it.",
+            field="visibility",
+        )
+    if readers.visibility != Visibility.GROUP:
+        return
+    group = readers.group
+    if group is None or not Membership.objects.filter(group=group, user=by).exists():
+        raise Refused("not_member", "Choose a group that you are in.", field="group")
+
+
+def digest(token: str) -> str:
+    """What is kept of a token of 256 random bits."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _ask_endorser(judged: Judged, *, by: User | None, address: str) -> Pending:
+    now = timezone.now()
+    waiting = _waiting(judged)
+    if waiting and waiting.state_since > now - MAIL_AGAIN_AFTER:
+        return waiting
+    _must_not_be_many(judged.email, by=by, address=address)
+    token = secrets.token_urlsafe(32)
+    with transaction.atomic():
+        pending = waiting or _park(judged, by=by, address=address)
+        Pending.objects.filter(pk=pending.pk).update(token_hash=digest(token), state_since=now)
+        _write_to_endorser(pending, token, by=by)
+    return pending
+
+
+def _waiting(judged: Judged) -> Pending | None:
+    """The same document, if its endorser has been asked and has not answered."""
+    assert judged.metadata  # noqa: S101  (it was judged)
+    waiting = Pending.objects.filter(
+        state=PendingState.WAITING,
+        email=judged.email,
+        identifier=judged.metadata.identifier,
+        state_since__gt=timezone.now() - PENDING_FOR,
+    )
+    return next((one for one in waiting if bytes(one.xml) == judged.xml), None)
+
+
+def _must_not_be_many(email: str, *, by: User | None, address: str) -> None:
+    """Anybody can name any address in a document. Raises: Refused: ``too_many_mails``."""
+    sender = str(by.uuid) if by else address
+    for what in (("metadata to", email.casefold()), ("metadata by", sender)):
+        if until := throttle.take(MOST_MAILS, *what):
+            raise Refused(
+                "too_many_mails",
+                f"{MOST_MAILS} mails that ask for a confirmation were sent in a short time, to "
+                f"{email} or by you. Try again after {until:%H:%M} UTC. Whoever signs in with the "
+                "endorser's own address needs none.",
+            )
+
+
+def _park(judged: Judged, *, by: User | None, address: str) -> Pending:
+    assert judged.metadata  # noqa: S101  (it was judged)
+    assert judged.metadata.endorsement  # noqa: S101
+    pending = Pending.objects.create(
+        owner=by,
+        xml=judged.xml,
+        email=judged.email,
+        identifier=judged.metadata.identifier,
+        endorsed_at=judged.metadata.endorsement.created,
+        deprecates=judged.metadata.deprecated is not None,
+        token_hash="",
+        address=address[:45],
+        next_tick_at=timezone.now(),
+    )
+    pending.record_event("sent", by=by, now=PendingState.WAITING, address=address)
+    pending.announce()
+    return pending
+
+
+def _write_to_endorser(pending: Pending, token: str, *, by: User | None) -> None:
+    """No words of the document are in the mail: it would be a stranger's, with our name on it."""
+    who = f"{by.get_full_name()} ({by})" if by else "somebody without an account here"
+    emails.metadata_sent(
+        pending.email,
+        who=f"{who}, from {pending.address}" if pending.address and not by else who,
+        what="deprecates" if pending.deprecates else "endorses",
+        image=pending.identifier,
+        endorsed=pending.endorsed_at.strftime(CREATED_FORMAT),
+        days=str(PENDING_FOR.days),
+        link=settings.PORTAL_URL + reverse("marketplace:confirm", args=[pending.uuid, token]),
+    )
