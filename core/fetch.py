@@ -18,6 +18,8 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpcore
 
+from core import sizes
+
 MOST_HOPS = 5
 CONNECT_S = 10.0
 READ_S = 30.0
@@ -108,13 +110,15 @@ def fetch(
     most_bytes: int,
     allowed: Sequence[Network] = (),
     ports: Collection[int] = (),
+    accept: str = "*/*",
     on_head: Callable[[Head], None] = lambda _head: None,
 ) -> Head:
     """Fetch what is at ``url`` from ``offset`` on, if it is still the version ``validator``.
 
     ``on_head`` is called once, before the first byte; raising from it or from ``sink`` ends
     the transfer. ``most_bytes`` bounds the whole file; ``allowed`` are private networks, and
-    ``ports`` those besides the web's, that this site lets people fetch from.
+    ``ports`` those besides the web's, that this site lets people fetch from. ``accept``: the
+    media types that are wanted, where a server has several forms of it.
 
     Raises:
         Unfetchable: ``is_passing`` if another try, from where this one ended, may succeed.
@@ -122,7 +126,8 @@ def fetch(
     pace = _Pace()
     for _ in range(MOST_HOPS + 1):
         parts = check(url, ports)
-        with _asked(parts, offset, validator, _Judge(allowed, pace)) as answer:
+        headers = _headers(parts, offset, validator, accept)
+        with _asked(parts, headers, _Judge(allowed, pace)) as answer:
             if answer.status in _REDIRECTS:
                 url = _next_hop(url, answer)
                 continue
@@ -136,18 +141,22 @@ def fetch(
     raise Unfetchable(f"It redirects more than {MOST_HOPS} times.")
 
 
-@contextmanager
-def _asked(
-    parts: SplitResult, offset: int, validator: str, judge: "_Judge"
-) -> Iterator[httpcore.Response]:
+def _headers(parts: SplitResult, offset: int, validator: str, accept: str) -> list[tuple[str, str]]:
     headers = [
         ("Host", parts.netloc),
         ("User-Agent", "StratusLab-Portal"),
-        ("Accept", "*/*"),
+        ("Accept", accept),
         ("Accept-Encoding", "identity"),
     ]
     if offset and validator:
         headers += [("Range", f"bytes={offset}-"), ("If-Range", validator)]
+    return headers
+
+
+@contextmanager
+def _asked(
+    parts: SplitResult, headers: list[tuple[str, str]], judge: "_Judge"
+) -> Iterator[httpcore.Response]:
     limits = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": CONNECT_S}
     with (
         _translated(),
@@ -293,7 +302,7 @@ class _Paced(httpcore.NetworkStream):
 
 
 def _too_large(most_bytes: int) -> str:
-    return f"The file is larger than the {most_bytes / 2**30:g} GiB that this site takes."
+    return f"The file is larger than the {sizes.in_words(most_bytes)} that this site takes."
 
 
 def _header(answer: httpcore.Response, name: bytes) -> str:
