@@ -6,8 +6,9 @@ address is asked by mail, and says so with a link that works once (``actions.con
 """
 
 import hashlib
+import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -29,6 +30,10 @@ from registration.models import Membership, User
 
 T = TypeVar("T")
 
+#: The root of a list, after whatever XML lets stand before it.
+_LIST = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<metadata[\s>]", re.S
+)
 #: To one address, and by one sender, in a window (``throttle.WINDOW``).
 MOST_MAILS = 10
 #: A mail that may have got lost is sent again for the same document after this.
@@ -73,6 +78,34 @@ class Judged:
             entry.trust = trusting.trust_of(self.signature)
         entry.derive()
         return entry
+
+
+def documents_in(came: bytes) -> list[bytes]:
+    """The documents of a list of 6.5; of anything else, that by itself.
+
+    Raises: Broken: a list that cannot be read.
+    """
+    return documents.split_list(came) if _LIST.match(came) else [came]
+
+
+def worth_most(found: Sequence[bytes]) -> bytes:
+    """Of several documents about an image, the newest that is good to use now.
+
+    Raises: Broken: there is none.
+    """
+    if not found:
+        raise Broken(Problem(code="empty_list", element="metadata", sentence="The list is empty."))
+    return max(found, key=_worth)
+
+
+def _worth(xml: bytes) -> tuple[bool, bool, float]:
+    try:
+        metadata = documents.parse(xml)
+    except Broken:
+        return (False, False, 0)
+    is_valid = metadata.valid is not None and metadata.valid > timezone.now()
+    at = metadata.endorsement.created.timestamp() if metadata.endorsement else 0
+    return (True, metadata.deprecated is None and is_valid, at)
 
 
 def judge(xml: bytes, *, by: User | None = None) -> Judged:
@@ -157,6 +190,7 @@ def submit(
 ) -> Entry | Pending:
     """Publish a document, or ask the owner of its address by mail; the same again is the same.
 
+    The entry is theirs who speak for that address, and nobody's if it is only vouched for.
     Not inside of a transaction: mails that were counted stay counted.
 
     Raises:
@@ -173,7 +207,8 @@ def submit(
         return judged.entry
     _must_be_theirs_to_choose(readers, judged, by)
     if judged.outcome is Outcome.PUBLISHED:
-        return publish_document(xml, owner=by, by=by, readers=readers)
+        owner = by if judged.is_own else None
+        return publish_document(xml, owner=owner, by=by, readers=readers)
     return _ask_endorser(judged, by=by, address=address)
 
 

@@ -199,14 +199,40 @@ def metadata_sent(
     email: str, *, who: str, what: str, image: str, endorsed: str, days: str, link: str
 ) -> None:
     """Ask whoever reads an endorser's address whether a document is theirs."""
-    values = {"who": who, "what": what, "image": image, "endorsed": endorsed}
-    _post("metadata_sent", email, days=days, link=link, **values)
+    _post(
+        "metadata_sent",
+        email,
+        who=who,
+        what=what,
+        image=image,
+        endorsed=endorsed,
+        days=days,
+        link=link,
+    )
 
 
-def metadata_reported(email: str, administrators: Iterable[User], **values: str) -> None:
-    """Tell the administrators that a document misuses an address. ``values``: of its letter."""
-    to = [administrator.email for administrator in administrators]
-    _post("metadata_reported", *to, email=email, link=_link("audit"), **values)
+def metadata_reported(
+    email: str,
+    administrators: Iterable[User],
+    *,
+    who: str,
+    what: str,
+    image: str,
+    endorsed: str,
+    reference: str,
+) -> None:
+    """Tell the administrators that a document misuses an address."""
+    _post(
+        "metadata_reported",
+        *(administrator.email for administrator in administrators),
+        email=email,
+        who=who,
+        what=what,
+        image=image,
+        endorsed=endorsed,
+        reference=reference,
+        link=_link("audit"),
+    )
 
 
 def trial(kind: str, words: Wording, *, to: str) -> None:

@@ -45,7 +45,7 @@ def can_answer(pending: Pending) -> bool:
 
 @sensitive_variables("token")
 def confirm(key: UUID, token: str) -> Entry:
-    """Publish it. Everybody may read it, as the mail's page has said.
+    """Publish it for everybody to read. The entry belongs to the address, not to the sender.
 
     Raises:
         Refused: ``link_spent``; those of ``publish_document``: then it waits still.
@@ -54,8 +54,7 @@ def confirm(key: UUID, token: str) -> Entry:
     pending = _waiting(key, token)
     holder = _holder(pending.email)
     with transaction.atomic():
-        owner = pending.owner or holder
-        entry = publish_document(bytes(pending.xml), owner=owner, by=holder)
+        entry = publish_document(bytes(pending.xml), owner=holder, by=holder)
         _answer(pending, PendingState.CONFIRMED, "confirmed", by=holder, entry=entry)
     return entry
 
