@@ -20,6 +20,7 @@ class ImageState(TextChoices):
     COPYING = "copying"
     READY = "ready"
     CLEARING = "clearing"
+    EVICTING = "evicting"
     FAILED = "failed"
     EVICTED = "evicted"
 
@@ -29,13 +30,16 @@ S = ImageState
 IMAGE_MOVES: Moves = {
     S.WANTED: frozenset({S.FETCHING, S.COPYING, S.READY, S.FAILED}),
     S.FETCHING: frozenset({S.CHECKING, S.CLEARING}),
-    S.CHECKING: frozenset({S.UNPACKING, S.COPYING, S.CLEARING, S.WANTED}),
-    S.UNPACKING: frozenset({S.COPYING, S.CLEARING}),
-    S.COPYING: frozenset({S.READY, S.CLEARING, S.FAILED}),
-    S.CLEARING: frozenset({S.FAILED, S.EVICTED}),
+    # Back to FETCHING: from the entry's next location, or anew if what had come is gone.
+    S.CHECKING: frozenset({S.UNPACKING, S.COPYING, S.FETCHING, S.CLEARING}),
+    S.UNPACKING: frozenset({S.COPYING, S.FETCHING, S.CLEARING}),
+    S.COPYING: frozenset({S.READY, S.FETCHING, S.CLEARING}),
+    # To READY: the cloud has these bytes all the same; one entry's locations do not lead to them.
+    S.CLEARING: frozenset({S.FAILED, S.READY}),
+    S.EVICTING: frozenset({S.EVICTED, S.READY}),
     # The cloud has lost it or found it damaged, an entry has yet to prove that its locations
     # lead to these bytes, or its room is needed.
-    S.READY: frozenset({S.WANTED, S.CLEARING}),
+    S.READY: frozenset({S.WANTED, S.EVICTING}),
     S.FAILED: frozenset({S.WANTED}),  # somebody asks again
     S.EVICTED: frozenset({S.WANTED}),
 }
@@ -58,6 +62,9 @@ IMAGE_DEADLINES: Deadlines = {
         timedelta(hours=4), S.CLEARING, _SOON, "The image was not copied within {limit}."
     ),
     S.CLEARING: Deadline(timedelta(hours=1), S.FAILED, _SOON, ""),
+    S.EVICTING: Deadline(
+        timedelta(hours=1), S.READY, _SOON, "The cloud did not remove its copy within {limit}."
+    ),
 }
 
 #: Bytes are on their way; a machine that needs the image waits in Prolog.
@@ -72,6 +79,7 @@ IMAGE_MEANINGS: Mapping[str, str] = {
     S.COPYING: "The image is being copied into the cloud.",
     S.READY: "The cloud keeps a checked copy of this image; machines start from it at once.",
     S.CLEARING: "What is left of it is being removed.",
+    S.EVICTING: "The copy is being removed to make room.",
     S.FAILED: "The image could not be brought here. The next launch tries again.",
     S.EVICTED: "The copy was removed to make room. The next launch fetches it again.",
 }

@@ -9,10 +9,11 @@ from marketplace.models.entries import (
     EntryQuerySet,
     default_ports,
 )
-from marketplace.models.images import ImageFile
+from marketplace.models.images import ImageFailure, ImageFile
 from marketplace.models.policy import PolicyLine
 from marketplace.models.sources import Source
 from marketplace.models.uses import LocationCheck, Reminder, TestedSize, Use
+from marketplace.models.vocabulary import Learned, Word
 
 __all__ = [
     "CREATED_FORMAT",
@@ -21,7 +22,9 @@ __all__ = [
     "Draft",
     "Entry",
     "EntryQuerySet",
+    "ImageFailure",
     "ImageFile",
+    "Learned",
     "LocationCheck",
     "Pending",
     "PolicyLine",
@@ -31,5 +34,6 @@ __all__ = [
     "TestedSize",
     "TrustedCertificate",
     "Use",
+    "Word",
     "default_ports",
 ]

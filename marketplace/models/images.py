@@ -34,6 +34,10 @@ class ImageFile(Stateful):
     bytes_done = models.PositiveBigIntegerField(default=0)
     bytes_total = models.PositiveBigIntegerField(default=0)
     virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
+    # What was found of the bytes that entries speak of: an entry that says otherwise of them is
+    # refused, whoever brought them. By the names of ``hashlib``.
+    sums = models.JSONField(default=dict, blank=True)
+    size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     kept_bytes = models.PositiveBigIntegerField(default=0)  # what the cloud keeps of it
     # Entries whose own locations led to these bytes: others must prove that they do, so that
     # nobody reads a private image by naming its checksums.
@@ -43,6 +47,8 @@ class ImageFile(Stateful):
     validator = models.CharField(max_length=300, blank=True)
     packing = models.CharField(max_length=10, blank=True)
     file_format = models.CharField(max_length=10, blank=True)
+    file_sha256 = models.CharField(max_length=64, blank=True)  # of what the cloud is given
+    failing_since = models.DateTimeField(null=True, blank=True)  # its server, now
     failures = models.JSONField(default=list, blank=True)  # [location, sentence] of this try
     used_at = models.DateTimeField(null=True, blank=True)  # a launch needed it last
     created_at = models.DateTimeField(auto_now_add=True)
@@ -81,3 +87,25 @@ class ImageFile(Stateful):
     @property
     def meaning(self) -> str:
         return IMAGE_MEANINGS[str(self.state)]
+
+
+class ImageFailure(models.Model):
+    """Why an image could not be brought to a cloud on the word of one entry, the last time.
+
+    The copy may be there, or on its way, on the word of another.
+    """
+
+    image = models.ForeignKey(ImageFile, models.CASCADE, related_name="refused")
+    entry = models.ForeignKey(Entry, models.CASCADE, related_name="+")
+    failed_at = models.DateTimeField()
+    reason = models.CharField(max_length=500)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=["image", "entry"], name="marketplace_image_failure_once"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.image_id} by {self.entry_id}: {self.reason}"
