@@ -2,6 +2,7 @@
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import UTC
 from pathlib import Path
 from typing import Any, Self
@@ -9,12 +10,14 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, Value, When
 from django.urls import reverse
 from django.utils import timezone
 
 from cloud.types import DiskBus, DiskFormat, ImageFormat
 from marketplace import identifiers
+from marketplace.search import tokens
+from marketplace.search.index import Matches
 from marketplace.states import Compression, EntryStatus, Kind, Trust, Visibility
 from registration.models import Membership
 
@@ -33,6 +36,14 @@ _IDENTIFIER = RegexValidator(
 
 def _hex(digits: int) -> RegexValidator:
     return RegexValidator(rf"^[0-9a-f]{{{digits}}}\Z", f"{digits} hexadecimal digits.")
+
+
+#: All that lists ask of an entry.
+_SHELF = [
+    "os", "os_version", "os_arch", "kind", "is_on_web", "is_on_pdisk", "is_official",
+    "is_deprecated", "valid_until", "visibility", "endorser_email", "alternative", "created_at",
+    "owner", "group", "id",
+]  # fmt: skip
 
 
 def default_ports() -> list[int]:
@@ -57,8 +68,8 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         """Those that are in ``status`` now; every one for a word that is no status."""
         now = timezone.now()
         if status == EntryStatus.DEPRECATED:
-            return self.exclude(deprecated="")
-        current = self.filter(deprecated="")
+            return self.filter(is_deprecated=True)
+        current = self.filter(is_deprecated=False)
         match status:
             case EntryStatus.VALID:
                 return current.filter(valid_until__gt=now)
@@ -70,7 +81,7 @@ class EntryQuerySet(models.QuerySet["Entry"]):
 
     def listed(self) -> Self:
         """Those that lists may show: an entry without an end of validity is in none."""
-        return self.exclude(valid_until=None)
+        return self.filter(valid_until__isnull=False)
 
     def newest(self) -> Self:
         """The newest entry of each endorser about each image."""
@@ -83,6 +94,19 @@ class EntryQuerySet(models.QuerySet["Entry"]):
     def history(self) -> Self:
         """Newest first."""
         return self.order_by("-created_at", "-pk")
+
+    def search(self, text: str) -> Self:
+        """Those that have every word of ``text``; the last letters of each may be missing."""
+        if not text.strip(" \0"):
+            return self
+        terms = tokens.terms_of(text)
+        return self.filter(Matches(terms)) if terms else self.none()
+
+    def bulk_create(self, objs: Iterable["Entry"], *args: Any, **kwargs: Any) -> list["Entry"]:
+        rows = list(objs)
+        for row in rows:
+            row.derive()
+        return super().bulk_create(rows, *args, **kwargs)
 
     def launchable(self) -> Self:
         """Machine images that may be started now, one entry per endorser and image."""
@@ -151,6 +175,11 @@ class Entry(models.Model):
 
     valid_until = models.DateTimeField(null=True, blank=True)
     deprecated = models.CharField(max_length=500, blank=True)  # the reason; empty: it is not
+    is_deprecated = models.GeneratedField(
+        expression=Case(When(deprecated="", then=Value(False)), default=Value(True)),
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
 
     hypervisor = models.CharField(max_length=20, blank=True, default="kvm")
     disks_bus = models.CharField(max_length=10, choices=DISK_BUSES, default=DiskBus.VIRTIO.value)
@@ -164,7 +193,7 @@ class Entry(models.Model):
     min_memory_mib = models.PositiveIntegerField(
         default=0, validators=[MaxValueValidator(1024 * 1024)]
     )
-    # What a search looks through, case-folded: databases disagree about case in most scripts.
+    # What the index of words holds; a line for each of ``tokens.PARTS``.
     words = models.TextField(editable=False, blank=True)
 
     objects = EntryQuerySet.as_manager()
@@ -176,6 +205,12 @@ class Entry(models.Model):
             models.Index(fields=["owner", "-created_at"], name="marketplace_entry_owner"),
             models.Index(
                 fields=["endorser_email", "-created_at"], name="marketplace_entry_said_by"
+            ),
+            # Lists read this and not the wide rows; what is counted together stands together.
+            models.Index(
+                fields=_SHELF,
+                name="marketplace_entry_shelf",
+                condition=Q(is_latest=True, valid_until__isnull=False),
             ),
         ]
         constraints = [
@@ -206,19 +241,10 @@ class Entry(models.Model):
         return reverse("marketplace:entry", args=[self.identifier])
 
     def derive(self) -> None:
-        """Set the columns that follow from others; ``bulk_create`` needs it said."""
-        self.words = self.searched_text()
+        """Set the columns that follow from others."""
+        self.words = tokens.indexed(self)
         self.is_on_web = not self.locations or any(map(_WEB.match, self.locations))
         self.is_on_pdisk = any(map(_PDISK.match, self.locations))
-
-    def searched_text(self) -> str:
-        """What a search looks through."""
-        said = (
-            self.title, self.alternative, self.description, self.os, self.os_version,
-            self.os_arch, self.version, self.kind, self.publisher, self.identifier,
-            self.endorser_email, self.endorser_name, self.creator,
-        )  # fmt: skip
-        return " ".join(filter(None, said)).casefold()
 
     @property
     def permalink(self) -> str:

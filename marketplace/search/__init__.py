@@ -1,1 +1,4 @@
-"""Full-text search behind one seam: SQLite's FTS5 or PostgreSQL's, whichever the site has."""
+"""Finding entries: what is asked, the words of the index, facets, and corrected spelling.
+
+``index`` is the seam between the two databases: nothing else knows which of them answers.
+"""

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import factory
 from django.utils import timezone
@@ -23,6 +24,17 @@ class EntryFactory(factory.django.DjangoModelFactory[Entry]):
         expired = factory.Trait(
             valid_until=factory.LazyFunction(lambda: timezone.now() - timedelta(days=1))
         )
+
+    @classmethod
+    def _create(cls, model_class: type[Entry], *args: Any, **kwargs: Any) -> Entry:
+        """As ``publish_document`` keeps it: the newest word of an endorser is the last one."""
+        same = {name: kwargs[name] for name in ("identifier", "endorser_email")}
+        others = Entry.objects.filter(**same)
+        if "is_latest" not in kwargs:
+            kwargs["is_latest"] = not others.filter(created_at__gt=kwargs["created_at"]).exists()
+        if kwargs["is_latest"]:
+            others.update(is_latest=False)
+        return super()._create(model_class, *args, **kwargs)
 
     sha1 = factory.LazyAttribute(lambda o: hashlib.sha1(o.content).hexdigest())  # noqa: S324
     sha256 = factory.LazyAttribute(lambda o: hashlib.sha256(o.content).hexdigest())

@@ -1,0 +1,170 @@
+"""The index of words: FTS5 beside the table in SQLite, a generated column in PostgreSQL.
+
+The database keeps it, so it holds every entry however it was made. ``Matches`` and ``ranked``
+are all that the rest of the portal sees of it.
+"""
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+from django.db import connection, models
+from django.db.models import BooleanField, F, FloatField, Func
+from django.db.models.expressions import Col
+
+from marketplace.search.tokens import PARTS, Term
+
+Rows = TypeVar("Rows", bound=models.QuerySet[Any])
+
+ENTRIES, TEXT, VECTOR = "marketplace_entry", "marketplace_text", "found_by"
+_COLUMNS = ", ".join(PARTS)
+#: What a word in each part is worth.
+_WEIGHTS = (10, 4, 2, 1, 1)
+#: The same in PostgreSQL, which has four.
+_LETTERS = dict(zip(PARTS, "ABCDD", strict=True))
+_LINES = """json_extract('["' || replace({row}.words, char(10), '","') || '"]', '$[{n}]')"""
+
+
+class Matches(Func):
+    """Whether an entry has every term."""
+
+    output_field = BooleanField()
+
+    def __init__(self, terms: tuple[Term, ...]) -> None:
+        super().__init__(F("pk"))
+        self.terms = terms
+
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
+        """The sign keeps SQLite from fetching whole rows by their numbers: it walks the narrow
+        index of the catalogue, and asks of each whether it is among those found."""
+        key, params = compiler.compile(self.source_expressions[0])
+        found = f"+{key} IN (SELECT rowid FROM {TEXT} WHERE {TEXT} MATCH %s)"  # noqa: S608
+        return found, [*params, _fts5(self.terms)]
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
+        column = _vector(self.source_expressions[0], compiler)
+        return f"{column} @@ to_tsquery('simple', %s)", [_tsquery(self.terms)]
+
+
+class _Rank(Func):
+    """PostgreSQL only: how well an entry matches; more is better."""
+
+    output_field = FloatField()
+
+    def __init__(self, terms: tuple[Term, ...]) -> None:
+        super().__init__(F("pk"))
+        self.terms = terms
+
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
+        column = _vector(self.source_expressions[0], compiler)
+        return f"ts_rank({column}, to_tsquery('simple', %s))", [_tsquery(self.terms)]
+
+
+def _vector(key: Any, compiler: Any) -> str:
+    assert isinstance(key, Col)  # noqa: S101
+    return f"{compiler.quote_name_unless_alias(key.alias)}.{VECTOR}"
+
+
+def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
+    """Those that match, the best first; equals in the order of the columns ``then``."""
+    if connection.vendor == "postgresql":
+        found: Rows = rows.filter(Matches(terms)).alias(rank=_Rank(terms))
+        return found.order_by("-rank", *then)
+    # An expression cannot join a table that has no model; bm25 is known while it is read only.
+    weights = ", ".join(map(str, _WEIGHTS))
+    found = rows.extra(  # noqa: S610  (text of our own, what was asked is a parameter)
+        tables=[TEXT],
+        where=[f"{TEXT}.rowid = {ENTRIES}.id", f"{TEXT} MATCH %s"],
+        params=[_fts5(terms)],
+        select={"rank": f"bm25({TEXT}, {weights})"},
+    )
+    return found.extra(order_by=["rank", *then])
+
+
+def _fts5(terms: Sequence[Term]) -> str:
+    """Words are letters and digits alone: nothing in them is a sign of the query language."""
+    return " AND ".join(
+        f'{f"{term.part} : " if term.part else ""}"{" ".join(term.words)}" *' for term in terms
+    )
+
+
+def _tsquery(terms: Sequence[Term]) -> str:
+    return " & ".join(f"({_side_by_side(term)})" for term in terms)
+
+
+def _side_by_side(term: Term) -> str:
+    *whole, last = term.words
+    letter = _LETTERS.get(term.part, "")
+    fixed = [f"'{word}':{letter}" if letter else f"'{word}'" for word in whole]
+    return " <-> ".join([*fixed, f"'{last}':*{letter}"])
+
+
+# Making it -------------------------------------------------------------------------------
+
+
+def make(of: Any = connection) -> None:
+    """Have the database keep the index. Again and again does no harm.
+
+    A migration that alters the table makes SQLite forget the triggers; they come back, and the
+    index is made anew, at the end of ``migrate``.
+    """
+    with of.cursor() as cursor:
+        if of.vendor == "postgresql":
+            _make_postgresql(cursor)
+        else:
+            _make_sqlite(cursor)
+
+
+def drop(of: Any = connection) -> None:
+    with of.cursor() as cursor:
+        if of.vendor == "postgresql":
+            cursor.execute(f"ALTER TABLE {ENTRIES} DROP COLUMN IF EXISTS {VECTOR}")
+            return
+        for name in _TRIGGERS:
+            cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
+        cursor.execute(f"DROP TABLE IF EXISTS {TEXT}")
+
+
+def _make_postgresql(cursor: Any) -> None:
+    parts = " || ".join(
+        f"setweight(to_tsvector('simple', split_part(words, chr(10), {n})), '{_LETTERS[part]}')"
+        for n, part in enumerate(PARTS, 1)
+    )
+    cursor.execute(
+        f"ALTER TABLE {ENTRIES} ADD COLUMN IF NOT EXISTS {VECTOR} tsvector "
+        f"GENERATED ALWAYS AS ({parts}) STORED"
+    )
+    cursor.execute(
+        f"CREATE INDEX IF NOT EXISTS {ENTRIES}_{VECTOR} ON {ENTRIES} USING gin ({VECTOR})"
+    )
+
+
+def _lines(row: str) -> str:
+    return ", ".join(_LINES.format(row=row, n=n) for n in range(len(PARTS)))
+
+
+_ADD = f"INSERT INTO {TEXT}(rowid, {_COLUMNS})"
+_ADD_NEW = f"{_ADD} VALUES (new.id, {_lines('new')});"
+_REMOVE_OLD = f"DELETE FROM {TEXT} WHERE rowid = old.id;"  # noqa: S608
+_TRIGGERS = {
+    f"{TEXT}_added": f"AFTER INSERT ON {ENTRIES} BEGIN {_ADD_NEW} END",
+    f"{TEXT}_changed": f"AFTER UPDATE OF words ON {ENTRIES} WHEN old.words <> new.words "
+    f"BEGIN {_REMOVE_OLD} {_ADD_NEW} END",
+    f"{TEXT}_removed": f"AFTER DELETE ON {ENTRIES} BEGIN {_REMOVE_OLD} END",
+}
+
+
+def _make_sqlite(cursor: Any) -> None:
+    cursor.execute(
+        f"CREATE VIRTUAL TABLE IF NOT EXISTS {TEXT} USING fts5({_COLUMNS}, "
+        """tokenize="unicode61 remove_diacritics 0", prefix='2 3')"""
+    )
+    names = list(_TRIGGERS)
+    cursor.execute(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'trigger' AND name IN (%s, %s, %s)", names
+    )
+    if cursor.fetchone()[0] == len(names):
+        return
+    for name, does in _TRIGGERS.items():
+        cursor.execute(f"CREATE TRIGGER IF NOT EXISTS {name} {does}")
+    cursor.execute(f"DELETE FROM {TEXT}")  # noqa: S608
+    cursor.execute(f"{_ADD} SELECT id, {_lines('e')} FROM {ENTRIES} AS e")  # noqa: S608
