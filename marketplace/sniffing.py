@@ -1,0 +1,38 @@
+"""What an image is that streams by: told from its first bytes and its last, and never all kept."""
+
+from dataclasses import dataclass
+
+from cloud.types import DiskFormat
+
+#: So much of the beginning is looked at, and so much of the end.
+HEAD_BYTES = 4096
+TAIL_BYTES = 512
+_QCOW2, _VMDK, _VHDX, _VHD = b"QFI\xfb", b"KDMV", b"vhdxfile", b"conectix"
+_VDI_AT, _VDI = 64, b"\x7f\x10\xda\xbe"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sniffed:
+    """``virtual_size_bytes`` is what a machine sees of it; None: its head does not say."""
+
+    format: str
+    virtual_size_bytes: int | None
+
+
+def sniff(head: bytes, tail: bytes, size_bytes: int) -> Sniffed:
+    """What a file is that begins and ends so. What bears no mark is a raw disk."""
+    if head.startswith(_QCOW2):
+        return _found(DiskFormat.QCOW2, int.from_bytes(head[24:32], "big"))
+    if head.startswith(_VMDK):
+        return _found(DiskFormat.VMDK, int.from_bytes(head[12:20], "little") * 512)
+    if head.startswith(_VHDX):
+        return Sniffed(format=DiskFormat.VHDX, virtual_size_bytes=None)
+    if head[_VDI_AT:].startswith(_VDI):
+        return _found(DiskFormat.VDI, int.from_bytes(head[368:376], "little"))
+    if tail.startswith(_VHD):
+        return _found(DiskFormat.VHD, int.from_bytes(tail[48:56], "big"))
+    return _found(DiskFormat.RAW, size_bytes)
+
+
+def _found(format: DiskFormat, size_bytes: int) -> Sniffed:
+    return Sniffed(format=format, virtual_size_bytes=size_bytes or None)
