@@ -9,7 +9,10 @@ from marketplace.documents.model import (
     Signer,
 )
 from marketplace.documents.rules import parse
+from marketplace.documents.signing import sign
 from marketplace.documents.values import EMAIL_PATTERN
+from marketplace.documents.verifying import verify
+from marketplace.documents.writing import write
 
 __all__ = [
     "EMAIL_PATTERN",
@@ -20,4 +23,7 @@ __all__ = [
     "Signature",
     "Signer",
     "parse",
+    "sign",
+    "verify",
+    "write",
 ]
