@@ -16,6 +16,7 @@ from marketplace.lifecycle import (
     IMAGE_STEPS,
     PENDING_STEPS,
     SOURCE_STEPS,
+    importing,
 )
 from marketplace.models import DocumentArrival, Draft, ImageFile, Pending, Source
 from marketplace.states import ArrivalState, DraftSource, DraftState, ImageState, SourceState
@@ -102,6 +103,8 @@ def sweep() -> None:
     Nobody answers the bells of a cloud that the site no longer has: they would pile up.
     """
     clouds = list(settings.CLOUDS)
+    for source in importing.begin_due(clouds):
+        ring_row(source)
     for table in (ImageFile, Draft, DocumentArrival, Source):
         rows: Any = table._default_manager.filter(cloud__in=clouds)
         for row in due(rows)[:SWEEP_ROWS]:

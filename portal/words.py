@@ -6,7 +6,7 @@ The one place for them; ``tests/laws/test_audit.py`` fails on a kind or a verb w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from marketplace.states import ImageState
+from marketplace.states import ImageState, SourceState
 from registration.states import AccountState, WishState
 from vms.states import ReadinessState, VmState
 from volumes.states import (
@@ -62,6 +62,9 @@ KINDS: Mapping[str, Kind] = {
     "social_account": Kind("connected identity"),
     "snapshot": Kind("snapshot", states=dict(SnapshotState.choices)),
     "ssh_key": Kind("SSH key"),
+    "source": Kind(
+        "source of images", "marketplace:source", is_theirs=False, states=dict(SourceState.choices)
+    ),
     "user_session": Kind("session"),
     "vm": Kind("machine", "vms:detail", states=dict(VmState.choices)),
     "volume": Kind("disk", "volumes:detail", states=dict(VolumeState.choices)),
@@ -117,6 +120,10 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     ("Marketplace", "an entry"): {
         "deprecated": Verb("withdrew {}", "withdraw {}"),
         "endorsed": Verb("endorsed {}", "endorse {}"),
+        "expired": Verb("let {} expire", "let {} expire"),
+        "imported": Verb("imported {}", "import {}"),
+        "source_off": Verb("switched off {}", "switch off {}"),
+        "source_on": Verb("switched on {}", "switch on {}"),
         "extended": Verb("endorsed {} for longer", "endorse {} for longer"),
         "readers_changed": Verb("changed who may read {}", "change who may read {}"),
         "signing_key_ended": Verb("ended {}", "end {}"),

@@ -1,8 +1,102 @@
-"""IMPORTING: read another catalogue, and take over what is wanted of it."""
+"""IMPORTING: read another catalogue, and take over what is wanted of it.
 
-from collections.abc import Mapping
+Killed at any point, it begins anew and finds what it did. A source that is switched off meanwhile
+stops at the next batch.
+"""
 
-from core.machine import Step
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import timedelta
+from itertools import islice
+from typing import IO, Any
+
+from django.conf import settings
+from django.utils import timezone
+
+from cloud.driver import CloudDriver
+from core import fetch
+from core.machine import Go, StaleState, Step
+from marketplace.feeds import READERS, Found, Unreadable
+from marketplace.imports import Import
 from marketplace.models import Source
+from marketplace.states import SourceState
 
-STEPS: Mapping[str, Step[Source]] = {}
+#: Finds that are taken over between two looks whether the source is still on.
+BATCH = 50
+#: After a server that did not answer, or hung up.
+AGAIN_AFTER = timedelta(hours=1)
+
+
+def bring(source: Source, cloud: CloudDriver) -> Go:
+    """IMPORTING: from the beginning to the end; a failure keeps what came before it."""
+    work = Import(source)
+    try:
+        for batch in _batches(READERS[source.kind](source.url, get)):
+            work.take(batch)
+            source.keep(seen=work.seen, added=work.added)
+    except fetch.Unfetchable as error:
+        again = {"due_at": timezone.now() + AGAIN_AFTER} if error.is_passing else {}
+        return _ended(work, str(error), **again)
+    except Unreadable as error:
+        return _ended(work, str(error))
+    if not work.seen:
+        return _ended(work, "It lists no image: nothing was changed here.")
+    work.expire_the_rest()
+    return _ended(work, imported_at=timezone.now())
+
+
+def _ended(work: Import, reason: str = "", **fields: Any) -> Go:
+    counted = {"seen": work.seen, "added": work.added, "refused": work.lines}
+    return Go(SourceState.DUE, reason, fields={**counted, **fields})
+
+
+def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
+    rest = iter(found)
+    while batch := list(islice(rest, BATCH)):
+        yield batch
+
+
+def get(url: str, *, most_bytes: int) -> IO[bytes]:
+    """What is at ``url``, in a file without a name. Raises: Unfetchable."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  (its reader closes it)
+
+    def write(offset: int, piece: bytes) -> None:
+        file.seek(offset)
+        file.write(piece)
+
+    try:
+        fetch.fetch(
+            url,
+            write,
+            most_bytes=most_bytes,
+            allowed=fetch.networks(settings.PORTAL_FETCH_NETWORKS),
+            ports=settings.PORTAL_FETCH_PORTS,
+        )
+    except fetch.Unfetchable:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def begin_due(clouds: Iterable[str]) -> Iterator[Source]:
+    """Begin the imports whose hour has come, and name them."""
+    now = timezone.now()
+    due = Source.objects.filter(cloud__in=list(clouds), state=SourceState.DUE, due_at__lte=now)
+    for source in due:
+        with suppress(StaleState):  # an administrator was faster
+            source.move(SourceState.IMPORTING, **beginning(source))
+            yield source
+
+
+def beginning(source: Source) -> dict[str, Any]:
+    """What changes with a source when its import begins: above all, when the next one does."""
+    return {
+        "due_at": timezone.now() + timedelta(hours=source.every_hours),
+        "seen": 0,
+        "added": 0,
+    }
+
+
+STEPS: Mapping[str, Step[Source]] = {SourceState.IMPORTING: bring}
