@@ -47,6 +47,21 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"expires": 2},
         },
+        "marketplace.check_locations": {
+            "task": "marketplace.check_locations",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
+        },
+        "marketplace.remind": {
+            "task": "marketplace.remind",
+            "schedule": 3600.0,
+            "options": {"expires": 3600},
+        },
+        "marketplace.tell": {
+            "task": "marketplace.tell",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "volumes.sweep": {"task": "volumes.sweep", "schedule": 2.0, "options": {"expires": 2}},
         "volumes.tidy": {"task": "volumes.tidy", "schedule": 60.0, "options": {"expires": 60}},
         "volumes.compare": {

@@ -235,6 +235,36 @@ def metadata_reported(
     )
 
 
+def images_expiring(email: str, person: User | None, *, images: Iterable[str], link: str) -> None:
+    """Tell an endorser what is valid for some days only. ``images``: a line each."""
+    _post("images_expiring", email, greeting=_greeting(person), images="\n".join(images), link=link)
+
+
+def images_endorsed(email: str, person: User | None, *, images: Iterable[str], link: str) -> None:
+    """Tell an endorser what they vouch for. ``images``: a line each."""
+    _post("images_endorsed", email, greeting=_greeting(person), images="\n".join(images), link=link)
+
+
+def image_deprecated(
+    user: User, *, image: str, endorser: str, reason: str, instead: str, link: str
+) -> None:
+    """Tell somebody who launched an image that its endorser advises against it."""
+    _post(
+        "image_deprecated",
+        user.email,
+        greeting=_greeting(user),
+        image=image,
+        endorser=endorser,
+        reason=reason,
+        instead=instead,
+        link=link,
+    )
+
+
+def _greeting(person: User | None) -> str:
+    return f"Dear {person.get_full_name() or person}," if person else "Hello,"
+
+
 def trial(kind: str, words: Wording, *, to: str) -> None:
     """Send a mail with made-up values to who is writing its words."""
     outgoing = outbox.put(kind, sample(KINDS[kind], words), to=[to])

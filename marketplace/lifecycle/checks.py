@@ -1,0 +1,106 @@
+"""Look whether the files that entries name are where they say; the head of the answer tells.
+
+No row's life: what was found is written down, the longest not looked at first.
+"""
+
+import logging
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.utils import timezone
+
+from core import fetch
+from marketplace.models import Entry, LocationCheck
+from marketplace.states import EntryStatus
+
+logger = logging.getLogger(__name__)
+
+#: Addresses that one run looks at, and how long it may take: servers that do not answer are slow.
+MOST_PER_RUN = 200
+RUN_FOR = timedelta(minutes=5)
+#: No address is looked at again sooner.
+AGAIN_AFTER = timedelta(hours=20)
+#: How long it is remembered what was found of an address that no valid entry names any more.
+KEEP = timedelta(days=90)
+LONGEST_URL = 500
+_NEVER = datetime.min.replace(tzinfo=UTC)
+#: The file is not wanted, whatever its size.
+_ANY_SIZE = 1 << 62
+
+
+class _Seen(Exception):
+    """Ends a transfer before its first byte."""
+
+    def __init__(self, head: fetch.Head) -> None:
+        super().__init__()
+        self.head = head
+
+
+def check_some(*, most: int = MOST_PER_RUN) -> int:
+    """Look at the addresses that are due; how many were looked at."""
+    began, looked = timezone.now(), 0
+    for url in _due(most):
+        if timezone.now() - began > RUN_FOR:
+            break
+        look(url)
+        looked += 1
+    LocationCheck.objects.filter(checked_at__lt=timezone.now() - KEEP).delete()
+    return looked
+
+
+def look(url: str) -> LocationCheck:
+    """Ask what is there now, and write it down; of two at once the later one counts."""
+    size, said, is_there = None, "", True
+    try:
+        size = _head(url).length
+    except fetch.Unfetchable as error:
+        said, is_there = str(error)[:300], False
+    check = LocationCheck(
+        url=url, checked_at=timezone.now(), is_there=is_there, said=said, size_bytes=size
+    )
+    LocationCheck.objects.bulk_create(
+        [check],
+        update_conflicts=True,
+        unique_fields=["url"],
+        update_fields=["checked_at", "is_there", "said", "size_bytes"],
+    )
+    logger.info("location.looked", extra={"is_there": is_there})
+    return check
+
+
+def _head(url: str) -> fetch.Head:
+    """Raises: Unfetchable."""
+
+    def stop(head: fetch.Head) -> None:
+        raise _Seen(head)
+
+    try:
+        return fetch.fetch(
+            url,
+            lambda _offset, _piece: None,
+            most_bytes=_ANY_SIZE,
+            allowed=fetch.networks(settings.PORTAL_FETCH_NETWORKS),
+            ports=settings.PORTAL_FETCH_PORTS,
+            on_head=stop,
+        )
+    except _Seen as seen:
+        return seen.head
+
+
+def _due(most: int) -> list[str]:
+    """What valid entries name and nobody has looked at for long, the longest first."""
+    before = timezone.now() - AGAIN_AFTER
+    known = dict(LocationCheck.objects.values_list("url", "checked_at"))
+    due = {url for url in _named() if known.get(url, _NEVER) < before}
+    return sorted(due, key=lambda url: (known.get(url, _NEVER), url))[:most]
+
+
+def _named() -> set[str]:
+    valid = Entry.objects.newest().with_status(EntryStatus.VALID)
+    rows = valid.order_by().filter(is_on_web=True).exclude(locations=[])
+    return {
+        url
+        for urls in rows.values_list("locations", flat=True).iterator()
+        for url in urls
+        if len(url) <= LONGEST_URL and url.lower().startswith(("https://", "http://"))
+    }
