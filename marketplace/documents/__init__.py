@@ -1,5 +1,6 @@
 """StratusLab metadata documents: read, judged, written, signed, verified. No Django here."""
 
+from marketplace.documents.lists import split_list, wrap_list
 from marketplace.documents.model import (
     Broken,
     Endorsement,
@@ -8,6 +9,8 @@ from marketplace.documents.model import (
     Signature,
     Signer,
 )
+from marketplace.documents.pkcs12 import read_pkcs12
+from marketplace.documents.rdf_json import rdf_json
 from marketplace.documents.rules import parse
 from marketplace.documents.signing import sign
 from marketplace.documents.values import EMAIL_PATTERN
@@ -23,7 +26,11 @@ __all__ = [
     "Signature",
     "Signer",
     "parse",
+    "rdf_json",
+    "read_pkcs12",
     "sign",
+    "split_list",
     "verify",
+    "wrap_list",
     "write",
 ]

@@ -51,7 +51,11 @@ def certificate_of(text: str) -> x509.Certificate:
     try:
         certificate = x509.load_der_x509_certificate(b64decode(text, validate=True))
         # cryptography reads these when they are asked for: whoever does, later, need not care.
-        _ = certificate.extensions, certificate.not_valid_before_utc, certificate.not_valid_after_utc
+        _ = (
+            certificate.extensions,
+            certificate.not_valid_before_utc,
+            certificate.not_valid_after_utc,
+        )
         _ = name_in_words(certificate.subject), name_in_words(certificate.issuer)
         _ = certificate.public_key(), certificate.signature_algorithm_oid
     except (*UNREADABLE, binascii.Error):

@@ -8,7 +8,7 @@ from lxml import etree
 from marketplace.documents import values
 from marketplace.documents.layout import Layout
 from marketplace.documents.model import Endorsement
-from marketplace.documents.reading import Problems, children
+from marketplace.documents.reading import Problems, children, line_of
 from marketplace.documents.resources import elements_of, plain_text
 from marketplace.documents.vocabulary import name_of, tag
 
@@ -31,7 +31,7 @@ def endorsement_of(layout: Layout) -> Endorsement | None:
         problems.add(
             "endorsement", "slreq:endorsement",
             "The document must contain exactly 1 slreq:endorsement element; it has "
-            f"{len(found)}.", found[1].sourceline,
+            f"{len(found)}.", line_of(found[1]),
         )  # fmt: skip
     endorsement = None
     if len(found) == 1 and (children(found[0]) or (found[0].text or "").strip()):
@@ -54,7 +54,7 @@ def _read(element: etree._Element, problems: Problems) -> Endorsement | None:
             problems.add(
                 "too_many", "slreq:issuer",
                 f"slreq:endorser must have at most {MOST_ISSUERS} slreq:issuer elements.",
-                endorser.sourceline,
+                line_of(endorser),
             )  # fmt: skip
         issuers = [_one([one], _name, problems) for one in said["slreq:issuer"][:MOST_ISSUERS]]
     if problems.found or created is None or email is None or subject is None:
@@ -63,9 +63,7 @@ def _read(element: etree._Element, problems: Problems) -> Endorsement | None:
     return Endorsement(created=created, email=email, subject=subject, issuers=known)
 
 
-def _one(
-    elements: list[etree._Element], read: Callable[[str], T], problems: Problems
-) -> T | None:
+def _one(elements: list[etree._Element], read: Callable[[str], T], problems: Problems) -> T | None:
     if not elements:
         return None
     text = plain_text(elements[0], problems)
@@ -75,9 +73,7 @@ def _one(
         return read(text)
     except ValueError as error:
         name = name_of(elements[0].tag)
-        problems.add(
-            "value", name, f"{name} value ({text[:60]}) {error}.", elements[0].sourceline
-        )
+        problems.add("value", name, f"{name} value ({text[:60]}) {error}.", line_of(elements[0]))
     return None
 
 

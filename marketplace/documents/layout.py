@@ -9,6 +9,7 @@ from marketplace.documents.reading import (
     children,
     elements,
     is_of_signature,
+    line_of,
     refuse,
     signatures,
 )
@@ -34,7 +35,7 @@ def lay_out(root: etree._Element) -> Layout:
     """
     if root.tag != tag("rdf:RDF"):
         name = name_of(root.tag)
-        refuse("root", name, f"The root element must be rdf:RDF; it is {name}.", root.sourceline)
+        refuse("root", name, f"The root element must be rdf:RDF; it is {name}.", line_of(root))
     problems = Problems()
     _check_root(root, problems)
     signature = _only_signature(root, problems)
@@ -51,20 +52,20 @@ def _check_root(root: etree._Element, problems: Problems) -> None:
         problems.add(
             "xml_base", "rdf:RDF",
             f"The root element must have xml:base attribute with value {BASE}; it {what}.",
-            root.sourceline,
+            line_of(root),
         )  # fmt: skip
     for attribute in root.attrib:
         if attribute != _BASE and attribute not in _HARMLESS:
             name = name_of(str(attribute))
             problems.add(
                 "attribute", "rdf:RDF", f"rdf:RDF has the attribute {name}, which means nothing "
-                "there.", root.sourceline,
+                "there.", line_of(root),
             )  # fmt: skip
     for text in (root.text, *(child.tail for child in root)):
         if text and text.strip():
             problems.add(
                 "root_text", "rdf:RDF",
-                f"rdf:RDF has text beside its elements: “{text.strip()[:40]}”.", root.sourceline,
+                f"rdf:RDF has text beside its elements: “{text.strip()[:40]}”.", line_of(root),
             )  # fmt: skip
 
 
@@ -74,14 +75,14 @@ def _only_signature(root: etree._Element, problems: Problems) -> etree._Element 
         problems.add(
             "several_signatures", "ds:Signature",
             f"The document must have at most 1 ds:Signature element; it has {len(found)}.",
-            found[1].sourceline,
+            line_of(found[1]),
         )  # fmt: skip
         return None
     signature = found[0] if found else None
     if signature is not None and signature is not children(root)[-1]:
         problems.add(
             "misplaced_signature", "ds:Signature",
-            "ds:Signature must be the last child of the root element.", signature.sourceline,
+            "ds:Signature must be the last child of the root element.", line_of(signature),
         )  # fmt: skip
     inside = set(elements(signature)) if signature is not None else set()
     for element in elements(root):
@@ -89,7 +90,7 @@ def _only_signature(root: etree._Element, problems: Problems) -> etree._Element 
             name = name_of(element.tag)
             problems.add(
                 "misplaced_signature", name, f"{name} belongs into the document's ds:Signature.",
-                element.sourceline,
+                line_of(element),
             )  # fmt: skip
     return signature
 
@@ -100,7 +101,7 @@ def _only_description(root: etree._Element, problems: Problems) -> etree._Elemen
         problems.add(
             "description", "rdf:Description",
             "The root element must have exactly 1 rdf:Description element; it has "
-            f"{len(described)}.", root.sourceline,
+            f"{len(described)}.", line_of(root),
         )  # fmt: skip
     for child in children(root):
         if child.tag not in (tag("rdf:Description"), tag("ds:Signature")):
@@ -108,6 +109,6 @@ def _only_description(root: etree._Element, problems: Problems) -> etree._Elemen
             problems.add(
                 "unexpected", name,
                 f"The root element has {name}; rdf:Description and ds:Signature are all it may "
-                "have.", child.sourceline,
+                "have.", line_of(child),
             )  # fmt: skip
     return described[0] if described else None

@@ -6,7 +6,7 @@ Only then is the tree built. No entity can be declared: a document type is refus
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import NoReturn, cast
 from xml.parsers import expat
 
 from lxml import etree
@@ -156,13 +156,13 @@ def _check_content(root: etree._Element) -> None:
             problems.add(
                 "active_content", name_of(element.tag),
                 f"The document has an element of {namespace}, which a browser would run or draw. "
-                "Remove it.", element.sourceline,
+                "Remove it.", line_of(element),
             )  # fmt: skip
         if element is not root and f"{{{XML}}}base" in element.attrib:
             problems.add(
                 "xml_base", name_of(element.tag),
                 f"{name_of(element.tag)} has an xml:base of its own; only the root element may.",
-                element.sourceline,
+                line_of(element),
             )  # fmt: skip
     problems.raise_if_any()
 
@@ -170,6 +170,10 @@ def _check_content(root: etree._Element) -> None:
 def elements(root: etree._Element) -> Iterator[etree._Element]:
     """Every element in and with ``root``: no comments."""
     return root.iter(etree.Element)
+
+
+def line_of(element: etree._Element) -> int | None:
+    return cast("int | None", element.sourceline)  # lxml's stub has no type
 
 
 def children(element: etree._Element) -> list[etree._Element]:
@@ -188,11 +192,11 @@ def text_of(element: etree._Element) -> str:
     """
     name = name_of(element.tag)
     if children(element):
-        refuse("children", name, f"{name} cannot have child elements.", element.sourceline)
+        refuse("children", name, f"{name} cannot have child elements.", line_of(element))
     if len(element):
         refuse(
             "comment_in_text", name, f"{name} has a comment inside its text. Move it out.",
-            element.sourceline,
+            line_of(element),
         )  # fmt: skip
     return (element.text or "").strip()
 

@@ -3,7 +3,7 @@
 from lxml import etree
 
 from marketplace.documents.model import Broken
-from marketplace.documents.reading import Problems, children, text_of
+from marketplace.documents.reading import Problems, children, line_of, text_of
 from marketplace.documents.vocabulary import XML, name_of, tag
 
 _PLAIN = {f"{{{XML}}}lang", f"{{{XML}}}space", tag("rdf:datatype")}
@@ -13,7 +13,7 @@ def elements_of(
     element: etree._Element, names: tuple[str, ...], problems: Problems, *, many: str = ""
 ) -> dict[str, list[etree._Element]]:
     """The children by name, each exactly once; ``many`` at least once; nothing else."""
-    name, line = name_of(element.tag), element.sourceline
+    name, line = name_of(element.tag), line_of(element)
     if element.get(tag("rdf:parseType")) != "Resource" or len(element.attrib) > 1:
         problems.add(
             "parse_type", name,
@@ -25,7 +25,7 @@ def elements_of(
         if part in found:
             found[part].append(child)
         else:
-            problems.add("unexpected", name, f"{name} cannot have {part}.", child.sourceline)
+            problems.add("unexpected", name, f"{name} cannot have {part}.", line_of(child))
     for part, those in found.items():
         if not those or (len(those) > 1 and part != many):
             how = "at least" if part == many else "exactly"
@@ -41,9 +41,7 @@ def elements_of(
     return found
 
 
-def parts_of(
-    element: etree._Element, names: tuple[str, ...], problems: Problems
-) -> dict[str, str]:
+def parts_of(element: etree._Element, names: tuple[str, ...], problems: Problems) -> dict[str, str]:
     """The text of each part that is there once."""
     found = elements_of(element, names, problems)
     texts = {name: plain_text(those[0], problems) for name, those in found.items() if those}
@@ -57,7 +55,7 @@ def plain_text(element: etree._Element, problems: Problems) -> str | None:
         problems.add(
             "attribute", name,
             f"{name} has the attribute {name_of(str(attribute))}, which means nothing there.",
-            element.sourceline,
+            line_of(element),
         )  # fmt: skip
     try:
         return text_of(element)

@@ -8,6 +8,7 @@ from lxml import etree
 
 from cloud.diskfiles import identifiers
 from marketplace.documents import values
+from marketplace.documents.checksums import check_sha1, checksums_of
 from marketplace.documents.endorsing import endorsement_of
 from marketplace.documents.layout import Layout, lay_out
 from marketplace.documents.model import Broken, Metadata
@@ -15,10 +16,10 @@ from marketplace.documents.reading import (
     LARGEST_BYTES,
     Problems,
     children,
+    line_of,
     read,
     text_of,
 )
-from marketplace.documents.resources import parts_of
 from marketplace.documents.triples import check_property
 from marketplace.documents.vocabulary import BASE, XML, name_of, tag
 
@@ -131,11 +132,14 @@ class _Description:
         for child in children(self.layout.description):
             self.said.setdefault(child.tag, []).append(child)
         identifier = self._identifier()
+        sums, unknown = checksums_of(self.layout.description, self.problems)
+        check_sha1(identifier, sums, self.layout.description, self.problems)
+        self.others.extend(unknown)
         found: dict[str, Any] = {
             "identifier": identifier,
             "type": self._type(),
             "size_bytes": self._size(),
-            "checksums": self._checksums(identifier),
+            "checksums": sums,
             "endorsement": self._endorsement(),
         }
         for word in _WORDS:
@@ -167,7 +171,7 @@ class _Description:
                 "about", "rdf:about",
                 f"rdf:about attribute ({(about or 'none')[:60]}) and dcterms:identifier "
                 f"({identifier}) are not consistent: it must be #{identifier}.",
-                self.layout.description.sourceline,
+                line_of(self.layout.description),
             )  # fmt: skip
         return identifier
 
@@ -178,57 +182,6 @@ class _Description:
     def _size(self) -> int:
         element = self._exactly_one("slreq:bytes")
         return self._value(element, values.number) or 0 if element is not None else 0
-
-    def _checksums(self, identifier: str) -> dict[str, str]:
-        sums: dict[str, str] = {}
-        seen: dict[str, int] = {}
-        for element in self.said.get(tag("slreq:checksum"), []):
-            parts = parts_of(element, ("slreq:algorithm", "slreq:value"), self.problems)
-            algorithm, digest = parts.get("slreq:algorithm"), parts.get("slreq:value")
-            if algorithm is None or digest is None:
-                continue
-            seen[algorithm] = seen.get(algorithm, 0) + 1
-            digits = values.CHECKSUM_DIGITS.get(algorithm)
-            if digits is None:
-                self.others.append(element)
-            elif digest or algorithm == "SHA-1":  # blank: the tools skipped it
-                self._checksum(element, algorithm, digest, sums)
-        self._check_counts(seen)
-        self._check_sha1(identifier, sums.get("SHA-1", ""))
-        return sums
-
-    def _checksum(
-        self, element: etree._Element, algorithm: str, digest: str, sums: dict[str, str]
-    ) -> None:
-        try:
-            sums[algorithm] = values.hexadecimal(digest, values.CHECKSUM_DIGITS[algorithm])
-        except ValueError as error:
-            self._wrong(element, "checksum", f"value of {algorithm} ({digest[:60]}) {error}")
-
-    def _check_counts(self, seen: dict[str, int]) -> None:
-        line = self.layout.description.sourceline
-        if seen.get("SHA-1", 0) != 1:
-            self.problems.add(
-                "sha1", "slreq:checksum",
-                "The description must have exactly 1 slreq:checksum element using SHA-1 "
-                f"algorithm; it has {seen.get('SHA-1', 0)}.", line,
-            )  # fmt: skip
-        for algorithm in values.CHECKSUM_DIGITS:
-            if algorithm != "SHA-1" and seen.get(algorithm, 0) > 1:
-                self.problems.add(
-                    "checksum", "slreq:checksum",
-                    "The description must have at most 1 slreq:checksum element using "
-                    f"{algorithm} algorithm; it has {seen[algorithm]}.", line,
-                )  # fmt: skip
-
-    def _check_sha1(self, identifier: str, sha1: str) -> None:
-        if identifier and sha1 and identifiers.identifier_of(sha1) != identifier:
-            self.problems.add(
-                "sha1_identifier", "dcterms:identifier",
-                f"The checksum from identifier ({identifiers.sha1_of(identifier)}) and SHA-1 "
-                f"checksum ({sha1}) are not consistent: the identifier of this checksum is "
-                f"{identifiers.identifier_of(sha1)}.", self.layout.description.sourceline,
-            )  # fmt: skip
 
     def _endorsement(self) -> Any:
         try:
@@ -258,7 +211,7 @@ class _Description:
         if len(found) > MOST_OF_A_KIND:
             self.problems.add(
                 "too_many", word.name, f"The description must have at most {MOST_OF_A_KIND} "
-                f"{word.name} elements; it has {len(found)}.", found[0].sourceline,
+                f"{word.name} elements; it has {len(found)}.", line_of(found[0]),
             )  # fmt: skip
             return ()
         read = [self._value(one, word.read) for one in found if self._text(one) != ""]
@@ -298,7 +251,7 @@ class _Description:
         found = self.said.get(tag(name), [])
         if len(found) == 1:
             return found[0]
-        line = (found[1] if found else self.layout.description).sourceline
+        line = line_of(found[1] if found else self.layout.description)
         self.problems.add(
             "exactly_one", name,
             f"The description must have exactly 1 {name} element; it has {len(found)}.", line,
@@ -309,7 +262,7 @@ class _Description:
         self.problems.add(
             "at_most_one", name,
             f"The description must have at most 1 {name} element; it has {len(found)}.",
-            found[1].sourceline,
+            line_of(found[1]),
         )  # fmt: skip
 
     def _value(self, element: etree._Element, read: Callable[[str], Any]) -> Any:
@@ -341,7 +294,7 @@ class _Description:
 
     def _wrong(self, element: etree._Element, code: str, what: str) -> None:
         name = name_of(element.tag)
-        self.problems.add(code, name, f"{name} {what}.", element.sourceline)
+        self.problems.add(code, name, f"{name} {what}.", line_of(element))
 
 
 _PORTALS = ("default_user", "min_memory_mib", "virtual_size_bytes")

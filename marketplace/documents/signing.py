@@ -124,8 +124,8 @@ def _append_signature(root: etree._Element, signer: Signer) -> None:
         root, _constants.TransformInclC14NWithComments, _constants.TransformRsaSha256
     )
     if isinstance(signer.key, DSAPrivateKey):  # for which the library has no constant
-        method = signature.find(f".//{{{DS}}}SignatureMethod")
-        method.set("Algorithm", DSA_SHA256)
+        for method in signature.iter(f"{{{DS}}}SignatureMethod"):
+            method.set("Algorithm", DSA_SHA256)
     root.append(signature)
     reference = xmlsec.template.add_reference(signature, _constants.TransformSha256, uri="")
     xmlsec.template.add_transform(reference, _constants.TransformEnveloped)
@@ -133,11 +133,7 @@ def _append_signature(root: etree._Element, signer: Signer) -> None:
     context = xmlsec.SignatureContext()
     context.key = xmlsec.Key.from_memory(pem, _constants.KeyDataFormatPem)
     context.sign(signature)
-    data = etree.SubElement(
-        etree.SubElement(signature, f"{{{DS}}}KeyInfo"), f"{{{DS}}}X509Data"
-    )
+    data = etree.SubElement(etree.SubElement(signature, f"{{{DS}}}KeyInfo"), f"{{{DS}}}X509Data")
     for certificate in (signer.certificate, *signer.chain):
         text = b64encode(certificate.public_bytes(Encoding.DER)).decode()
-        etree.SubElement(data, f"{{{DS}}}X509Certificate").text = "\n".join(
-            textwrap.wrap(text, 76)
-        )
+        etree.SubElement(data, f"{{{DS}}}X509Certificate").text = "\n".join(textwrap.wrap(text, 76))

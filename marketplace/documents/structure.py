@@ -14,7 +14,7 @@ from marketplace.documents.algorithms import (
     ENVELOPED,
     SIGNATURES,
 )
-from marketplace.documents.reading import children, refuse, text_of
+from marketplace.documents.reading import children, line_of, refuse, text_of
 from marketplace.documents.vocabulary import name_of, tag
 
 MOST_CERTIFICATES = 10
@@ -89,7 +89,7 @@ def _certificates(key_info: etree._Element) -> tuple[str, ...]:
     if not found:
         refuse(
             "certificate", "ds:KeyInfo", "ds:KeyInfo has no ds:X509Certificate: nobody can tell "
-            "who signed.", key_info.sourceline,
+            "who signed.", line_of(key_info),
         )  # fmt: skip
     if len(found) > MOST_CERTIFICATES:
         _refuse(key_info, f"has {len(found)} certificates; {MOST_CERTIFICATES} is most")
@@ -119,7 +119,7 @@ def _one_of(element: etree._Element, algorithms: object) -> None:
         name = name_of(element.tag)
         refuse(
             "signature_algorithm", name, f"{name} is “{algorithm[:120]}”, which is not accepted.",
-            element.sourceline,
+            line_of(element),
         )  # fmt: skip
     _only(element, "Algorithm")
     if len(element) or (element.text or "").strip():
@@ -140,4 +140,4 @@ def _no_text(*elements: etree._Element) -> None:
 
 def _refuse(element: etree._Element, what: str) -> None:
     name = name_of(element.tag)
-    refuse("signature_structure", name, f"{name} {what}.", element.sourceline)
+    refuse("signature_structure", name, f"{name} {what}.", line_of(element))

@@ -10,7 +10,7 @@ from urllib.parse import urljoin
 
 from lxml import etree
 
-from marketplace.documents.reading import children, refuse, text_of
+from marketplace.documents.reading import children, line_of, refuse, text_of
 from marketplace.documents.vocabulary import BASE, RDF, XML, name_of, tag
 
 _LANGUAGE = f"{{{XML}}}lang"
@@ -170,7 +170,7 @@ def check_property(element: etree._Element, subject: str) -> None:
 
 def _refuse(element: etree._Element, what: str) -> None:
     name = name_of(element.tag)
-    refuse("not_rdf", name, f"{name} {what}.", element.sourceline)
+    refuse("not_rdf", name, f"{name} {what}.", line_of(element))
 
 
 def _resolved(element: etree._Element, reference: str) -> str:

@@ -3,11 +3,12 @@
 import xmlsec
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from lxml import etree
 
 from marketplace.documents.algorithms import ENABLED_IN_REFERENCES
 from marketplace.documents.certificates import Holder, certificate_of, holder_of
 from marketplace.documents.endorsing import endorsement_of
-from marketplace.documents.layout import Layout, lay_out
+from marketplace.documents.layout import lay_out
 from marketplace.documents.model import Endorsement, Signature
 from marketplace.documents.names import is_same
 from marketplace.documents.reading import LARGEST_BYTES, Problems, read, refuse
@@ -30,7 +31,7 @@ def verify(xml: bytes, *, largest_bytes: int = LARGEST_BYTES) -> Signature:
     parts = parts_of_signature(layout.signature)
     certificate, *chain = (certificate_of(text) for text in parts.certificates)
     holder = holder_of(certificate)
-    _check_arithmetic(layout, holder)
+    _check_arithmetic(layout.signature, holder)
     endorsement = endorsement_of(layout)
     if endorsement is None:
         refuse(
@@ -49,7 +50,7 @@ def verify(xml: bytes, *, largest_bytes: int = LARGEST_BYTES) -> Signature:
     )
 
 
-def _check_arithmetic(layout: Layout, holder: Holder) -> None:
+def _check_arithmetic(signature: etree._Element, holder: Holder) -> None:
     context = xmlsec.SignatureContext()
     for transform in ENABLED_IN_REFERENCES:
         context.enable_reference_transform(transform)
@@ -57,7 +58,7 @@ def _check_arithmetic(layout: Layout, holder: Holder) -> None:
     try:
         # With a key given, ds:KeyInfo is not asked for one.
         context.key = xmlsec.Key.from_memory(pem, xmlsec.constants.KeyDataFormatPem)
-        context.verify(layout.signature)
+        context.verify(signature)
     except xmlsec.Error:
         refuse(
             "signature_invalid", "ds:Signature",

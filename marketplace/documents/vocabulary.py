@@ -43,7 +43,7 @@ def tag(name: str) -> str:
 
 
 def name_of(tag: str) -> str:
-    """An element or attribute as people write it: "dcterms:valid"; "{…}x" where we have no prefix."""
+    """A name as people write it: "dcterms:valid"; "{…}x" where we have no prefix."""
     spelt = etree.QName(tag)
     prefix = _PREFIX_OF.get(spelt.namespace or "")
     if prefix:
