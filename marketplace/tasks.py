@@ -16,7 +16,10 @@ from marketplace.lifecycle import (
     IMAGE_STEPS,
     PENDING_STEPS,
     SOURCE_STEPS,
+    checks,
     importing,
+    reminders,
+    telling,
 )
 from marketplace.models import DocumentArrival, Draft, ImageFile, Pending, Source
 from marketplace.states import ArrivalState, DraftSource, DraftState, ImageState, SourceState
@@ -111,6 +114,28 @@ def sweep() -> None:
             ring_row(row)
     for pending in due(Pending.objects.all())[:SWEEP_ROWS]:
         ring_row(pending)
+
+
+@shared_task(name="marketplace.check_locations")
+def check_locations() -> None:
+    """Look whether files are where entries say, some of them; a fetch more or less waits."""
+    if _fetches.acquire(blocking=False):
+        try:
+            checks.check_some()
+        finally:
+            _fetches.release()
+
+
+@shared_task(name="marketplace.remind")
+def remind() -> None:
+    """Tell endorsers of what is about to end, and of what they vouch for."""
+    reminders.remind()
+
+
+@shared_task(name="marketplace.tell")
+def tell() -> None:
+    """Tell who uses an image that it was deprecated."""
+    telling.tell()
 
 
 _TASKS: Mapping[type[Stateful], Any] = {
