@@ -219,6 +219,7 @@ class Capabilities:
     reserves_before_image: bool  # create_vm may come before import_image has finished
     consoles: tuple[ConsoleKind, ...] = ()
     disk_buses: tuple[DiskBus, ...] = (DiskBus.VIRTIO,)
+    architectures: tuple[str, ...] = ()  # of its machines ("x86_64"); empty: it cannot tell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,9 @@ from cloud.driver import CloudDriver
 from cloud.errors import NotFound, Unsupported
 from cloud.types import VmInfo, VmPhase
 from core.machine import Go, Step
+from core.models import Event
 from marketplace import actions as marketplace
+from marketplace import policy
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from vms.models import VM, Readiness
@@ -33,6 +35,8 @@ PROBE_TIMEOUT_S = 0.3
 #: a time: silent guests must not keep every thread of a worker.
 LONGEST_PROBE_S = 5.0
 _patient = threading.BoundedSemaphore(2)
+#: From when its image is here.
+STAGED_WITHIN = timedelta(hours=1)
 #: How much of the console log is searched for the mark of a finished contextualization.
 CONTEXT_TAIL_BYTES = 64 * 1024
 #: Real cloud-init's last words, and those of the demo image.
@@ -47,6 +51,8 @@ CONTEXT_SCRIPT = re.compile(rb"portal-context: script ([\x21-\x7e]{1,60}) exit (
 
 def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     """PENDING: find the machine we may already have asked for, or ask."""
+    if refusal := _not_allowed(vm):
+        return Go(VmState.FAILED, refusal)
     image = _image(vm)
     is_on_its_way = image is not None and image.state != ImageState.READY
     if is_on_its_way and not cloud.capabilities().reserves_before_image:
@@ -58,6 +64,11 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
         _note(vm, info)
         return None
     return Go(VmState.PROLOG, fields=seen(info) | {"note": ""})
+
+
+def _not_allowed(vm: VM) -> str:
+    """Why the site does not let it start, by its lists as they are now; or ""."""
+    return policy.refusal(vm.entry) if vm.entry else ""
 
 
 def _image(vm: VM) -> ImageFile | None:
@@ -76,6 +87,8 @@ def _find_or_create(vm: VM, cloud: CloudDriver) -> VmInfo:
 
 def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
     """PROLOG: wait for the image, then for the engine to have made the disks."""
+    if refusal := _not_allowed(vm):
+        return Go(VmState.FAILED, refusal)
     image = _image(vm)
     if image and image.state == ImageState.FAILED:
         return Go(VmState.FAILED, image.reason)
@@ -89,9 +102,19 @@ def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
             if image:
                 _ask_for_lost_image(image, cloud)
             _note(vm, info)
-            return None
+            return _staged_too_long(vm, image)
         case _:
             return Go(VmState.BOOT, fields=seen(info) | {"note": ""})
+
+
+def _staged_too_long(vm: VM, image: ImageFile | None) -> Go | None:
+    """An image may be a day on its way; what the engine makes of it is there within an hour."""
+    if image and image.state != ImageState.READY:
+        return None
+    since = max(vm.state_since, image.state_since) if image else vm.state_since
+    if timezone.now() - since < STAGED_WITHIN:
+        return None
+    return Go(VmState.FAILED, "The engine did not make its disks within 1 hour.")
 
 
 def _ask_for_lost_image(image: ImageFile, cloud: CloudDriver) -> None:
@@ -232,8 +255,19 @@ def look_for_milestones(readiness: Readiness, cloud: CloudDriver) -> Go | None:
     found = _probe(readiness) | _context(readiness, cloud) | _host_name(readiness)
     if found:
         readiness.keep(**found)
+    if "ssh_at" in found:
+        _note_tested(vm)
     done = readiness.ssh_at and readiness.context_at
     return Go(ReadinessState.READY) if done else None
+
+
+def _note_tested(vm: VM) -> None:
+    """Its image comes up with this size: counted once for a machine, however often it boots."""
+    if vm.entry is None:
+        return
+    starts = Event.objects.of(vm.uuid).filter(was=VmState.BOOT, now=VmState.RUNNING)
+    if starts.count() == 1:
+        marketplace.note_tested(vm.entry.identifier, vm.type_name, vm.vcpus, vm.memory_mib)
 
 
 def _is_still_going_down(readiness: Readiness, cloud: CloudDriver) -> bool:

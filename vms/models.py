@@ -358,6 +358,7 @@ class CloudStatus(models.Model):
     engine = models.CharField(max_length=120, blank=True)
     lacks = models.JSONField(default=dict)
     disk_buses = models.JSONField(default=list)
+    architectures = models.JSONField(default=list)  # of its machines; empty: it cannot tell
     largest_vcpus = models.PositiveIntegerField(null=True)
     largest_memory_mib = models.PositiveIntegerField(null=True)
     free_memory_mib = models.PositiveIntegerField(null=True)

@@ -180,6 +180,7 @@ def write_status(cloud: str) -> None:
             "engine": offers.engine,
             "lacks": dict(offers.lacks),
             "disk_buses": [str(bus) for bus in offers.disk_buses],
+            "architectures": list(offers.architectures),
             "largest_vcpus": room.largest_vcpus,
             "largest_memory_mib": room.largest_memory_mib,
             "free_memory_mib": room.free_memory_mib,

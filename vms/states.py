@@ -41,7 +41,11 @@ VM_DEADLINES: Deadlines = {
         timedelta(minutes=10), S.FAILED, _SOON, "The site had no room for it within {limit}."
     ),
     S.PROLOG: Deadline(
-        timedelta(hours=1), S.FAILED, _SOON, "Its image was not ready within {limit}."
+        # As long as an image may be on its way; ``lifecycle`` gives the engine less.
+        timedelta(hours=36),
+        S.FAILED,
+        _SOON,
+        "Its image was not ready within {limit}.",
     ),
     S.BOOT: Deadline(
         timedelta(minutes=5), S.FAILED, _SOON, "The engine did not start it within {limit}."

@@ -1,6 +1,6 @@
 """What a machine's page tells of its life: steps with their times, then milestones."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -8,13 +8,21 @@ from django.utils import timezone
 
 from core.models import Event
 from marketplace.models import ImageFile
+from marketplace.states import ImageState
 from vms.models import VM, Readiness
 from vms.states import VM_MEANINGS, VmState
+
+#: States of an image in which bytes move, in words for who waits for its machine.
+_DOING: Mapping[str, str] = {
+    ImageState.FETCHING: "Fetching the image",
+    ImageState.UNPACKING: "Unpacking and checking the image",
+    ImageState.COPYING: "Copying the image",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One step. ``took`` is so far while ``is_now``; bytes are None where none move."""
+    """One step. ``took`` is so far while ``is_now``."""
 
     state: str
     label: str
@@ -23,8 +31,8 @@ class Line:
     took: timedelta
     reason: str
     is_now: bool
-    bytes_done: int | None = None
-    bytes_total: int | None = None
+    image: ImageFile | None = None  # what it waits for
+    doing: str = ""  # what is done with the image now
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +56,7 @@ def _line(
 ) -> Line:
     state, began_at, reason = visit
     is_now = end is None
-    copying = is_now and image is not None and state == VmState.PROLOG and image.is_moving
+    waits = is_now and image is not None and state == VmState.PROLOG and image.is_moving
     return Line(
         state=state,
         label=VmState(state).label,
@@ -57,8 +65,8 @@ def _line(
         took=(end or timezone.now()) - began_at,
         reason=(vm.note or reason) if is_now else reason,
         is_now=is_now,
-        bytes_done=image.bytes_done if copying and image else None,
-        bytes_total=image.bytes_total if copying and image else None,
+        image=image if waits else None,
+        doing=_DOING.get(image.state, "") if waits and image else "",
     )
 
 

@@ -1,6 +1,17 @@
 from django.urls import include, path
 
-from vms.views import consoles, disks, launching, listing, machine, people, person, sizes, usage
+from vms.views import (
+    consoles,
+    disks,
+    images,
+    launching,
+    listing,
+    machine,
+    people,
+    person,
+    sizes,
+    usage,
+)
 
 app_name = "vms"
 
@@ -8,6 +19,7 @@ _machines = [
     path("", listing.index, name="list"),
     path("bulk/", listing.bulk, name="bulk"),
     path("launch/", launching.launch, name="launch"),
+    path("launch/fetch/", images.fetch, name="launch_elsewhere"),
     path("types/", sizes.types, name="types"),
     path("types/new/", sizes.edit_type, name="new_type"),
     path("types/<str:name>/", sizes.edit_type, name="type"),

@@ -112,6 +112,7 @@ class LocalDriver(VolumeCalls):
             reserves_before_image=True,
             consoles=(ConsoleKind.SCREEN, ConsoleKind.SERIAL),
             disk_buses=power.DISK_BUSES,
+            architectures=("x86_64",),
         )
 
     @edge

@@ -2,6 +2,7 @@
 
 from vms.actions.asking import VERBS, ask_many, kill, reboot, shut_down, start
 from vms.actions.giving import hand_over
+from vms.actions.images import Candidate, ImageNews, candidates, image_news
 from vms.actions.launching import (
     MOST_VOLATILE,
     Order,
@@ -14,7 +15,8 @@ from vms.actions.sizes import save_type
 from vms.quota import Use, disk_use, machine_use, over_quota, quota_use
 
 __all__ = [
-    "MOST_VOLATILE", "VERBS", "Order", "Use", "ask_many", "disk_use", "hand_over", "kill",
-    "launch", "machine_use", "over_quota", "quota_use", "reboot", "save_type", "shut_down", "start",
-    "too_large", "too_small", "too_volatile",
+    "MOST_VOLATILE", "VERBS", "Candidate", "ImageNews", "Order", "Use", "ask_many", "candidates",
+    "disk_use", "hand_over", "image_news", "kill", "launch", "machine_use", "over_quota",
+    "quota_use", "reboot", "save_type", "shut_down", "start", "too_large", "too_small",
+    "too_volatile",
 ]  # fmt: skip

@@ -9,10 +9,14 @@ from django.conf import settings
 from django.db import transaction
 
 from core.errors import Refused
+from core.models import deny
+from marketplace import actions as marketplace
 from marketplace.models import Entry
+from marketplace.policy import Rules
 from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
+from vms.actions import images
 from vms.models import VM, CloudStatus, Readiness
 from vms.quota import machine_use, over_quota
 from vms.states import VmState
@@ -57,9 +61,9 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
     """Order a machine. It is PENDING when this returns. The same order twice is one machine.
 
     Raises:
-        Refused: ``not_active``, ``image_status``, ``too_small``, ``too_large``, ``quota_machines``,
-            ``quota_vcpus``, ``quota_memory``, ``volatile_size``, and for its disks those of
-            ``volumes.actions.attach``.
+        Refused: ``not_active``, ``image_unknown``, those of ``images.obstacle``, ``too_small``,
+            ``too_large``, ``quota_machines``, ``quota_vcpus``, ``quota_memory``,
+            ``volatile_size``, and for its disks those of ``volumes.actions.attach``.
     """
     if ordered := _ordered(owner, order):
         return ordered
@@ -103,8 +107,12 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
     vm.next_tick_at = vm.state_since
     vm.save(force_insert=True)
     Readiness.objects.create(vm=vm)
-    source = {"image": order.entry.identifier} if order.entry else {"disk": str(order.root_disk)}
+    source = {"disk": str(order.root_disk)}
+    if order.entry:
+        source = {"image": order.entry.identifier, "endorser": order.entry.endorser_email}
     vm.record_event("asked", by=owner, now=VmState.PENDING, **source)
+    if order.entry:
+        marketplace.note_launch(order.entry, owner)
     note_use_of_keys(owner=owner, lines=order.ssh_keys, machine=vm.name)
     vm.announce()
     tasks.ring_vm(vm)
@@ -163,7 +171,7 @@ def _must_be_active(owner: User) -> None:
 def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
     _must_be_active(owner)
     if order.entry:
-        _must_boot(owner, order.entry)
+        _must_boot(owner, order.entry, cloud)
     if reason := too_small(order.entry, order):
         raise Refused("too_small", reason, field="memory_mib")
     if reason := too_volatile(order.volatile_gib):
@@ -173,16 +181,15 @@ def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
         raise Refused("too_large", reason, field="type_name")
 
 
-def _must_boot(owner: User, entry: Entry) -> None:
-    if not Entry.objects.visible_to(owner).filter(pk=entry.pk).exists():
-        raise Refused("image_status", "There is no such image in the Marketplace.")
-    if entry.kind != "machine":
-        raise Refused("image_status", "This image is a data disk: no machine can boot from it.")
-    if entry.status != "valid":
-        raise Refused(
-            "image_status",
-            f"This image is {entry.status}. Choose one that is valid in the Marketplace.",
-        )
+def _must_boot(owner: User, entry: Entry, cloud: str) -> None:
+    now = Entry.objects.visible_to(owner).filter(pk=entry.pk).first()
+    if now is None:
+        raise Refused("image_unknown", "There is no such image in the Marketplace.")
+    if refused := images.obstacle(now, Rules.now(), images.architectures_of(cloud)):
+        if refused.code == "image_policy":
+            deny("entry", entry.uuid, "launch", by=owner, owner=entry.owner_id, label=str(entry),
+                 reason=str(refused))  # fmt: skip
+        raise refused
 
 
 def too_volatile(sizes_gib: Sequence[int]) -> str:

@@ -81,7 +81,7 @@ def test_a_machine_larger_than_the_site_is_refused_with_the_numbers(alice):
 
 
 def test_an_expired_image_is_not_launched(alice):
-    assert refusal(alice, entry=EntryFactory(expired=True)).code == "image_status"
+    assert refusal(alice, entry=EntryFactory(expired=True)).code == "image_expired"
 
 
 def test_who_is_not_active_launches_nothing():
@@ -153,9 +153,9 @@ def test_a_new_default_size_replaces_the_old_one():
 
 
 def test_what_may_be_launched_is_decided_here_and_not_by_the_page(alice):
-    assert refusal(alice, entry=EntryFactory(kind="disk")).code == "image_status"
+    assert refusal(alice, entry=EntryFactory(kind="disk")).code == "image_kind"
     private = EntryFactory(visibility="private", owner=UserFactory())
-    assert refusal(alice, entry=private).code == "image_status"
+    assert refusal(alice, entry=private).code == "image_unknown"
 
 
 def test_an_image_gets_the_memory_that_it_needs(alice):

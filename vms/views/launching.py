@@ -1,49 +1,43 @@
 """The launch page."""
 
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
-from marketplace.models import Entry
 from registration import actions as registration
-from registration.doors import find_or_404, note_denial
+from registration.doors import note_denial
 from registration.models import User
 from vms import actions
 from vms.forms import LaunchForm
 from vms.models import VM, CloudStatus, InstanceType
 from vms.views.door import UserRequest
+from vms.views.images import KEPT_DISKS, about_image, source_of
 from volumes import actions as volumes
-from volumes.actions import MOST_DISKS
 from volumes.models import Volume
-
-#: In the session: disks that a person chose before an image.
-KEPT_DISKS = "launch_with"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def launch(request: UserRequest) -> HttpResponse:
     if not request.user.is_authenticated:
         return redirect_to_login(request.get_full_path())
-    source = _source(request)
-    if source is None:
-        return _choose_image(request)
+    source = source_of(request)
+    if isinstance(source, HttpResponse):
+        return source
     if again := _with_kept_disks(request):
         return again
-    entry, root_disk = source
     status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
     form = LaunchForm(
         request.POST or None,
         user=request.user,
-        entry=entry,
-        root_disk=root_disk,
+        entry=source.entry,
+        root_disk=source.root_disk,
         disks=request.GET.getlist("disks"),
         buses=status.disk_buses if status else [],
     )
@@ -53,44 +47,10 @@ def launch(request: UserRequest) -> HttpResponse:
             return redirect(vm)
     for disk in Volume.objects.filter(uuid__in=form.offer.missing):
         note_denial(disk, "attach", request)
-    context = _launch_context(request, form, status)
+    context = _launch_context(request, form, status) | {"others": source.others}
     return render(
         request, "vms/launch.html", context, status=UNPROCESSABLE if form.is_bound else 200
     )
-
-
-def _source(request: UserRequest) -> tuple[Entry | None, Volume | None] | None:
-    """The image or the disk that the address names, as far as this person sees it; else 404."""
-    if key := request.GET.get("disk", ""):
-        disks = Volume.objects.visible_to(request.user).select_related("owner")
-        return None, find_or_404(disks, request, "launch", uuid=_uuid_or_404(key))
-    identifier = request.GET.get("image", "")
-    if not identifier:
-        return None
-    images = Entry.objects.visible_to(request.user).launchable()
-    entry = images.filter(identifier=identifier).first()
-    if entry is None:
-        raise Http404
-    return entry, None
-
-
-def _uuid_or_404(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise Http404 from None
-
-
-def _choose_image(request: UserRequest) -> HttpResponse:
-    """Disks that were chosen already wait until there is an image for the machine."""
-    wanted = request.GET.getlist("disks")[:MOST_DISKS]
-    if wanted:
-        request.session[KEPT_DISKS] = wanted
-        text = "Choose an image first: the disk is ticked on the page that follows."
-        messages.info(request, text)
-    else:
-        messages.info(request, "Choose an image first.")
-    return redirect("marketplace:catalogue")
 
 
 def _with_kept_disks(request: UserRequest) -> HttpResponse | None:
@@ -144,6 +104,7 @@ def _launch_context(
     return {
         "form": form,
         "entry": form.entry,
+        **about_image(form.entry),
         "root_disk": form.root_disk,
         "root_reason": _why_not_from(form.root_disk, request.user),
         "disk_groups": form.offer.groups(),

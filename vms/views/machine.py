@@ -23,15 +23,16 @@ from vms.views.door import UserRequest, find
 def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     vm = find(request, key)
     template = "vms/_detail.html" if is_fragment(request) else "vms/detail.html"
-    return render(request, template, _detail_context(vm))
+    return render(request, template, _detail_context(request, vm))
 
 
-def _detail_context(vm: VM) -> dict[str, Any]:
+def _detail_context(request: UserRequest, vm: VM) -> dict[str, Any]:
     events = list(Event.objects.of(vm.uuid).select_related("by"))
     image = _image(vm)
     started = timeline.running_since(events)
     return {
         "vm": vm,
+        "image_news": actions.image_news(vm, request.user),
         "events": events,
         "steps": timeline.steps(vm, events, image),
         "milestones": timeline.milestones(vm.readiness, started),
@@ -60,7 +61,9 @@ def ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
     if request.POST.get("in") == "row":
         return show(request, "vms/_row.html", {"vm": vm}, page=reverse("vms:list"), refusal=refusal)
     page = vm.get_absolute_url()
-    return show(request, "vms/_detail.html", _detail_context(vm), page=page, refusal=refusal)
+    return show(
+        request, "vms/_detail.html", _detail_context(request, vm), page=page, refusal=refusal
+    )
 
 
 @login_required

@@ -1,0 +1,142 @@
+"""Which image or disk a launch is about, and the pages that say so when it is about none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_POST
+
+from core.errors import Refused
+from core.http import UNPROCESSABLE
+from marketplace.actions.arrivals import fetch_document
+from marketplace.addresses import Elsewhere, entries_at
+from marketplace.models import Document, Entry, ImageFile
+from registration.doors import find_or_404
+from vms import actions
+from vms.views.door import UserRequest
+from volumes.actions import MOST_DISKS
+from volumes.models import Volume
+
+#: In the session: disks that a person chose before an image.
+KEPT_DISKS = "launch_with"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What the machine is to boot from: an entry of an image, or a disk.
+
+    ``others`` are the other entries of the image that one could choose instead.
+    """
+
+    entry: Entry | None = None
+    others: Sequence[actions.Candidate] = ()
+    root_disk: Volume | None = None
+
+
+def source_of(request: UserRequest) -> Source | HttpResponse:
+    """What the address names, as far as this person sees it; or the page that answers instead."""
+    if key := request.GET.get("disk", ""):
+        disks = Volume.objects.visible_to(request.user).select_related("owner")
+        uuid = _uuid_or_404(key)
+        return Source(root_disk=find_or_404(disks, request, "launch", uuid=uuid))
+    text = request.GET.get("image", "").strip()
+    if not text:
+        return _choose(request)
+    try:
+        found = _candidates(request, text)
+    except Elsewhere as elsewhere:
+        return _choose(request, text=text, elsewhere=elsewhere.url)
+    except Refused as refused:
+        return _choose(request, text=text, refusal=str(refused))
+    chosen, *others = found
+    if chosen.refused:
+        context = {"candidates": found, "entry": chosen.entry}
+        return render(request, "vms/not_launchable.html", context, status=UNPROCESSABLE)
+    return Source(entry=chosen.entry, others=others)
+
+
+def _candidates(request: UserRequest, text: str) -> list[actions.Candidate]:
+    """At least one; if none may be launched, each says why.
+
+    Raises: Elsewhere; Refused: ``image_unknown``; Http404.
+    """
+    rows = entries_at(text, user=request.user, hosts=hosts(request))
+    if key := request.POST.get("entry") or request.GET.get("entry"):
+        visible = Entry.objects.visible_to(request.user)
+        entry = find_or_404(visible, request, "launch", uuid=_uuid_or_404(key))
+        others = actions.candidates(rows.exclude(pk=entry.pk))
+        if any(one.entry.identifier != entry.identifier for one in others):
+            raise Http404
+        return [*actions.candidates(visible.filter(pk=entry.pk)), *others]
+    found = actions.candidates(rows)
+    if not found:
+        find_or_404(rows, request, "launch", identifier=text)
+    return found
+
+
+def hosts(request: Any) -> set[str]:
+    """What this site is called in addresses."""
+    return {request.get_host(), urlsplit(settings.PORTAL_URL).netloc}
+
+
+def _uuid_or_404(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise Http404 from None
+
+
+def _choose(
+    request: UserRequest, *, text: str = "", refusal: str = "", elsewhere: str = ""
+) -> HttpResponse:
+    """Disks that were chosen already wait until there is an image for the machine."""
+    wanted = request.GET.getlist("disks")[:MOST_DISKS]
+    if wanted:
+        request.session[KEPT_DISKS] = wanted
+    context = {
+        "text": text,
+        "refusal": refusal,
+        "elsewhere": elsewhere,
+        "has_disks": KEPT_DISKS in request.session,
+    }
+    status = UNPROCESSABLE if refusal else 200
+    return render(request, "vms/choose_image.html", context, status=status)
+
+
+@login_required
+@require_POST
+def fetch(request: UserRequest) -> HttpResponse:
+    """Have the metadata at an address of another site fetched, to launch their image."""
+    text = request.POST.get("image", "").strip()
+    try:
+        entries_at(text, user=request.user, hosts=hosts(request))
+    except Elsewhere as elsewhere:
+        return _fetch(request, elsewhere.url)
+    except Refused as refused:
+        messages.error(request, str(refused))
+        return redirect("vms:launch")
+    return redirect(f"{reverse('vms:launch')}?{urlencode({'image': text})}")
+
+
+def _fetch(request: UserRequest, url: str) -> HttpResponse:
+    try:
+        return redirect(fetch_document(url, owner=request.user, to_launch=True))
+    except Refused as refused:
+        return _choose(request, text=url, refusal=str(refused))
+
+
+def about_image(entry: Entry | None) -> dict[str, Any]:
+    """What the launch page says of an image besides its entry: its signature, and its copy here."""
+    if entry is None:
+        return {}
+    copies = ImageFile.objects.filter(cloud=settings.DEFAULT_CLOUD, identifier=entry.identifier)
+    document = Document.objects.filter(entry=entry).defer("xml").first()
+    return {"document": document, "copy": copies.first()}
