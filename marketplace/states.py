@@ -70,6 +70,9 @@ IMAGE_DEADLINES: Deadlines = {
 #: Bytes are on their way; a machine that needs the image waits in Prolog.
 ON_ITS_WAY = frozenset({S.WANTED, S.FETCHING, S.CHECKING, S.UNPACKING, S.COPYING})
 
+#: While one entry is proven, machines of the others start from the copy that is there.
+KEPT = ON_ITS_WAY | {S.READY, S.CLEARING}
+
 #: What each state means, for whoever meets the word for the first time.
 IMAGE_MEANINGS: Mapping[str, str] = {
     S.WANTED: "A machine needs this image; its copying starts in a moment.",

@@ -17,6 +17,7 @@ from marketplace.lifecycle import (
     PENDING_STEPS,
     SOURCE_STEPS,
     checks,
+    images,
     importing,
     reminders,
     telling,
@@ -114,6 +115,12 @@ def sweep() -> None:
             ring_row(row)
     for pending in due(Pending.objects.all())[:SWEEP_ROWS]:
         ring_row(pending)
+
+
+@shared_task(name="marketplace.tidy")
+def tidy() -> None:
+    """Remove stray files of the landing place."""
+    images.tidy()
 
 
 @shared_task(name="marketplace.check_locations")

@@ -47,6 +47,11 @@ app.conf.update(
             "schedule": 2.0,
             "options": {"expires": 2},
         },
+        "marketplace.tidy": {
+            "task": "marketplace.tidy",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "marketplace.check_locations": {
             "task": "marketplace.check_locations",
             "schedule": 3600.0,

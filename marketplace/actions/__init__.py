@@ -1,6 +1,13 @@
 """What may be asked of the catalogue. Nothing here knows that clouds exist."""
 
-from marketplace.actions.images import FRESH, ensure_image, image_lost
+from marketplace.actions.images import (
+    FRESH,
+    Standing,
+    ensure_image,
+    evict,
+    image_for,
+    image_lost,
+)
 from marketplace.actions.keys import (
     end_key,
     key_of,
@@ -28,6 +35,7 @@ __all__ = [
     "PolicyChange",
     "Reader",
     "SourceWish",
+    "Standing",
     "add_source",
     "change_policy",
     "change_source",
@@ -35,6 +43,8 @@ __all__ = [
     "end_key",
     "ends_soon",
     "ensure_image",
+    "evict",
+    "image_for",
     "image_lost",
     "import_source",
     "key_of",

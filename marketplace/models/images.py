@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from core.machine import Stateful
 from marketplace.models.entries import Entry
-from marketplace.states import IMAGE_DEADLINES, IMAGE_MEANINGS, IMAGE_MOVES, ImageState
+from marketplace.states import IMAGE_DEADLINES, IMAGE_MEANINGS, IMAGE_MOVES, KEPT, ImageState
 
 
 class ImageFileQuerySet(models.QuerySet["ImageFile"]):
@@ -34,7 +34,7 @@ class ImageFile(Stateful):
     bytes_done = models.PositiveBigIntegerField(default=0)
     bytes_total = models.PositiveBigIntegerField(default=0)
     virtual_size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
-    # What was found of the bytes that entries speak of: an entry that says otherwise of them is
+    # What was found of the bytes that the cloud keeps: an entry that says otherwise of them is
     # refused, whoever brought them. By the names of ``hashlib``.
     sums = models.JSONField(default=dict, blank=True)
     size_bytes = models.PositiveBigIntegerField(null=True, blank=True)
@@ -45,6 +45,8 @@ class ImageFile(Stateful):
     # While it arrives: where from, which version of the file, and how it is packed.
     location = models.CharField(max_length=500, blank=True)
     validator = models.CharField(max_length=300, blank=True)
+    came_sums = models.JSONField(default=dict, blank=True)  # of those that come now
+    came_bytes = models.PositiveBigIntegerField(null=True, blank=True)
     packing = models.CharField(max_length=10, blank=True)
     file_format = models.CharField(max_length=10, blank=True)
     file_sha256 = models.CharField(max_length=64, blank=True)  # of what the cloud is given
@@ -78,6 +80,15 @@ class ImageFile(Stateful):
 
     def __str__(self) -> str:
         return f"{self.identifier} in {self.cloud}"
+
+    def is_proven_by(self, entry: Entry) -> bool:
+        """Whether this entry's own locations have led to these bytes."""
+        return self.proven_by.filter(pk=entry.pk).exists()
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the cloud has a copy, be it that another entry is being proven meanwhile."""
+        return bool(self.ref) and self.state in KEPT
 
     @property
     def percent(self) -> int:
