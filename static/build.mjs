@@ -28,6 +28,7 @@ const sheets = [
   "./static/css/disks.css",
   "./static/css/console.css",
   "./static/css/uploads.css",
+  "./static/css/catalogue.css",
 ];
 
 const builds = [

@@ -18,9 +18,9 @@ Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 ENTRIES, TEXT, VECTOR = "marketplace_entry", "marketplace_text", "found_by"
 _COLUMNS = ", ".join(PARTS)
 #: What a word in each part is worth.
-_WEIGHTS = (10, 4, 2, 1, 1)
-#: The same in PostgreSQL, which has four.
-_LETTERS = dict(zip(PARTS, "ABCDD", strict=True))
+_WEIGHTS = (10, 4, 2, 2, 1, 1)
+#: The same in PostgreSQL, which has four; what can be asked for by itself has one of its own.
+_LETTERS = dict(zip(PARTS, "ABBCDB", strict=True))
 _LINES = """json_extract('["' || replace({row}.words, char(10), '","') || '"]', '$[{n}]')"""
 
 
@@ -33,7 +33,7 @@ class Matches(Func):
         super().__init__(F("pk"))
         self.terms = terms
 
-    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
         """The sign keeps SQLite from fetching whole rows by their numbers: it walks the narrow
         index of the catalogue, and asks of each whether it is among those found."""
         key, params = compiler.compile(self.source_expressions[0])
@@ -67,8 +67,8 @@ def _vector(key: Any, compiler: Any) -> str:
 def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
     """Those that match, the best first; equals in the order of the columns ``then``."""
     if connection.vendor == "postgresql":
-        found: Rows = rows.filter(Matches(terms)).alias(rank=_Rank(terms))
-        return found.order_by("-rank", *then)
+        found: Any = rows.filter(Matches(terms)).alias(rank=_Rank(terms))
+        return found.order_by("-rank", *then)  # type: ignore[no-any-return]
     # An expression cannot join a table that has no model; bm25 is known while it is read only.
     weights = ", ".join(map(str, _WEIGHTS))
     found = rows.extra(  # noqa: S610  (text of our own, what was asked is a parameter)
@@ -77,7 +77,7 @@ def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
         params=[_fts5(terms)],
         select={"rank": f"bm25({TEXT}, {weights})"},
     )
-    return found.extra(order_by=["rank", *then])
+    return found.extra(order_by=["rank", *then])  # type: ignore[no-any-return]
 
 
 def _fts5(terms: Sequence[Term]) -> str:

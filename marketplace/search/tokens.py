@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 #: The parts of an entry, the weightiest first, one line of ``Entry.words`` each.
-PARTS = ("title", "system", "people", "about", "keys")
+PARTS = ("title", "system", "people", "makers", "about", "keys")
 #: Characters of each part that are indexed: a description may be a megabyte.
-LONGEST = (400, 400, 800, 20_000, 200)
+LONGEST = (400, 400, 500, 400, 20_000, 200)
 #: Words of a search that count.
 MOST_TERMS = 12
 
@@ -50,7 +50,8 @@ def indexed(entry: Any) -> str:
     parts: tuple[Iterable[str], ...] = (
         (entry.title, entry.alternative),
         (entry.os, entry.os_version, entry.os_arch, entry.version, entry.kind, entry.type),
-        (entry.endorser_name, entry.endorser_email, entry.creator, entry.publisher),
+        (entry.endorser_name, entry.endorser_email),
+        (entry.creator, entry.publisher),
         (entry.description,),
         (entry.identifier,),
     )

@@ -1,69 +1,72 @@
-"""The catalogue's pages. Everybody may read them; launching asks to sign in."""
+"""The catalogue. Everybody may read it; launching asks to sign in, and then goes on."""
 
-from urllib.parse import urlencode
+from dataclasses import dataclass
+from typing import Any
 
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from marketplace.models import Entry, EntryQuerySet
-from marketplace.states import EntryStatus
+from marketplace import policy
+from marketplace.models import Entry
+from marketplace.search.asked import NEWEST, RELEVANCE, SORT_LABELS, Asked
+from marketplace.search.finding import Found, find
+from marketplace.views import sidebar
 
-PAGE_SIZE = 24
-LONGEST_SEARCH = 200
-ANY_STATUS = "all"
-STATUSES = [
-    (EntryStatus.VALID.value, "Valid now"),
-    (EntryStatus.EXPIRED.value, "Expired"),
-    (EntryStatus.DEPRECATED.value, "Deprecated"),
-    (ANY_STATUS, "Any status"),
-]
+#: Entries on a page of each view.
+SIZES = {"cards": 24, "table": 50}
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An entry, and why no machine may start from it here ("": one may)."""
+
+    entry: Entry
+    refusal: str
+
+    @property
+    def can_launch(self) -> bool:
+        return self.entry.is_launchable and not self.refusal
 
 
 @require_safe
 def catalogue(request: HttpRequest) -> HttpResponse:
-    listed = Entry.objects.visible_to(request.user).listed().newest()
-    asked = _asked(request)
-    of_status = listed.with_status(asked["status"])
-    hits = _search(of_status, asked["q"]).best_first()
-    for name, column in (("os", "os"), ("arch", "os_arch")):
-        if asked[name]:
-            hits = hits.filter(**{column: asked[name]})
-    page = Paginator(hits, PAGE_SIZE).get_page(request.GET.get("page"))
-    context = {
-        "page": page,
+    asked = Asked.of(request.GET)
+    found = find(asked, request.user, page=request.GET.get("page"), size=SIZES[asked.view])
+    return render(request, "marketplace/catalogue.html", _context(request, found))
+
+
+def _context(request: HttpRequest, found: Found) -> dict[str, Any]:
+    asked = found.asked
+    verdicts = policy.verdicts(found.entries) if found.entries else {}
+    return {
         "asked": asked,
-        "query": urlencode({name: value for name, value in asked.items() if value}),
-        "statuses": STATUSES,
-        "is_empty": not page.paginator.count and not listed.exists(),
-        **_facets(of_status),
-    }
-    return render(request, "marketplace/catalogue.html", context)
-
-
-def _asked(request: HttpRequest) -> dict[str, str]:
-    """What the address asks for; what makes no sense is as if it were not there."""
-    status = request.GET.get("status", "")
-    asked = {
-        name: request.GET.get(name, "").replace("\0", "").strip() for name in ("q", "os", "arch")
-    }
-    return {
-        **{name: value[:LONGEST_SEARCH] for name, value in asked.items()},
-        "status": status if status in dict(STATUSES) else EntryStatus.VALID.value,
+        "page": found.page,
+        "total": found.counts.total,
+        "cards": [Card(entry, verdicts.get(entry.pk, "")) for entry in found.entries],
+        "facets": sidebar.facets(asked, found.counts),
+        "filters": list(sidebar.filters(asked)),
+        "instead_of": found.instead_of,
+        "exactly": asked.with_(q=found.instead_of, exact=True) if found.instead_of else "",
+        "sorts": _sorts(asked),
+        "cards_url": asked.with_(view="cards"),
+        "table_url": asked.with_(view="table"),
+        "query": asked.query,
+        "is_empty": not found.counts.total and not _has_any(request),
     }
 
 
-def _facets(entries: EntryQuerySet) -> dict[str, list[str]]:
-    pairs = list(entries.order_by().values_list("os", "os_arch").distinct())
-    systems, architectures = zip(*pairs, strict=True) if pairs else ((), ())
-    return {
-        "systems": sorted({name for name in systems if name}, key=str.casefold),
-        "architectures": sorted({name for name in architectures if name}),
-    }
+def _has_any(request: HttpRequest) -> bool:
+    return Entry.objects.visible_to(request.user).listed().newest().exists()
 
 
-def _search(rows: EntryQuerySet, text: str) -> EntryQuerySet:
-    for word in text.casefold().split()[:12]:
-        rows = rows.filter(words__contains=word)
-    return rows
+def _sorts(asked: Asked) -> list[tuple[str, str, bool]]:
+    """Sort word, what it means, and whether it counts now."""
+    words = dict(SORT_LABELS)
+    if asked.has_words:
+        words = {RELEVANCE: "Best match first", **words}
+    default = RELEVANCE if asked.has_words else NEWEST
+    return [
+        ("" if word == default else word, label, word == asked.order)
+        for word, label in words.items()
+    ]

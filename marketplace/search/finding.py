@@ -1,0 +1,90 @@
+"""A page of the catalogue: entries, counts of every facet, and the search that was meant.
+
+However many entries there are it costs the same queries. All of them but the last read the
+narrow index alone; whole rows are fetched for the entries of the page.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.core.paginator import Page, Paginator
+
+from marketplace.models import Entry, EntryQuerySet
+from marketplace.search import facets, spelling
+from marketplace.search.asked import RELEVANCE, SORTS, Asked
+from marketplace.search.facets import Counts
+from marketplace.search.index import Matches, ranked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """``asked`` has the corrected words if there were no hits for ``instead_of``."""
+
+    asked: Asked
+    page: "Page[int]"
+    entries: list[Entry]
+    counts: Counts
+    instead_of: str = ""
+
+
+class _Counted(Paginator):  # type: ignore[type-arg]
+    """Of which it is known already how many there are."""
+
+    def __init__(self, rows: Any, size: int, total: int) -> None:
+        super().__init__(rows, size)
+        self.count = total
+
+
+def find(asked: Asked, user: Any, *, page: Any = 1, size: int) -> Found:
+    """What ``user`` may see of it. ``page`` is a number, or what stood in the address for one."""
+    listed = Entry.objects.visible_to(user).listed().newest()
+    found = _find(listed, asked, page, size)
+    if found.counts.total or not asked.q or asked.exact:
+        return found
+    if _matching(listed, asked).exists():
+        return found  # the filters hide it, not the spelling
+    better = spelling.corrected(asked.terms)
+    if not better:
+        return found
+    corrected = _find(listed, replace(asked, q=better), page, size)
+    if not corrected.counts.total:
+        return found
+    return replace(corrected, instead_of=asked.q)
+
+
+def _find(listed: EntryQuerySet, asked: Asked, page: Any, size: int) -> Found:
+    matching = _matching(listed, asked)
+    counts = facets.count(matching, asked)
+    keys = _ordered(listed, matching, asked).values_list("pk", flat=True)
+    at: Page[int] = _Counted(keys, size, counts.total).get_page(page)
+    return Found(asked=asked, page=at, entries=loaded(list(at)), counts=counts)
+
+
+def _matching(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:
+    """Those that have the words that are looked for, whatever the facets say."""
+    rows = _of_email(rows, asked)
+    if not asked.has_words:
+        return rows
+    return rows.filter(Matches(asked.terms)) if asked.terms else rows.none()
+
+
+def _of_email(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:
+    return rows.filter(endorser_email__icontains=asked.email) if asked.email else rows
+
+
+def _ordered(listed: EntryQuerySet, matching: EntryQuerySet, asked: Asked) -> EntryQuerySet:
+    if asked.order == RELEVANCE and asked.terms:
+        hits = facets.filtered(_of_email(listed, asked), asked)
+        return ranked(hits, asked.terms, "-is_official", "-created_at", "-pk")
+    hits = facets.filtered(matching, asked)
+    if asked.order == RELEVANCE or not asked.sort:
+        return hits.best_first()
+    first, *then = SORTS[asked.order.removeprefix("-")]
+    first = f"-{first}" if asked.order.startswith("-") else first
+    return hits.order_by(first, *then, "-created_at", "-pk")
+
+
+def loaded(keys: list[int]) -> list[Entry]:
+    """The entries with these keys, in their order."""
+    rows = Entry.objects.defer("words").in_bulk(keys)
+    return [rows[key] for key in keys if key in rows]
