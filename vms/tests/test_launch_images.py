@@ -18,7 +18,7 @@ from registration.tests.factories import UserFactory
 from vms import actions
 from vms.actions.images import can_run
 from vms.lifecycle import STAGED_WITHIN
-from vms.models import VM, CloudStatus
+from vms.models import VM, CloudStatus, Readiness
 from vms.states import VmState
 from vms.tests.factories import VMFactory
 
@@ -300,10 +300,10 @@ def test_a_visitor_comes_back_to_the_launch_after_signing_in(client):
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        (None, "the first launch fetches 350.0 MiB"),
+        (None, "the first launch fetches 350 MiB"),
         (ImageState.READY, "the machine starts from it at once"),
         (ImageState.FETCHING, "It is on its way"),
-        (ImageState.EVICTED, "the first launch fetches 350.0 MiB"),
+        (ImageState.EVICTED, "the first launch fetches 350 MiB"),
         (ImageState.FAILED, "The last try failed: it was cut off"),
     ],
 )
@@ -378,17 +378,19 @@ def test_an_image_that_one_no_longer_sees_is_not_linked(browser, alice):
     ],
 )
 def test_the_timeline_shows_how_far_the_image_is(browser, alice, state, words):
-    vm = VMFactory(owner=alice, state=VmState.PROLOG)
+    vm = VMFactory(owner=alice)
+    vm.move(VmState.PROLOG)
     ImageFileFactory(entry=vm.entry, state=state, bytes_done=5 << 20, bytes_total=20 << 20)
     text = browser.get(vm.get_absolute_url()).text
     assert words in text
     moves = state in (ImageState.FETCHING, ImageState.UNPACKING, ImageState.COPYING)
-    assert ("5.0 MiB of 20.0 MiB" in text) is moves
+    assert ("5 MiB of 20 MiB" in text) is moves
 
 
 def test_a_machine_waits_for_its_image_longer_than_for_the_engine(cloud, worker):
     vm = VMFactory()
-    image = ImageFileFactory(entry=vm.entry, state=ImageState.READY, ref="x")
+    cloud.put_image(vm.entry.identifier)
+    image = ImageFileFactory(entry=vm.entry, ready=True)
     ref = cloud.create_vm(vm.spec(), token=vm.token).ref
     cloud.hold(ref)
     VM.objects.filter(pk=vm.pk).update(
@@ -430,6 +432,9 @@ def test_a_size_that_answered_by_ssh_is_tested(cloud, worker, free_port_with_ssh
     VM.objects.filter(pk=vm.pk).update(
         endpoints=[{"guest_port": 22, "host": "127.0.0.1", "port": free_port_with_ssh}]
     )
+    # The worker's clock ran ahead of ours.
+    now = timezone.now()
+    Readiness.objects.update(state_since=now, next_tick_at=now, lease_until=None)
     worker.run(hours=0.001)
     tested = TestedSize.objects.get()
     assert (tested.identifier, tested.size, tested.vcpus, tested.memory_mib, tested.times) == (
