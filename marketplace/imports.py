@@ -5,6 +5,7 @@ makes a new entry, and what it lists no more is valid no longer. Taking the same
 the beginning or from the middle, changes nothing.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -33,6 +34,8 @@ VALID_FOR = timedelta(days=183)
 MOVED_BY = timedelta(days=7)
 #: Lines of what was refused that are kept and shown.
 MOST_LINES = 100
+
+_DECLARATION = re.compile(rb"^\s*(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}\?>")
 
 
 @dataclass(slots=True)
@@ -142,7 +145,7 @@ class Import:
             identifier=proposed.identifier, endorser_email=proposed.endorser_email
         )
         same = said.filter(created_at=proposed.created_at).select_related("document").first()
-        if same and bytes(same.document.xml if hasattr(same, "document") else b"") == xml:
+        if same and hasattr(same, "document") and _core(same.document.xml) == _core(xml):
             return "", same
         last = said.filter(is_latest=True).first()
         is_news = last is not None and last.status is EntryStatus.VALID
@@ -234,7 +237,10 @@ def is_wanted(entry: Entry, wanted: Mapping[str, Any]) -> bool:
         if allowed and value not in allowed:
             return False
     words = str(wanted.get("words") or "").casefold().split()
-    text = entry.searched_text() if words else ""
+    text = " ".join(
+        (entry.title, entry.alternative, entry.description, entry.os, entry.os_version,
+         entry.version, entry.publisher, entry.endorser_email)
+    ).casefold()  # fmt: skip
     return all(word in text for word in words)
 
 
@@ -242,6 +248,11 @@ def _arch(name: str) -> str:
     """Some say "amd64" for what others call "x86_64"."""
     lower = name.casefold()
     return ARCHITECTURES.get(lower, lower)
+
+
+def _core(xml: bytes | memoryview) -> bytes:
+    """A document without what a list of documents has no room for: its XML declaration."""
+    return _DECLARATION.sub(b"", bytes(xml)).strip()
 
 
 def _why_not_theirs(
