@@ -1,7 +1,17 @@
 from django.urls import path, re_path, register_converter
 
 from marketplace import identifiers
-from marketplace.views import catalogue, copies, endorsers, entries, policy
+from marketplace.views import (
+    building,
+    catalogue,
+    copies,
+    drafts,
+    endorsers,
+    endorsing,
+    entries,
+    keys,
+    policy,
+)
 
 
 class IdentifierConverter:
@@ -35,4 +45,24 @@ urlpatterns = [
     path("copies/<uuid:key>/", copies.copy, name="copy"),
     path("policy/", policy.index, name="policy"),
     path("policy/policy.cfg", policy.file, name="policy_file"),
+    path("build/", building.build, name="build"),
+    path("build/file/", building.from_file, name="build_of_file"),
+    path("build/entry/<uuid:key>/", building.from_entry, name="build_of_entry"),
+    path("measure/", building.measure, name="measure"),
+    path("drafts/", drafts.index, name="drafts"),
+    path("drafts/<uuid:key>/", drafts.draft, name="draft"),
+    path("drafts/<uuid:key>/preview/", drafts.preview, name="draft_preview"),
+    path("drafts/<uuid:key>/sign/", drafts.sign, name="sign"),
+    path("drafts/<uuid:key>/drop/", drafts.drop, name="draft_drop"),
+    path("drafts/<uuid:key>/retry/", drafts.retry, name="draft_retry"),
+    path("entries/<uuid:key>/deprecate/", endorsing.deprecate, name="deprecate"),
+    path("entries/<uuid:key>/extend/", endorsing.extend, name="extend"),
+    path("entries/<uuid:key>/endorse/", endorsing.endorse, name="endorse"),
+    path("entries/<uuid:key>/readers/", endorsing.set_readers, name="readers"),
+    path("keys/", keys.index, name="keys"),
+    path("keys/new/", keys.make, name="key_new"),
+    path("keys/site/end/", keys.end_site, name="site_key_end"),
+    path("keys/<uuid:key>/end/", keys.end, name="key_end"),
+    path("keys/<uuid:key>/certificate.pem", keys.certificate, name="key_certificate"),
+    path("site-certificate.pem", keys.site_certificate, name="site_certificate"),
 ]

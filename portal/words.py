@@ -6,7 +6,7 @@ The one place for them; ``tests/laws/test_audit.py`` fails on a kind or a verb w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from marketplace.states import ImageState, SourceState
+from marketplace.states import DraftState, ImageState, SourceState
 from registration.states import AccountState, WishState
 from vms.states import ReadinessState, VmState
 from volumes.states import (
@@ -43,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "approval_rule": Kind("approval rule", "registration:rule", is_theirs=False),
     "authenticator": Kind("passkey"),
     "attachment": Kind("attachment of disk", states=dict(AttachmentState.choices)),
+    "draft": Kind("draft of metadata", "marketplace:draft", states=dict(DraftState.choices)),
     "disk_offer": Kind("offer of disk", states=dict(OfferState.choices)),
     "entry": Kind("Marketplace entry"),
     "export": Kind("download of disk", states=dict(ExportState.choices)),
@@ -119,7 +120,10 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     },
     ("Marketplace", "an entry"): {
         "deprecated": Verb("withdrew {}", "withdraw {}"),
+        "dropped": Verb("threw away {}", "throw away {}"),
         "endorsed": Verb("endorsed {}", "endorse {}"),
+        "measure_again": Verb("had {} measured again", "have {} measured again"),
+        "published": Verb("published {}", "publish {}"),
         "expired": Verb("let {} expire", "let {} expire"),
         "imported": Verb("imported {}", "import {}"),
         "source_off": Verb("switched off {}", "switch off {}"),

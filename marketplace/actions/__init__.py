@@ -1,5 +1,17 @@
 """What may be asked of the catalogue. Nothing here knows that clouds exist."""
 
+from marketplace.actions.drafts import (
+    Measured,
+    draft_of_disk,
+    draft_of_entry,
+    draft_of_file,
+    draft_of_url,
+    drop_draft,
+    keep_draft,
+    measure_again,
+)
+from marketplace.actions.endorsing import endorse_again, extend, metadata_of, sign_and_publish
+from marketplace.actions.finishing import publish_draft
 from marketplace.actions.images import (
     FRESH,
     Standing,
@@ -16,8 +28,10 @@ from marketplace.actions.keys import (
     site_address,
     site_key,
 )
+from marketplace.actions.pens import Pen, pen_of_file, pen_of_key, pen_of_site
 from marketplace.actions.policy import PolicyChange, change_policy
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
+from marketplace.actions.readers import reader, set_readers
 from marketplace.actions.site import deprecate, ends_soon, publish
 from marketplace.actions.sources import (
     SourceWish,
@@ -32,6 +46,8 @@ from marketplace.actions.uses import note_launch, note_tested
 __all__ = [
     "EVERYBODY",
     "FRESH",
+    "Measured",
+    "Pen",
     "PolicyChange",
     "Reader",
     "SourceWish",
@@ -40,20 +56,37 @@ __all__ = [
     "change_policy",
     "change_source",
     "deprecate",
+    "draft_of_disk",
+    "draft_of_entry",
+    "draft_of_file",
+    "draft_of_url",
+    "drop_draft",
     "end_key",
+    "endorse_again",
     "ends_soon",
     "ensure_image",
     "evict",
+    "extend",
     "image_for",
     "image_lost",
     "import_source",
+    "keep_draft",
     "key_of",
+    "measure_again",
+    "metadata_of",
     "new_key",
     "note_launch",
     "note_tested",
+    "pen_of_file",
+    "pen_of_key",
+    "pen_of_site",
     "publish",
     "publish_document",
+    "publish_draft",
+    "reader",
     "remove_source",
+    "set_readers",
+    "sign_and_publish",
     "signer_of",
     "site_address",
     "site_key",
