@@ -1,6 +1,5 @@
 """Making the rows of ``portal.demo``, and removing them; never in one long transaction."""
 
-import hashlib
 import itertools
 import random
 import uuid
@@ -14,10 +13,11 @@ from django.utils import timezone
 
 from core import audit
 from core.models import Event
-from marketplace.identifiers import identifier_of
 from marketplace.models import Entry, ImageFile
+from marketplace.search import spelling
 from portal.demo import words
 from portal.demo.disks import add_disks, remove_disks
+from portal.demo.images import entries as made_up_entries
 from portal.demo.lives import Visit, live
 from portal.demo.making import BATCH, DOMAIN, PREFIX, make
 from portal.demo.people import add_people, forget
@@ -59,7 +59,8 @@ def seed(*, machines: int, entries: int, users: int = 0, disks: int = 0) -> None
     rng = random.Random(machines * 1_000_003 + entries)  # noqa: S311  (made up, not secret)
     now = timezone.now()
     owners = make(_person(rng, n, now) for n in range(max(3, machines // MACHINES_EACH)))
-    images = make(_entry(rng, n, now) for n in range(max(1, entries)))
+    images = make(made_up_entries(rng, max(1, entries), now))
+    spelling.learn()
     sizes = list(InstanceType.objects.all())
     lives = sorted((live(rng, now) for _ in range(machines)), key=lambda visits: visits[0].at)
     for start in range(0, machines, BATCH):
@@ -91,6 +92,7 @@ def _clean() -> int:
     Event.objects.filter(subject__in=copies.values("uuid")).delete()
     copies.delete()
     images.delete()
+    spelling.learn()
     made_up_people = people().filter(vms=None)
     forget(made_up_people)
     made_up_people.delete()
@@ -121,39 +123,6 @@ def _person(rng: random.Random, number: int, now: datetime) -> User:
         quota_memory_mib=4_096_000,
         quota_disk_bytes=1 << 50,
     )
-
-
-def _entry(rng: random.Random, number: int, now: datetime) -> Entry:
-    """An image of somebody's that lies elsewhere: a launch ends in Failed, and says so."""
-    system, version = rng.choice(words.SYSTEMS)
-    software = rng.choice(words.SOFTWARE)
-    given, family = rng.choice(words.GIVEN), rng.choice(words.FAMILY)
-    content = f"{DOMAIN} {number}".encode()
-    sha1 = hashlib.sha1(content).hexdigest()  # noqa: S324  (the identifier is made of it)
-    endorsed = (now - timedelta(days=rng.uniform(1, 170))).replace(microsecond=0)
-    entry = Entry(
-        identifier=identifier_of(sha1),
-        endorser_email=f"{given}.{family}@{DOMAIN}".lower(),
-        endorser_name=f"{given} {family}",
-        created_at=endorsed,
-        title=f"{system} {version} with {software}",
-        alternative=f"demo-{number}",
-        description=f"{system} {version} and {software}. Made up, to show a full catalogue.",
-        publisher=f"{family} group",
-        os=system,
-        os_version=version,
-        os_arch=rng.choice(("x86_64", "x86_64", "x86_64", "aarch64")),
-        version=f"{rng.randint(1, 4)}.{rng.randint(0, 9)}",
-        size_bytes=rng.randint(200 << 20, 4 << 30),
-        sha1=sha1,
-        sha256=hashlib.sha256(content).hexdigest(),
-        sha512=hashlib.sha512(content).hexdigest(),
-        locations=[f"https://images.{DOMAIN}/{number}.qcow2"],
-        valid_until=endorsed + timedelta(days=rng.choice((180, 365, 365, 730))),
-        deprecated=rng.choice(("",) * 19 + ("Replaced by a newer build.",)),
-    )
-    entry.derive()
-    return entry
 
 
 # Machines --------------------------------------------------------------------------------
