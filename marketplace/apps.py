@@ -7,19 +7,32 @@ from django.db.models.signals import post_migrate
 from core import live
 from marketplace.search import index
 
+#: The tables whose rows open pages hear of, by what the stream calls them.
+LIVE = {
+    "document": "DocumentArrival",
+    "draft": "Draft",
+    "image": "ImageFile",
+    "pending": "Pending",
+    "source": "Source",
+}
+
 
 class MarketplaceConfig(AppConfig):
     name = "marketplace"
 
     def ready(self) -> None:
         post_migrate.connect(self._keep_index, sender=self)
-        live.register("image", self._may_see)
+        for kind, table in LIVE.items():
+            live.register(kind, self._may_see(table))
 
     def _keep_index(self, using: str, plan: Any = (), **more: Any) -> None:
         """A migration may have had the database forget it."""
         if plan:
             index.make(connections[using])
 
-    def _may_see(self, user: Any, uuid: str) -> bool:
-        rows: Any = self.get_model("ImageFile")._default_manager
-        return bool(rows.visible_to(user).filter(uuid=uuid).exists())
+    def _may_see(self, table: str) -> live.Policy:
+        def may_see(user: Any, uuid: str) -> bool:
+            rows: Any = self.get_model(table)._default_manager
+            return bool(rows.visible_to(user).filter(uuid=uuid).exists())
+
+        return may_see
