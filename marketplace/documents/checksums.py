@@ -51,8 +51,11 @@ def _read(
     sums: dict[str, str],
     problems: Problems,
 ) -> None:
+    digits = values.CHECKSUM_DIGITS[algorithm]
+    if algorithm == "SHA-1":  # old tools add or lose zeros in front; the identifier proves the rest
+        digest = digest.lstrip("0").rjust(digits, "0")
     try:
-        sums[algorithm] = values.hexadecimal(digest, values.CHECKSUM_DIGITS[algorithm])
+        sums[algorithm] = values.hexadecimal(digest, digits)
     except ValueError as error:
         problems.add(
             "checksum", "slreq:checksum",

@@ -101,11 +101,10 @@ class _Reader:
         if children(element):
             return self._nested(element)
         text_of(element)  # refuses comments
-        language = next(element.iterancestors(), None) is not None and _language(element)
         datatype = element.get(tag("rdf:datatype"))
         if datatype:
             return Literal(element.text or "", datatype=_resolved(element, datatype))
-        return Literal(element.text or "", language=language or "")
+        return Literal(element.text or "", language=_language(element))
 
     def _resource(self, element: etree._Element) -> Name:
         if {tag("rdf:resource"), tag("rdf:nodeID"), tag("rdf:datatype")} & set(element.attrib):

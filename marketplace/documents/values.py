@@ -88,7 +88,8 @@ def line(text: str, longest: int) -> str:
 
 
 def lines(text: str, longest: int) -> str:
-    return _printed(text.strip(), longest)
+    """As it is, but for line ends: those of forms are two characters."""
+    return _printed(text.strip().replace("\r\n", "\n"), longest)
 
 
 def _printed(text: str, longest: int) -> str:

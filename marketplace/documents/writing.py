@@ -43,9 +43,9 @@ def write(metadata: Metadata) -> bytes:
             _leaf(description, name, value)
     except ValueError:
         refuse("characters", "", "The text has control characters, which XML has no way to write.")
-    for other in metadata.others:
-        description.append(_read_other(other))
     etree.indent(root)
+    for other in metadata.others:
+        _append_other(description, other)
     return to_bytes(root)
 
 
@@ -145,5 +145,9 @@ def _leaf(parent: etree._Element, name: str, text: str) -> None:
     etree.SubElement(parent, tag(name)).text = text
 
 
-def _read_other(other: str) -> etree._Element:
-    return read(other.encode())
+def _append_other(description: etree._Element, other: str) -> None:
+    """As it came: blanks inside may mean something."""
+    element = read(other.encode())
+    last = description[-1]
+    element.tail, last.tail = last.tail, "\n    "
+    description.append(element)
