@@ -52,7 +52,9 @@ def _read(
     problems: Problems,
 ) -> None:
     digits = values.CHECKSUM_DIGITS[algorithm]
-    if algorithm == "SHA-1":  # old tools add or lose zeros in front; the identifier proves the rest
+    if (
+        digest and algorithm == "SHA-1"
+    ):  # old tools add or lose zeros in front; the identifier proves the rest
         digest = digest.lstrip("0").rjust(digits, "0")
     try:
         sums[algorithm] = values.hexadecimal(digest, digits)

@@ -158,15 +158,17 @@ class _Description:
 
     def _identifier(self) -> str:
         element = self._exactly_one("dcterms:identifier")
-        identifier = self._text(element) or "" if element is not None else ""
-        if element is not None and not identifiers.is_identifier(identifier):
+        identifier = self._text(element, is_noted=True) if element is not None else None
+        if element is None or identifier is None:
+            return ""
+        if not identifiers.is_identifier(identifier):
             self._wrong(
                 element, "identifier", f"value ({identifier[:60]}) is not an image identifier: it "
                 "has 27 letters, digits, - or _, the first from A to P",
             )  # fmt: skip
             return ""
         about = self.layout.description.get(tag("rdf:about"))
-        if identifier and about != f"#{identifier}":
+        if about != f"#{identifier}":
             self.problems.add(
                 "about", "rdf:about",
                 f"rdf:about attribute ({(about or 'none')[:60]}) and dcterms:identifier "
