@@ -67,6 +67,12 @@ app.conf.update(
             "schedule": 60.0,
             "options": {"expires": 60},
         },
+        # The bell of a changed list may have got lost.
+        "marketplace.weigh": {
+            "task": "marketplace.weigh",
+            "schedule": 86400.0,
+            "options": {"expires": 3600},
+        },
         "volumes.sweep": {"task": "volumes.sweep", "schedule": 2.0, "options": {"expires": 2}},
         "volumes.tidy": {"task": "volumes.tidy", "schedule": 60.0, "options": {"expires": 60}},
         "volumes.compare": {
@@ -75,6 +81,11 @@ app.conf.update(
             "options": {"expires": 300},
         },
         "vms.reconcile": {"task": "vms.reconcile", "schedule": 15.0, "options": {"expires": 15}},
+        "vms.make_room": {
+            "task": "vms.make_room",
+            "schedule": 300.0,
+            "options": {"expires": 300},
+        },
         "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
         "registration.deliver": {
             "task": "registration.deliver",

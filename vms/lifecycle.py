@@ -22,6 +22,7 @@ from core.machine import Go, Step
 from core.models import Event
 from marketplace import actions as marketplace
 from marketplace import policy
+from marketplace.actions import Standing
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from vms.models import VM, Readiness
@@ -53,9 +54,8 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     """PENDING: find the machine we may already have asked for, or ask."""
     if refusal := _not_allowed(vm):
         return Go(VmState.FAILED, refusal)
-    image = _image(vm)
-    is_on_its_way = image is not None and image.state != ImageState.READY
-    if is_on_its_way and not cloud.capabilities().reserves_before_image:
+    standing = _standing(vm)
+    if standing and not standing.is_ready and not _may_reserve(standing, cloud):
         return Go(VmState.PROLOG)
     info = _find_or_create(vm, cloud)
     if info.phase is VmPhase.FAILED:
@@ -71,11 +71,20 @@ def _not_allowed(vm: VM) -> str:
     return policy.refusal(vm.entry) if vm.entry else ""
 
 
-def _image(vm: VM) -> ImageFile | None:
-    """The copy of its image on this site, asked for if need be; None: it boots from a disk."""
+def _standing(vm: VM) -> Standing | None:
+    """How its image stands on this site, asked for if need be; None: it boots from a disk."""
     if vm.entry is None:
         return None
-    return marketplace.ensure_image(vm.entry, vm.cloud, asked_at=vm.created_at)
+    return marketplace.image_for(vm.entry, vm.cloud, by=vm.owner, asked_at=vm.created_at)
+
+
+def _may_reserve(standing: Standing, cloud: CloudDriver) -> bool:
+    """Whether the cloud may know of the machine now: once its image is there, it starts it.
+
+    Who has brought the image then? A machine that has yet to prove that its entry leads to these
+    bytes would get them from another.
+    """
+    return standing.is_open and cloud.capabilities().reserves_before_image
 
 
 def _find_or_create(vm: VM, cloud: CloudDriver) -> VmInfo:
@@ -89,29 +98,37 @@ def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
     """PROLOG: wait for the image, then for the engine to have made the disks."""
     if refusal := _not_allowed(vm):
         return Go(VmState.FAILED, refusal)
-    image = _image(vm)
-    if image and image.state == ImageState.FAILED:
-        return Go(VmState.FAILED, image.reason)
-    if image and image.state != ImageState.READY and not vm.cloud_ref:
+    standing = _standing(vm)
+    if standing and standing.refusal:
+        return Go(VmState.FAILED, standing.refusal)
+    if standing and not standing.is_ready and not vm.cloud_ref:
+        _note_image(vm, standing.image)
         return None
     info = _find_or_create(vm, cloud)
     match info.phase:
         case VmPhase.FAILED:
             return Go(VmState.FAILED, info.message, seen(info))
         case VmPhase.QUEUED | VmPhase.STAGING:
-            if image:
-                _ask_for_lost_image(image, cloud)
+            if standing:
+                _ask_for_lost_image(standing.image, cloud)
             _note(vm, info)
-            return _staged_too_long(vm, image)
+            return _staged_too_long(vm, standing)
         case _:
             return Go(VmState.BOOT, fields=seen(info) | {"note": ""})
 
 
-def _staged_too_long(vm: VM, image: ImageFile | None) -> Go | None:
+def _note_image(vm: VM, image: ImageFile) -> None:
+    """While it waits: what keeps its image from coming. Of another's entry it says nothing."""
+    note = image.reason[:300] if image.entry_id == vm.entry_id else ""
+    if note != vm.note:
+        vm.keep(note=note)
+
+
+def _staged_too_long(vm: VM, standing: Standing | None) -> Go | None:
     """An image may be a day on its way; what the engine makes of it is there within an hour."""
-    if image and image.state != ImageState.READY:
+    if standing and not standing.is_ready:
         return None
-    since = max(vm.state_since, image.state_since) if image else vm.state_since
+    since = max(vm.state_since, standing.image.state_since) if standing else vm.state_since
     if timezone.now() - since < STAGED_WITHIN:
         return None
     return Go(VmState.FAILED, "The engine did not make its disks within 1 hour.")

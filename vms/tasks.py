@@ -7,10 +7,12 @@ from django.conf import settings
 
 from core.bells import NOW, ring
 from core.machine import due, hurry, tick
+from marketplace import actions as marketplace
 from vms import reconcile as rules
 from vms import sampling
 from vms.lifecycle import READINESS_STEPS, VM_STEPS
 from vms.models import VM, Readiness
+from vms.states import VmState
 
 #: Rows one sweep rings; the next sweep is two seconds away.
 SWEEP_ROWS = 500
@@ -63,6 +65,15 @@ def reconcile() -> None:
         rules.sweep(cloud)
         if rules.needs_status(cloud):
             rules.write_status(cloud)
+
+
+@shared_task(name="vms.make_room")
+def make_room() -> None:
+    """Have copies of images removed that no machine needs, if they take too much room."""
+    for cloud in settings.CLOUDS:
+        machines = VM.objects.filter(cloud=cloud, entry__isnull=False).exclude(state=VmState.DONE)
+        needed = machines.values_list("entry__identifier", flat=True).distinct()
+        marketplace.evict(cloud, set(needed))
 
 
 @shared_task(name="vms.sample")

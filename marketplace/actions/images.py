@@ -77,7 +77,7 @@ def ensure_image(
 
 def may_use(image: ImageFile, entry: Entry, by: User | None) -> bool:
     """Whether a machine of ``by`` may have these bytes on the word of ``entry``."""
-    if entry.is_kept_here or image.is_proven_by(entry):
+    if image.is_proven_by(entry):
         return True
     if by is None:
         return False

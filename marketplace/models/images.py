@@ -82,8 +82,8 @@ class ImageFile(Stateful):
         return f"{self.identifier} in {self.cloud}"
 
     def is_proven_by(self, entry: Entry) -> bool:
-        """Whether this entry's own locations have led to these bytes."""
-        return self.proven_by.filter(pk=entry.pk).exists()
+        """Whether this entry's own locations have led to these bytes, or the site has them."""
+        return entry.is_kept_here or self.proven_by.filter(pk=entry.pk).exists()
 
     @property
     def is_kept(self) -> bool:
