@@ -38,7 +38,9 @@ def _counts(entry: Entry) -> bool:
         return True
     same = Entry.objects.filter(identifier=entry.identifier)
     first = same.order_by("uploaded_at", "pk").values_list("endorser_email", flat=True).first()
-    return first == entry.endorser_email or not same.launchable().exists()
+    if first == entry.endorser_email:
+        return True
+    return same.newest().history().first() == entry and not same.launchable().exists()
 
 
 def _tell_of(entry: Entry) -> int:
