@@ -15,6 +15,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import transaction
 from django.urls import reverse
 from django.utils import timezone
@@ -147,22 +148,24 @@ def _tried(read: Callable[[], T], found: list[Problem]) -> T | None:
 def _said_already(
     metadata: Metadata, xml: bytes, by: User | None, found: list[Problem]
 ) -> Entry | None:
+    """What only its readers may know is told to the owner of the address, and to nobody else."""
     try:
-        return said_already(metadata, xml)
+        known = said_already(metadata, xml)
     except Refused as refused:
         if refused.code in ("older", "taken") and not _may_know(metadata, by):
-            return None  # the owner of the address will be told, and nobody else
+            return None
         found.append(Problem(code=refused.code, element="slreq:endorsement", sentence=str(refused)))
         return None
+    visible = Entry.objects.visible_to(by or AnonymousUser())
+    return known if known and visible.filter(pk=known.pk).exists() else None
 
 
 def _may_know(metadata: Metadata, by: User | None) -> bool:
-    """Whether all that the endorser has said of the image is public, or known to who asks."""
-    said = Entry.objects.filter(identifier=metadata.identifier, is_latest=True)
-    said = said.filter(endorser_email=metadata.endorsement.email if metadata.endorsement else "")
-    if by is None:
-        return not said.exclude(visibility=Visibility.PUBLIC).exists()
-    return said.count() == Entry.objects.visible_to(by).filter(pk__in=said).count()
+    """Whether all that the endorser has said of the image is known to who asks, or public."""
+    email = metadata.endorsement.email if metadata.endorsement else ""
+    said = Entry.objects.filter(identifier=metadata.identifier, endorser_email=email)
+    hidden = said.exclude(pk__in=Entry.objects.visible_to(by or AnonymousUser()).values("pk"))
+    return not hidden.filter(is_latest=True).exists()
 
 
 def _why_theirs(metadata: Metadata, signature: Signature, by: User | None) -> str:

@@ -10,6 +10,7 @@ from django.conf import settings
 
 from core.bells import NOW, ring
 from core.machine import Stateful, due, tick
+from marketplace import trusting
 from marketplace.lifecycle import (
     DOCUMENT_STEPS,
     DRAFT_STEPS,
@@ -22,7 +23,14 @@ from marketplace.lifecycle import (
     reminders,
     telling,
 )
-from marketplace.models import DocumentArrival, Draft, ImageFile, Pending, Source
+from marketplace.models import (
+    DocumentArrival,
+    Draft,
+    ImageFile,
+    Pending,
+    Source,
+    TrustedCertificate,
+)
 from marketplace.states import ArrivalState, DraftSource, DraftState, ImageState, SourceState
 
 #: Rows of each table that one sweep rings; the next sweep is two seconds away.
@@ -143,6 +151,17 @@ def remind() -> None:
 def tell() -> None:
     """Tell who uses an image that it was deprecated."""
     telling.tell()
+
+
+@shared_task(name="marketplace.weigh")
+def weigh(pk: int = 0) -> None:
+    """Look anew at what all signatures are worth; ``pk`` is the certificate that rang."""
+    trusting.weigh()
+
+
+def ring_weighing(certificate: TrustedCertificate) -> None:
+    """Have the signatures weighed that the change of a certificate may touch."""
+    ring(weigh, certificate.pk or 0, queue="celery")
 
 
 _TASKS: Mapping[type[Stateful], Any] = {

@@ -5,9 +5,13 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 from django.utils import timezone
 
+from marketplace import documents
 from marketplace.documents import Signature
-from marketplace.models import SigningKey, TrustedCertificate
+from marketplace.models import Document, Entry, SigningKey, TrustedCertificate
 from marketplace.states import Trust
+
+#: A document has a MiB at most.
+WEIGHED_TOGETHER = 50
 
 
 def trust_of(signature: Signature) -> Trust:
@@ -67,7 +71,7 @@ def _leads_to(signature: Signature, authority: x509.Certificate) -> bool:
     for _ in range(len(left) + 1):
         if _issued(below, authority):
             return True
-        above = next((one for one in left if _is_authority(one) and _issued(below, one)), None)
+        above = next((one for one in left if is_authority(one) and _issued(below, one)), None)
         if above is None:
             return False
         left.remove(above)
@@ -83,7 +87,8 @@ def _issued(certificate: x509.Certificate, by: x509.Certificate) -> bool:
     return True
 
 
-def _is_authority(certificate: x509.Certificate) -> bool:
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it says that it may issue others."""
     try:
         return bool(certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca)
     except (x509.ExtensionNotFound, ValueError):
@@ -92,3 +97,30 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 def pem_of(certificate: x509.Certificate) -> str:
     return certificate.public_bytes(Encoding.PEM).decode()
+
+
+def weigh() -> int:
+    """Say anew what the signatures of all entries are worth; how many changed.
+
+    Those that were found not to be valid stay so.
+    """
+    signed = Document.objects.filter(entry__trust__in=(Trust.TRUSTED, Trust.UNTRUSTED))
+    keys = list(signed.values_list("pk", flat=True))
+    changed = 0
+    for start in range(0, len(keys), WEIGHED_TOGETHER):
+        rows = signed.filter(pk__in=keys[start : start + WEIGHED_TOGETHER])
+        changed += sum(map(_weigh, list(rows.select_related("entry"))))
+    return changed
+
+
+def _weigh(document: Document) -> bool:
+    try:
+        signature = documents.verify(bytes(document.xml))
+    except documents.Broken:
+        return False
+    trust, detail = trust_of(signature), in_words(signature)
+    if trust == document.entry.trust and detail == document.detail:
+        return False
+    Document.objects.filter(pk=document.pk).update(detail=detail)
+    Entry.objects.filter(pk=document.entry_id).update(trust=trust)
+    return True

@@ -2,8 +2,11 @@ from django.urls import path, re_path, register_converter
 
 from marketplace import identifiers
 from marketplace.views import (
+    arrivals,
     building,
     catalogue,
+    certificates,
+    confirming,
     copies,
     drafts,
     endorsers,
@@ -11,6 +14,8 @@ from marketplace.views import (
     entries,
     keys,
     policy,
+    sources,
+    uploads,
 )
 
 
@@ -65,4 +70,18 @@ urlpatterns = [
     path("keys/<uuid:key>/end/", keys.end, name="key_end"),
     path("keys/<uuid:key>/certificate.pem", keys.certificate, name="key_certificate"),
     path("site-certificate.pem", keys.site_certificate, name="site_certificate"),
+    re_path(r"^upload/*$", uploads.page, name="upload"),
+    path("upload/fetch/", uploads.fetch, name="fetch"),
+    path("upload/<uuid:key>/", uploads.pending, name="pending"),
+    path("confirm/<uuid:key>/<str:token>/", confirming.confirm, name="confirm"),
+    path("arrivals/<uuid:key>/", arrivals.arrival, name="arrival"),
+    path("arrivals/<uuid:key>/progress/", arrivals.progress, name="arrival_progress"),
+    path("arrivals/<uuid:key>/again/", arrivals.again, name="arrival_again"),
+    path("certificates/", certificates.index, name="certificates"),
+    path("certificates/<uuid:key>/", certificates.certificate, name="certificate"),
+    path("certificates/<uuid:key>/remove/", certificates.remove, name="certificate_remove"),
+    path("sources/", sources.index, name="sources"),
+    path("sources/new/", sources.add, name="source_new"),
+    path("sources/<uuid:key>/", sources.source, name="source"),
+    path("sources/<uuid:key>/<str:verb>/", sources.act, name="act_on_source"),
 ]

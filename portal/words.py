@@ -6,7 +6,7 @@ The one place for them; ``tests/laws/test_audit.py`` fails on a kind or a verb w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from marketplace.states import DraftState, ImageState, SourceState
+from marketplace.states import ArrivalState, DraftState, ImageState, PendingState, SourceState
 from registration.states import AccountState, WishState
 from vms.states import ReadinessState, VmState
 from volumes.states import (
@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "attachment": Kind("attachment of disk", states=dict(AttachmentState.choices)),
     "draft": Kind("draft of metadata", "marketplace:draft", states=dict(DraftState.choices)),
     "disk_offer": Kind("offer of disk", states=dict(OfferState.choices)),
+    "document": Kind("fetch of metadata", "marketplace:arrival", states=dict(ArrivalState.choices)),
     "entry": Kind("Marketplace entry"),
     "export": Kind("download of disk", states=dict(ExportState.choices)),
     "group": Kind("group", "registration:group"),
@@ -54,6 +55,7 @@ KINDS: Mapping[str, Kind] = {
     "mail": Kind("mail"),
     "mail_text": Kind("text of a mail"),
     "page": Kind("page"),
+    "pending": Kind("metadata for", listed="metadata", states=dict(PendingState.choices)),
     "policy": Kind("policies,", listed="policies"),
     "policy_line": Kind("the line", listed="line of a list of images"),
     "quota_wish": Kind("wish for", listed="wish", states=dict(WishState.choices)),
@@ -66,6 +68,7 @@ KINDS: Mapping[str, Kind] = {
     "source": Kind(
         "source of images", "marketplace:source", is_theirs=False, states=dict(SourceState.choices)
     ),
+    "trusted_certificate": Kind("trusted certificate", "marketplace:certificate", is_theirs=False),
     "user_session": Kind("session"),
     "vm": Kind("machine", "vms:detail", states=dict(VmState.choices)),
     "volume": Kind("disk", "volumes:detail", states=dict(VolumeState.choices)),
@@ -130,6 +133,10 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "source_on": Verb("switched on {}", "switch on {}"),
         "extended": Verb("endorsed {} for longer", "endorse {} for longer"),
         "readers_changed": Verb("changed who may read {}", "change who may read {}"),
+        "refused_by_endorser": Verb("refused {}", "refuse {}"),
+        "reported": Verb("reported {} as abuse", "report {} as abuse"),
+        "sent": Verb("sent {} to be confirmed", "send {} to be confirmed"),
+        "confirmed_by_endorser": Verb("confirmed {}", "confirm {}"),
         "signing_key_ended": Verb("ended {}", "end {}"),
         "signing_key_made": Verb("had {} made", "have {} made"),
     },

@@ -1,7 +1,8 @@
 """How a program says in whose name it asks: ``Authorization: Bearer slp_…``, and nothing else.
 
 A session's cookie opens nothing here, so no page elsewhere can make a browser ask; that is why
-the API needs no CSRF token. ``person_or_program`` is for the few doors that take both.
+the API needs no CSRF token. ``person_or_program`` is for the few doors that take both, and
+``anybody`` for those where a signed document speaks for itself.
 """
 
 from collections.abc import Callable
@@ -92,6 +93,28 @@ def person_or_program(
 
     setattr(door, FOR_PROGRAMS, True)
     return csrf_exempt(door)  # type: ignore[return-value]
+
+
+def anybody(
+    view: Callable[Concatenate[Any, P], HttpResponseBase],
+) -> "Door[P]":
+    """A door for everybody, by token, by session, or in nobody's name; it says no in text.
+
+    Who has a session proves with a CSRF token that a page of ours asks; nobody needs none.
+    """
+
+    @wraps(view)
+    def door(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> HttpResponseBase:
+        refusal = _refusal(request) if _is_somebody(request) else None
+        return refusal or view(request, *args, **kwargs)
+
+    setattr(door, FOR_PROGRAMS, True)
+    return csrf_exempt(door)  # type: ignore[return-value]
+
+
+def _is_somebody(request: HttpRequest) -> bool:
+    has_token = request.headers.get("Authorization", "").lower().startswith("bearer ")
+    return has_token or request.user.is_authenticated
 
 
 def _refusal(request: HttpRequest) -> HttpResponse | None:

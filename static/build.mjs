@@ -42,7 +42,7 @@ const builds = [
     outfile: path.join(dist, "app.css"),
   },
   {
-    entryPoints: ["app", "console", "charts", "uploads"].map((name) => `static/js/${name}.js`),
+    entryPoints: ["app", "console", "charts", "metadata-upload", "uploads"].map((name) => `static/js/${name}.js`),
     outdir: dist,
     format: "esm",
   },

@@ -55,7 +55,7 @@ def confirm(key: UUID, token: str) -> Entry:
     holder = _holder(pending.email)
     with transaction.atomic():
         entry = publish_document(bytes(pending.xml), owner=holder, by=holder)
-        _answer(pending, PendingState.CONFIRMED, "confirmed", by=holder, entry=entry)
+        _answer(pending, PendingState.CONFIRMED, "confirmed_by_endorser", by=holder, entry=entry)
     return entry
 
 
@@ -63,7 +63,7 @@ def confirm(key: UUID, token: str) -> Entry:
 def refuse(key: UUID, token: str) -> None:
     """It is not published. Raises: Refused: ``link_spent``."""
     pending = _waiting(key, token)
-    _answer(pending, PendingState.REFUSED, "refused", by=_holder(pending.email))
+    _answer(pending, PendingState.REFUSED, "refused_by_endorser", by=_holder(pending.email))
 
 
 @sensitive_variables("token")

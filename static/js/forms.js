@@ -60,6 +60,7 @@ export function startForms() {
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (event.defaultPrevented || form.method !== "post") return;
+    if (event.submitter?.formTarget === "_blank") return; // this page goes on
     if (!form.dataset.swap) return guard(event);
     event.preventDefault();
     if (event.submitter?.getAttribute("aria-busy") !== "true") send(form, event.submitter);

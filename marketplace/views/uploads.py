@@ -1,0 +1,165 @@
+"""The page that takes metadata documents: checked at once, looked at, then published.
+
+Each answer carries the documents with it, so it works without JavaScript and loses nothing.
+"""
+
+import uuid
+from typing import Any
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from core.errors import Refused
+from core.http import UNPROCESSABLE, is_fragment
+from marketplace.actions import arrivals
+from marketplace.actions.uploads import must_not_be_many, submit
+from marketplace.carrying import PASTED, Carried, Load, bytes_of
+from marketplace.documents import Broken
+from marketplace.forms.uploads import AddressForm, ReadersForm
+from marketplace.models import Pending
+from marketplace.publishing import EVERYBODY, Reader
+from marketplace.states import PendingState
+from marketplace.views.about import verify_command
+from registration.doors import address_of, find_or_404
+from registration.models import User
+
+#: Of the documents that wait for their endorser, and of those answered lately, so many are shown.
+MOST_SHOWN = 20
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def page(request: HttpRequest) -> HttpResponse:
+    by = request.user if isinstance(request.user, User) else None
+    if request.method != "POST":
+        form = ReadersForm(user=by) if by else None
+        return _show(request, Load(by=by), form)
+    act, _, number = request.POST.get("act", "check").partition(":")
+    index = int(number) if number.isdecimal() and len(number) < 4 else None
+    form = ReadersForm(request.POST, user=by) if by else None
+    load = Load(by=by)
+    load.take_back(
+        request.POST.getlist("name"),
+        request.POST.getlist("document"),
+        but=index if act == "drop" else None,
+    )
+    if act == "preview":
+        return _preview(request, load, index)
+    if act == "publish":
+        _publish(request, load, form)
+    text = _take_in(request, load)
+    if is_fragment(request):
+        return render(request, "marketplace/_upload_documents.html", {"load": load})
+    return _show(request, load, form, text=text)
+
+
+def _take_in(request: HttpRequest, load: Load) -> str:
+    """Files and pasted text; what of the text is to stay in its field."""
+    try:
+        for file in request.FILES.getlist("file"):
+            must_not_be_many(by=load.by, address=address_of(request))
+            load.take_file(file)
+        return _take_pasted(request, load)
+    except Refused as refused:
+        load.refusals.append(str(refused))
+        return request.POST.get("text", "")
+
+
+def _take_pasted(request: HttpRequest, load: Load) -> str:
+    text = request.POST.get("text", "")
+    came = bytes_of(text)
+    if not came or came in load:
+        return ""
+    must_not_be_many(by=load.by, address=address_of(request))
+    had = len(load.documents)
+    load.take(PASTED, came)
+    is_bad = any(one.judged.problems for one in load.documents[had:])
+    return text if is_bad else ""
+
+
+def _publish(request: HttpRequest, load: Load, form: ReadersForm | None) -> None:
+    """Of those that were looked at, each that can be."""
+    readers: Reader = EVERYBODY
+    if form is not None:
+        if not form.is_valid():
+            return
+        readers = form.readers()
+    for one in load.ready():
+        _publish_one(request, one, load.by, readers)
+
+
+def _publish_one(request: HttpRequest, one: Carried, by: User | None, readers: Reader) -> None:
+    try:
+        one.made = submit(one.judged.xml, by=by, address=address_of(request), readers=readers)
+    except (Broken, Refused) as refusal:
+        one.refusal = str(refusal)
+
+
+def _show(
+    request: HttpRequest,
+    load: Load,
+    form: ReadersForm | None,
+    *,
+    text: str = "",
+    address_form: AddressForm | None = None,
+) -> HttpResponse:
+    is_bad = bool(load.refusals or (form and form.errors) or address_form)
+    is_bad = is_bad or any(one.is_bad for one in load.documents)
+    context = {
+        "load": load,
+        "form": form,
+        "text": text,
+        "ready": sum(1 for one in load.ready()),
+        "waiting": _waiting(load.by),
+        "address_form": address_form or AddressForm(),
+        "crumbs": [{"label": "Marketplace", "url": reverse("marketplace:catalogue")}],
+    }
+    status = UNPROCESSABLE if is_bad else 200
+    return render(request, "marketplace/upload.html", context, status=status)
+
+
+def _preview(request: HttpRequest, load: Load, index: int | None) -> HttpResponse:
+    shown = next((one for one in load.documents if one.index == index), None)
+    entry = shown.preview if shown else None
+    if shown is None or entry is None:
+        raise Http404("No such document.")
+    context: dict[str, Any] = {
+        "entry": entry,
+        "judged": shown.judged,
+        "verify_command": verify_command(entry),
+        "kin": (),
+    }
+    return render(request, "marketplace/preview.html", context)
+
+
+def _waiting(by: User | None) -> list[Pending]:
+    if by is None:
+        return []
+    rows = Pending.objects.filter(owner=by, state=PendingState.WAITING)
+    return list(rows.select_related("entry")[:MOST_SHOWN])
+
+
+@login_required
+@require_safe
+def pending(request: HttpRequest, key: uuid.UUID) -> HttpResponse:
+    """How far one document is that waits for its endorser; a live page asks again and again."""
+    rows = Pending.objects.visible_to(request.user).select_related("entry")
+    return render(
+        request, "marketplace/_pending.html", {"pending": find_or_404(rows, request, uuid=key)}
+    )
+
+
+@login_required
+@require_POST
+def fetch(request: HttpRequest) -> HttpResponse:
+    """Have a document fetched from an address; its own page goes on from there."""
+    by: Any = request.user
+    form = AddressForm(request.POST)
+    if form.is_valid():
+        try:
+            return redirect(arrivals.fetch_document(form.cleaned_data["url"], owner=by))
+        except Refused as refused:
+            form.refuse(refused)
+    return _show(request, Load(by=by), ReadersForm(user=by), address_form=form)

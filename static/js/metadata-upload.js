@@ -1,0 +1,134 @@
+// The page that takes metadata documents: what is dropped, chosen or pasted is checked at
+// once, one request for each file, and stands in the form until it is published or removed.
+import { ask, debounce } from "./dom.js";
+import { announce, say } from "./messages.js";
+
+const PASTE_WAIT_MS = 500;
+
+const form = document.querySelector("[data-metadata]");
+const list = form.querySelector("[data-list]");
+const chooser = form.querySelector("[name=file]");
+const text = form.querySelector("[name=text]");
+const drop = form.querySelector("[data-drop]");
+
+const carried = () => new Set([...list.querySelectorAll("[name=document]")].map((field) => field.value));
+
+/** What the answer holds, without what is here already. */
+function place(answer) {
+  const template = document.createElement("template");
+  template.innerHTML = answer;
+  for (const refusal of template.content.querySelectorAll("[data-refusal]")) say("error", refusal.content.textContent.trim());
+  const had = carried();
+  const fresh = [...template.content.querySelectorAll("[data-document]")].filter(
+    (item) => !had.has(item.querySelector("[name=document]")?.value),
+  );
+  list.append(...fresh);
+  number();
+  return fresh;
+}
+
+/** Buttons name their document by its place; the page says what can be done with all. */
+function number() {
+  const items = [...list.querySelectorAll("[data-document]")];
+  let place = 0;
+  for (const item of items) {
+    if (!item.querySelector("[name=document]")) continue;
+    for (const button of item.querySelectorAll("button[name=act]")) {
+      button.value = `${button.value.split(":")[0]}:${place}`;
+    }
+    place += 1;
+  }
+  form.querySelector("[data-none]").hidden = items.length > 0;
+  form.querySelector("[data-publish]").hidden = !items.some((item) => "ready" in item.dataset);
+}
+
+async function check(part, value, name) {
+  const body = new FormData();
+  body.set("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
+  body.set("act", "check");
+  body.set(part, value);
+  try {
+    const response = await ask(form.action, { method: "POST", body });
+    if (!response.ok) throw new TypeError(`status ${response.status}`);
+    return place(await response.text());
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    say("error", `${name} could not be checked: the portal did not answer. Choose it again.`);
+    return [];
+  }
+}
+
+function tell(fresh) {
+  const good = fresh.filter((item) => "ready" in item.dataset).length;
+  if (fresh.length) announce(`${fresh.length} checked, ${good} of them can be published`);
+}
+
+async function take(files) {
+  drop.setAttribute("aria-busy", "true");
+  const fresh = [];
+  for (const file of files) fresh.push(...(await check("file", file, file.name)));
+  drop.removeAttribute("aria-busy");
+  tell(fresh);
+}
+
+chooser.addEventListener("change", async () => {
+  const files = [...chooser.files];
+  chooser.value = ""; // what was checked is in the form by then
+  await take(files);
+});
+
+let last = "";
+text.addEventListener(
+  "input",
+  debounce(async () => {
+    const pasted = text.value.trim();
+    if (pasted === last || !pasted.endsWith(">")) return;
+    last = pasted;
+    list.querySelector("[data-pasted]")?.remove();
+    const fresh = await check("text", text.value, "The pasted text");
+    tell(fresh);
+    const isGood = fresh.every((item) => "ready" in item.dataset);
+    if (isGood && fresh.length) text.value = last = "";
+    else for (const item of fresh) mark(item);
+    number();
+  }, PASTE_WAIT_MS),
+);
+
+/** Text that is not right yet stays in its field, and what is said of it goes with the next try. */
+function mark(item) {
+  item.dataset.pasted = "";
+  for (const field of item.querySelectorAll("input[type=hidden]")) field.remove();
+  item.querySelector(".upload-acts")?.remove();
+}
+
+form.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-drop-document]");
+  if (!button) return;
+  event.preventDefault();
+  const item = button.closest("[data-document]");
+  const next = item.nextElementSibling ?? item.previousElementSibling;
+  item.remove();
+  number();
+  (next?.querySelector("button") ?? form.querySelector("#documents-title")).focus();
+});
+
+for (const name of ["dragenter", "dragover"]) {
+  form.addEventListener(name, (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    form.classList.add("drop-here");
+  });
+}
+form.addEventListener("dragleave", (event) => {
+  if (!form.contains(event.relatedTarget)) form.classList.remove("drop-here");
+});
+form.addEventListener("drop", (event) => {
+  form.classList.remove("drop-here");
+  if (!event.dataTransfer?.files.length) return;
+  event.preventDefault();
+  take([...event.dataTransfer.files]);
+});
+
+for (const element of form.querySelectorAll("[data-with-script]")) element.hidden = false;
+for (const element of form.querySelectorAll("[data-without-script]")) element.hidden = true;
+number();
