@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -20,7 +20,7 @@ from marketplace.actions.arrivals import fetch_document
 from marketplace.addresses import Elsewhere, entries_at
 from marketplace.models import Document, Entry, ImageFile
 from registration.doors import find_or_404
-from vms import actions
+from vms import actions, images
 from vms.views.door import UserRequest
 from volumes.actions import MOST_DISKS
 from volumes.models import Volume
@@ -51,7 +51,7 @@ def source_of(request: UserRequest) -> Source | HttpResponse:
     if not text:
         return _choose(request)
     try:
-        found = _candidates(request, text)
+        found = images.named(request, text, _entry_key(request))
     except Elsewhere as elsewhere:
         return _choose(request, text=text, elsewhere=elsewhere.url)
     except Refused as refused:
@@ -63,28 +63,10 @@ def source_of(request: UserRequest) -> Source | HttpResponse:
     return Source(entry=chosen.entry, others=others)
 
 
-def _candidates(request: UserRequest, text: str) -> list[actions.Candidate]:
-    """At least one; if none may be launched, each says why.
-
-    Raises: Elsewhere; Refused: ``image_unknown``; Http404.
-    """
-    rows = entries_at(text, user=request.user, hosts=hosts(request))
-    if key := request.POST.get("entry") or request.GET.get("entry"):
-        visible = Entry.objects.visible_to(request.user)
-        entry = find_or_404(visible, request, "launch", uuid=_uuid_or_404(key))
-        others = actions.candidates(rows.exclude(pk=entry.pk))
-        if any(one.entry.identifier != entry.identifier for one in others):
-            raise Http404
-        return [*actions.candidates(visible.filter(pk=entry.pk)), *others]
-    found = actions.candidates(rows)
-    if not found:
-        find_or_404(rows, request, "launch", identifier=text)
-    return found
-
-
-def hosts(request: Any) -> set[str]:
-    """What this site is called in addresses."""
-    return {request.get_host(), urlsplit(settings.PORTAL_URL).netloc}
+def _entry_key(request: UserRequest) -> UUID | None:
+    """The one that the form was shown for, or that the address names."""
+    key = request.POST.get("entry") or request.GET.get("entry")
+    return _uuid_or_404(key) if key else None
 
 
 def _uuid_or_404(text: str) -> UUID:
@@ -117,7 +99,7 @@ def fetch(request: UserRequest) -> HttpResponse:
     """Have the metadata at an address of another site fetched, to launch their image."""
     text = request.POST.get("image", "").strip()
     try:
-        entries_at(text, user=request.user, hosts=hosts(request))
+        entries_at(text, user=request.user, hosts=images.hosts(request))
     except Elsewhere as elsewhere:
         return _fetch(request, elsewhere.url)
     except Refused as refused:

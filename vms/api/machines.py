@@ -165,18 +165,18 @@ def list_machines(request: ApiRequest, wanted: Query[Wanted]) -> dict[str, Any]:
 
 @router.get("/vms/{uuid:vm}", response=MachineOut, summary="One machine", url_name="vm")
 def one_machine(request: ApiRequest, vm: uuid.UUID) -> VM:
-    return _find(request, vm)
+    return find(request, vm)
 
 
-def _find(request: ApiRequest, key: uuid.UUID, *, verb: str = "") -> VM:
+def find(request: ApiRequest, key: uuid.UUID, *, verb: str = "") -> VM:
     """The machine, if this person may see it; else a 404, and a line in the audit."""
     visible = VM.objects.visible_to(request.user).for_rows()
     return find_or_404(visible, request, verb, uuid=key)
 
 
 def _ask(request: ApiRequest, key: uuid.UUID, act: Callable[..., None]) -> Status[VM]:
-    act(_find(request, key, verb=act.__name__), by=request.user)
-    return Status(202, _find(request, key))
+    act(find(request, key, verb=act.__name__), by=request.user)
+    return Status(202, find(request, key))
 
 
 ASKED = {202: MachineOut}
@@ -271,14 +271,14 @@ PLUGGED = {202: AttachmentOut}
 
 @router.get("/vms/{uuid:vm}/disks", response=list[AttachmentOut], summary="A machine's disks")
 def list_machine_disks(request: ApiRequest, vm: uuid.UUID) -> list[Attachment]:
-    held = Attachment.objects.holding().filter(vm=_find(request, vm))
+    held = Attachment.objects.holding().filter(vm=find(request, vm))
     return list(held.select_related("volume", "vm"))
 
 
 @router.post("/vms/{uuid:vm}/disks", response=PLUGGED, summary="Attach a disk to a machine")
 def attach_disk(request: ApiRequest, vm: uuid.UUID, wanted: AttachIn) -> Status[Attachment]:
     """Plugged in while the machine runs. Look at the attachment until its state is attached."""
-    machine = _find(request, vm, verb="attach")
+    machine = find(request, vm, verb="attach")
     visible = Volume.objects.visible_to(request.user).select_related("owner")
     volume = find_or_404(visible, request, "attach", uuid=wanted.disk)
     row = disks.attach(volume, machine, by=request.user, read_only=wanted.read_only)
