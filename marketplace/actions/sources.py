@@ -48,7 +48,7 @@ def add_source(wish: SourceWish, *, by: User) -> Source:
     try:
         with transaction.atomic():
             source = Source.objects.create(cloud=settings.DEFAULT_CLOUD, **columns)
-            source.record_event("added", by=by, url=source.url, kind=source.kind)
+            source.record_event("added", by=by, url=source.url)
             source.announce()
     except IntegrityError:
         raise _taken(wish) from None

@@ -1,0 +1,123 @@
+"""Other catalogues that entries come from. Administrators' own."""
+
+import uuid
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import Count, Q, QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from core.errors import Refused
+from core.http import UNPROCESSABLE
+from marketplace import actions
+from marketplace.forms.sources import SourceForm, shown
+from marketplace.models import Source
+from registration.doors import UserRequest, administrators_only, answers, find_or_404
+
+_VERBS = ("on", "off", "import", "remove")
+
+
+@administrators_only
+@require_safe
+def index(request: UserRequest) -> HttpResponse:
+    sources = _counted(Source.objects.visible_to(request.user))
+    template = "marketplace/_sources.html" if _is_fragment(request) else "marketplace/sources.html"
+    return render(request, template, {"sources": sources})
+
+
+@administrators_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def add(request: UserRequest) -> HttpResponse:
+    form = SourceForm(answers(request))
+    if form.is_valid():
+        try:
+            source = actions.add_source(form.wish(), by=request.user)
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, f"{source} is added. Switch it on, and its import begins.")
+            return redirect(source)
+    return _page(request, "marketplace/source_new.html", {"form": form, "crumbs": _crumbs()})
+
+
+@administrators_only
+@require_http_methods(["GET", "HEAD", "POST"])
+def source(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    known = _find(request, key)
+    if _is_fragment(request):
+        part = "_source_row" if request.GET["part"] == "row" else "_source"
+        return render(request, f"marketplace/{part}.html", {"source": known})
+    form = SourceForm(answers(request), initial=shown(known))
+    if form.is_valid():
+        try:
+            actions.change_source(known, form.wish(), by=request.user)
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, f"{known} is saved. Its next import follows it.")
+            return redirect(known)
+    context = {"source": known, "form": form, "crumbs": _crumbs()}
+    return _page(request, "marketplace/source.html", context)
+
+
+@administrators_only
+@require_POST
+def act(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
+    """Switch on or off, import now, or remove."""
+    known = _find(request, key)
+    if verb not in _VERBS:
+        raise Http404
+    try:
+        messages.success(request, _act(request, known, verb))
+    except Refused as refused:
+        messages.error(request, str(refused))
+        return redirect(known)
+    back = request.POST.get("back") == "list" or verb == "remove"
+    return redirect("marketplace:sources") if back else redirect(known)
+
+
+def _act(request: UserRequest, known: Source, verb: str) -> str:
+    """Do it, and say what was done."""
+    by = request.user
+    match verb:
+        case "remove":
+            actions.remove_source(known, by=by)
+            return f"{known.name} is removed."
+        case "import":
+            actions.import_source(known, by=by)
+            return f"The import from {known} begins. What it finds is listed as it comes in."
+        case "on":
+            actions.switch_source(known, is_on=True, by=by)
+            return f"{known} is switched on, and its first import begins."
+    actions.switch_source(known, is_on=False, by=by)
+    return f"{known} is switched off. The entries that came from it stay until they expire."
+
+
+def _find(request: UserRequest, key: uuid.UUID) -> Source:
+    return find_or_404(_counted(Source.objects.visible_to(request.user)), request, uuid=key)
+
+
+def _counted(sources: QuerySet[Source]) -> QuerySet[Source]:
+    """With how many entries came from each, and how many of them are good now."""
+    good = Q(
+        entries__is_latest=True, entries__deprecated="", entries__valid_until__gt=timezone.now()
+    )
+    return sources.annotate(entry_count=Count("entries"), valid_count=Count("entries", filter=good))
+
+
+def _is_fragment(request: UserRequest) -> bool:
+    return request.GET.get("part") in ("list", "row", "state")
+
+
+def _crumbs() -> list[dict[str, str]]:
+    return [{"label": "Sources of images", "url": reverse("marketplace:sources")}]
+
+
+def _page(request: UserRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    return render(
+        request, template, context, status=UNPROCESSABLE if context["form"].is_bound else 200
+    )
