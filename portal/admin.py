@@ -33,12 +33,14 @@ from vms.models import VM, CloudStatus, Readiness, Sample
 #: The apps whose tables are shown.
 OURS = ("registration", "marketplace", "vms", "core")
 #: Never shown: what opens a door, and what a person keeps to themselves.
-SECRETS = frozenset({"password", "digest", "key", "user_data", "cache_key", "value"})
+SECRETS = frozenset(
+    {"password", "digest", "key", "user_data", "cache_key", "value", "sealed", "token_hash"}
+)
 #: Tables without anything to read.
 LEFT_OUT: frozenset[type[models.Model]] = frozenset({CacheLine, Digest, OutgoingMail})
 #: Of a site's own pages, those that make sense where nothing is changed.
 PAGES = frozenset({"index", "app_list", "jsi18n"})
-LONG = ("TextField", "JSONField")
+LONG = ("TextField", "JSONField", "BinaryField")
 #: What an "s" does not make many of.
 PLURALS: dict[type[models.Model], str] = {
     Attempts: "Attempts",
