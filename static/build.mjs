@@ -28,6 +28,7 @@ const sheets = [
   "./static/css/disks.css",
   "./static/css/console.css",
   "./static/css/uploads.css",
+  "./static/css/drafts.css",
   "./static/css/catalogue.css",
 ];
 
@@ -42,7 +43,7 @@ const builds = [
     outfile: path.join(dist, "app.css"),
   },
   {
-    entryPoints: ["app", "console", "charts", "metadata-upload", "uploads"].map((name) => `static/js/${name}.js`),
+    entryPoints: ["app", "console", "charts", "metadata-upload", "uploads", "measure", "measure-worker"].map((name) => `static/js/${name}.js`),
     outdir: dist,
     format: "esm",
   },

@@ -64,6 +64,7 @@ class PenForm(Form):
         super().__init__(*args, **kwargs)
         self.user = user
         self.key = keys.key_of(user) if With.PORTAL in only else None
+        self.needs_key = With.PORTAL in only and self.key is None
         offered = [kind for kind in With if kind in only]
         if self.key is None:
             offered = [kind for kind in offered if kind is not With.PORTAL]

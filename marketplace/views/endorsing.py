@@ -23,7 +23,6 @@ from marketplace.forms.signing import (
     ExtendForm,
     PenForm,
     ReadersForm,
-    With,
     kinds_for,
 )
 from marketplace.models import Entry
@@ -157,7 +156,7 @@ def _ask(
         "entry": entry,
         "form": form,
         "question": question,
-        "key_needed": With.PORTAL in kinds_for(entry) and form.key is None,
+        "key_needed": form.needs_key,
         "crumbs": _crumbs(entry),
     }
     status = UNPROCESSABLE if form.is_bound else 200
