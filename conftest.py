@@ -17,8 +17,8 @@ from cloud.fake import FakeCloud
 from core import audit
 from core.clouds import clouds
 from core.machine import due, tick
-from marketplace.lifecycle import IMAGE_STEPS
-from marketplace.models import ImageFile
+from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS
+from marketplace.models import Draft, ImageFile
 from vms.lifecycle import READINESS_STEPS, VM_STEPS
 from vms.models import VM, Readiness
 from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
@@ -26,6 +26,7 @@ from volumes.models import Attachment, Export, Snapshot, Volume
 
 LIVES = (
     (ImageFile, IMAGE_STEPS),
+    (Draft, DRAFT_STEPS),
     (Volume, VOLUME_STEPS),
     (VM, VM_STEPS),
     (Readiness, READINESS_STEPS),
