@@ -13,7 +13,10 @@ from marketplace.models import Entry, EntryQuerySet
 from marketplace.search import facets, spelling
 from marketplace.search.asked import RELEVANCE, SORTS, Asked
 from marketplace.search.facets import Counts
-from marketplace.search.index import Matches, ranked
+from marketplace.search.index import Matches, ranked, title_first
+
+#: Hits that are ranked one by one.
+MOST_RANKED = 4000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +58,7 @@ def find(asked: Asked, user: Any, *, page: Any = 1, size: int) -> Found:
 def _find(listed: EntryQuerySet, asked: Asked, page: Any, size: int) -> Found:
     matching = _matching(listed, asked)
     counts = facets.count(matching, asked)
-    keys = _ordered(listed, matching, asked).values_list("pk", flat=True)
+    keys = _ordered(listed, matching, asked, counts.total).values_list("pk", flat=True)
     at: Page[int] = _Counted(keys, size, counts.total).get_page(page)
     return Found(asked=asked, page=at, entries=loaded(list(at)), counts=counts)
 
@@ -72,10 +75,13 @@ def _of_email(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:
     return rows.filter(endorser_email__icontains=asked.email) if asked.email else rows
 
 
-def _ordered(listed: EntryQuerySet, matching: EntryQuerySet, asked: Asked) -> EntryQuerySet:
+def _ordered(
+    listed: EntryQuerySet, matching: EntryQuerySet, asked: Asked, total: int
+) -> EntryQuerySet:
     if asked.order == RELEVANCE and asked.terms:
         hits = facets.filtered(_of_email(listed, asked), asked)
-        return ranked(hits, asked.terms, "-is_official", "-created_at", "-pk")
+        by = ranked if total <= MOST_RANKED else title_first
+        return by(hits, asked.terms, "-is_official", "-created_at", "-pk")
     hits = facets.filtered(matching, asked)
     if asked.order == RELEVANCE or not asked.sort:
         return hits.best_first()

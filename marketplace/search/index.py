@@ -5,6 +5,7 @@ are all that the rest of the portal sees of it.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from django.db import connection, models
@@ -78,6 +79,14 @@ def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
         select={"rank": f"bm25({TEXT}, {weights})"},
     )
     return found.extra(order_by=["rank", *then])  # type: ignore[no-any-return]
+
+
+def title_first(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
+    """Those that match, first those whose title does: for searches that find so many
+    that ranking them would take long and tell little."""
+    within = tuple(replace(term, part="title") for term in terms)
+    found: Any = rows.filter(Matches(terms)).alias(is_titled=Matches(within))
+    return found.order_by("-is_titled", *then)  # type: ignore[no-any-return]
 
 
 def _fts5(terms: Sequence[Term]) -> str:
