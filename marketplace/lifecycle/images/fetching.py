@@ -96,6 +96,7 @@ class _Landing:
             try:
                 self._fetch()
             except fetch.Unfetchable as error:
+                error = self._keep_what_came() or error
                 spent_s = (timezone.now() - began).total_seconds()
                 has_come = writer.offset - had > fetch.SLOWEST_BYTES_S * spent_s
                 return self._not_fetched(error, has_come=has_come)
@@ -118,6 +119,14 @@ class _Landing:
             on_head=self._begin,
         )
         self._write()
+
+    def _keep_what_came(self) -> fetch.Unfetchable | None:
+        """Before the connection broke; what speaks against it weighs more than that."""
+        try:
+            self._write()
+        except fetch.Unfetchable as worse:
+            return worse
+        return None
 
     def _begin(self, head: fetch.Head) -> None:
         self._length = head.length
