@@ -14,6 +14,8 @@ from marketplace.models import CREATED_FORMAT, Entry, EntryQuerySet
 
 _IDENTIFIER = re.compile(PATTERN)
 _WEB = frozenset({"http", "https"})
+#: Where StratusLab's Marketplace has them; here they stand below its name.
+_OLD = ("/metadata/", "/tag/")
 LONGEST = 500
 
 
@@ -53,8 +55,11 @@ def entries_at(text: str, *, user: Any, hosts: Collection[str]) -> EntryQuerySet
 
 def _key(path: str, query: str) -> dict[str, str]:
     """Identifier, endorser, instant and tag that a path of ours has, by name."""
+    path = unquote(path)
+    if path.startswith(_OLD):
+        path = f"/marketplace{path}"
     try:
-        match = resolve(unquote(path))
+        match = resolve(path)
     except Resolver404:
         raise _unknown() from None
     key = {name: str(value) for name, value in match.kwargs.items() if name == "tag"}

@@ -343,6 +343,6 @@ def test_for_everybody_else_there_is_no_such_page(client):
 def test_the_page_costs_the_same_however_long_the_lists(browser, lines, django_assert_num_queries):
     put("endorser", BLACK, *[f"u{number}@example.org" for number in range(lines)])
     browser.get("/marketplace/policy/")
-    # session, user, policies, waiting (4), lines
-    with django_assert_num_queries(8):
+    # session, user, policies, who waits (2), lines
+    with django_assert_num_queries(6):
         browser.get("/marketplace/policy/")

@@ -159,18 +159,17 @@ def test_without_one_of_the_site_the_newest_that_is_allowed(browser, said):
     assert shown(browser, bob.identifier) == carol
 
 
-@pytest.mark.parametrize("how", ["uuid", "permalink", "address", "endorser"])
+@pytest.mark.parametrize("how", ["uuid", "permalink", "address", "endorser", "old"])
 def test_exactly_one_can_be_asked_for(browser, said, how, settings):
     settings.PORTAL_URL = "https://portal.example.org"
     bob = said[2]
     image, more = {
         "uuid": (bob.identifier, {"entry": bob.uuid}),
         "permalink": (bob.permalink, {}),
+        "old": (f"http://testserver{bob.permalink.removeprefix('/marketplace')}", {}),
         "address": (f"https://portal.example.org{bob.permalink}", {}),
         "endorser": (f"http://testserver/metadata/{bob.identifier}/{BOB}", {}),
     }[how]
-    if how == "endorser":
-        pytest.importorskip("marketplace.views.lists")
     assert shown(browser, image, **more) == bob
 
 
@@ -244,6 +243,8 @@ def test_a_tag_of_an_endorser_is_its_newest_image(browser):
     Entry.objects.filter(pk=gone.pk).update(deprecated="broken")
     assert old != new
     assert shown(browser, f"http://testserver/marketplace/tag/{BOB}/demo") == new
+    assert shown(browser, f"http://testserver/tag/{BOB}/demo/") == new
+    assert shown(browser, f"/marketplace/metadata/{BOB}?tag=demo") == new
 
 
 @pytest.mark.parametrize(
