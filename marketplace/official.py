@@ -13,7 +13,7 @@ from typing import Protocol
 from django.conf import settings
 
 from cloud.images import BuiltImage
-from marketplace import actions
+from marketplace.actions import site
 from marketplace.identifiers import identifier_of
 from marketplace.models import Entry
 
@@ -37,20 +37,37 @@ class Recipe:
 
 
 def kept(recipe: Recipe) -> Entry | None:
-    """The entry that makes building this version needless, if there is one.
+    """The entry that makes building and signing this version needless, if there is one.
 
-    It is good for a while and its file is there; or an administrator has withdrawn it,
+    It is signed, good for a while and its file is there; or an administrator has withdrawn it,
     which a set-up that runs at every start must not undo.
     """
-    entries = list(
-        Entry.objects.filter(is_official=True, alternative=recipe.tag, version=recipe.version)
-        .newest()
-        .best_first()
-    )
+    entries = _entries_of(recipe)
     for entry in entries:
-        if not actions.ends_soon(entry) and _has_file(entry):
+        if site.is_good(entry) and _has_file(entry):
             return entry
     return entries[0] if entries and entries[0].deprecated else None
+
+
+def renew(recipe: Recipe) -> Entry | None:
+    """Endorse this version anew, if its file is there: nothing has to be built for that.
+
+    So are entries of before the site had a key, which nobody has signed.
+
+    Raises:
+        Refused: the site's key cannot sign; the sentence says why.
+    """
+    for entry in _entries_of(recipe):
+        if not entry.deprecated and _has_file(entry):
+            return site.endorse_anew(entry)
+    return None
+
+
+def _entries_of(recipe: Recipe) -> list[Entry]:
+    said = Entry.objects.filter(
+        is_official=True, alternative=recipe.tag, version=recipe.version
+    ).select_related("document")
+    return list(said.newest().best_first())
 
 
 def make(recipe: Recipe, *, report: Report) -> tuple[Entry, bool]:
@@ -59,13 +76,14 @@ def make(recipe: Recipe, *, report: Report) -> tuple[Entry, bool]:
     Raises:
         ImageBuildError: the sentence names the step that failed and what to do.
         OSError: ``PORTAL_HOME/images`` cannot be written.
+        Refused: the site's key cannot sign; the sentence says why.
     """
     with _workshop() as folder:
         image = recipe.build(
             folder / "image.qcow2", cache_dir=settings.PORTAL_HOME / "cache", report=report
         )
         _put_in_place(image)
-        entry, is_new = actions.publish(image, tag=recipe.tag, min_memory_mib=recipe.min_memory_mib)
+        entry, is_new = site.publish(image, tag=recipe.tag, min_memory_mib=recipe.min_memory_mib)
         _withdraw_the_lost(recipe, by=entry)
     return entry, is_new
 
@@ -114,7 +132,7 @@ def _has_file(entry: Entry) -> bool:
 
 def _withdraw_the_lost(recipe: Recipe, *, by: Entry) -> None:
     """Deprecate this recipe's entries whose file is gone: nobody could launch them."""
-    others = Entry.objects.filter(is_official=True, alternative=recipe.tag, deprecated="")
-    for entry in others.exclude(identifier=by.identifier):
+    own = Entry.objects.filter(is_official=True, alternative=recipe.tag, deprecated="").newest()
+    for entry in own.exclude(identifier=by.identifier):
         if not _has_file(entry):
-            actions.deprecate(entry, reason=f"Its file is gone. Replaced by {by.label}.")
+            site.withdraw(entry, reason=f"Its file is gone. Replaced by {by.label}.")

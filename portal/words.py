@@ -122,6 +122,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "snapshot_deleted": Verb("deleted {}", "delete {}"),
     },
     ("Marketplace", "an entry"): {
+        "built": Verb("built {}", "build {}"),
         "deprecated": Verb("withdrew {}", "withdraw {}"),
         "dropped": Verb("threw away {}", "throw away {}"),
         "endorsed": Verb("endorsed {}", "endorse {}"),

@@ -10,7 +10,13 @@ from marketplace.actions.drafts import (
     keep_draft,
     measure_again,
 )
-from marketplace.actions.endorsing import endorse_again, extend, metadata_of, sign_and_publish
+from marketplace.actions.endorsing import (
+    deprecate,
+    endorse_again,
+    extend,
+    metadata_of,
+    sign_and_publish,
+)
 from marketplace.actions.finishing import publish_draft
 from marketplace.actions.images import (
     FRESH,
@@ -32,7 +38,7 @@ from marketplace.actions.pens import Pen, pen_of_file, pen_of_key, pen_of_site
 from marketplace.actions.policy import PolicyChange, change_policy
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.actions.readers import reader, set_readers
-from marketplace.actions.site import deprecate, ends_soon, publish
+from marketplace.actions.site import ends_soon, publish
 from marketplace.actions.sources import (
     SourceWish,
     add_source,

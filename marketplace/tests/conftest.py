@@ -4,10 +4,18 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from django.conf import settings
+from django.utils import timezone
 
 from cloud.images import BuiltImage
-from marketplace.models import Entry
+from marketplace import certificates
+from marketplace.actions import keys
+from marketplace.models import Entry, SigningKey
 from marketplace.tests.factories import EntryFactory
+from marketplace.trusting import pem_of
+from registration import sealing
 from registration.models import User
 
 
@@ -24,6 +32,28 @@ def qcow2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("qcow2") / "tiny.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(path), "1M"], check=True)
     return path
+
+
+@pytest.fixture(scope="session")
+def private_key() -> rsa.RSAPrivateKey:
+    """Making one takes a second; whose it is makes no difference to a test."""
+    return certificates.new_private_key()
+
+
+@pytest.fixture
+def site_key(db, private_key: rsa.RSAPrivateKey) -> SigningKey:
+    """The site's own key, as its first use would make it."""
+    until = (timezone.now() + keys.SITE_KEY_FOR).replace(microsecond=0)
+    made = certificates.site_certificate(private_key, site=settings.PORTAL_SITE_NAME, until=until)
+    return SigningKey.objects.create(
+        slot=keys.SITE_SLOT,
+        email=keys.site_address(),
+        certificate=pem_of(made),
+        sealed=sealing.seal(certificates.pem_of_key(private_key)),
+        subject=made.subject.rfc4514_string(),
+        fingerprint=made.fingerprint(hashes.SHA256()).hex(),
+        not_after=made.not_valid_after_utc,
+    )
 
 
 @pytest.fixture

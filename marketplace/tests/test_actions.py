@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from core.models import Event
 from marketplace import actions
-from marketplace.models import Entry, ImageFile
+from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 
@@ -101,19 +101,6 @@ class TestLost:
         actions.image_lost("A" * 27, "local")
         image.refresh_from_db()
         assert image.state == ImageState.COPYING
-
-
-class TestDeprecate:
-    def test_a_withdrawn_entry_says_why_and_stays(self):
-        entry = EntryFactory()
-        actions.deprecate(entry, reason="It has a hole.")
-        assert entry.status == "deprecated"
-        assert Event.objects.of(entry.uuid).get().reason == "It has a hole."
-
-    def test_the_first_reason_stays(self):
-        entry = EntryFactory(deprecated="First.")
-        actions.deprecate(entry, reason="Second.")
-        assert Entry.objects.get().deprecated == "First."
 
 
 def failed(ago):

@@ -10,11 +10,13 @@ from django.utils import timezone
 
 from cloud.images import ImageBuildError
 from core.models import Event
-from marketplace import actions, official
+from marketplace import documents, official
+from marketplace.actions import site
 from marketplace.management.commands._building import BuildCommand
-from marketplace.models import Entry
+from marketplace.models import Document, Entry
+from marketplace.states import Trust
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("site_key")]
 
 
 @pytest.fixture
@@ -43,7 +45,25 @@ def test_a_built_image_is_in_place_and_true_to_its_entry(make, home):
     assert hashlib.sha256(content).hexdigest() == entry.sha256
     assert len(content) == entry.size_bytes
     assert (entry.is_official, entry.owner, entry.status) == (True, None, "valid")
-    assert Event.objects.of(entry.uuid).get().detail["packages"] == [["busybox-static", "1.35"]]
+    said = {event.verb: event.detail for event in Event.objects.of(entry.uuid)}
+    assert said["built"]["packages"] == [["busybox-static", "1.35"]]
+    assert "endorsed" in said
+
+
+def test_what_the_site_says_of_its_image_is_signed_by_the_site(make, site_key, settings):
+    settings.PORTAL_URL = "https://cloud.example.org"
+    entry, _ = make()
+    xml = bytes(entry.document.xml)
+    assert documents.verify(xml).fingerprint == site_key.fingerprint
+    assert (entry.trust, entry.document.algorithm) == ("trusted", "rsa-sha256")
+    metadata = documents.parse(xml)
+    assert metadata.locations == (
+        f"https://cloud.example.org/marketplace/files/{entry.identifier}",
+    )
+    assert metadata.alternative == "demo-linux"
+    assert (entry.min_memory_mib, entry.default_user) == (128, "root")
+    assert entry.virtual_size_bytes == 1 << 20
+    assert entry.is_kept_here
 
 
 def test_the_site_is_the_endorser(make, settings):
@@ -86,9 +106,11 @@ def test_an_entry_whose_file_is_gone_is_withdrawn_by_the_next_build(make, builde
     first.site_file.unlink()
     builder.salt = b"newer packages"
     make()
-    first.refresh_from_db()
-    assert first.status == "deprecated"
-    assert "Replaced by Demo Linux 1.0" in first.deprecated
+    last = Entry.objects.newest().get(identifier=first.identifier)
+    assert last.status == "deprecated"
+    assert "Replaced by Demo Linux 1.0" in last.deprecated
+    assert documents.parse(bytes(last.document.xml)).deprecated == last.deprecated
+    assert last not in Entry.objects.launchable()
 
 
 def test_an_entry_that_is_about_to_end_is_endorsed_anew(make):
@@ -132,7 +154,7 @@ class TestCommand:
         assert "is in the catalogue" in run(recipe, if_missing=True)
         assert builder.builds == 1
 
-    @pytest.mark.parametrize("damage", ["gone", "cut short", "old"])
+    @pytest.mark.parametrize("damage", ["gone", "cut short"])
     def test_if_missing_builds_when_it_is_not_good_any_more(self, recipe, builder, damage):
         run(recipe)
         entry = Entry.objects.get()
@@ -141,15 +163,43 @@ class TestCommand:
                 entry.site_file.unlink()
             case "cut short":
                 entry.site_file.write_bytes(b"half")
-            case "old":
-                Entry.objects.update(valid_until=timezone.now() + timedelta(days=3))
         run(recipe, if_missing=True)
         assert builder.builds == 2
         assert official.kept(recipe)
 
+    def test_if_missing_endorses_anew_what_is_about_to_end_and_builds_nothing(
+        self, recipe, builder
+    ):
+        run(recipe)
+        with time_machine.travel(timezone.now() + timedelta(days=160)):
+            assert official.kept(recipe) is None
+            assert "endorsed it anew" in run(recipe, if_missing=True)
+            assert official.kept(recipe)
+            assert "is in the catalogue" in run(recipe, if_missing=True)
+        assert (builder.builds, Entry.objects.count()) == (1, 2)
+
+    def test_if_missing_signs_what_was_listed_before_the_site_had_a_key(self, recipe, builder):
+        run(recipe)
+        signed = Entry.objects.get()
+        Document.objects.all().delete()
+        Entry.objects.update(trust=Trust.UNSIGNED, locations=[])
+        assert official.kept(recipe) is None
+        run(recipe, if_missing=True)
+        entry = Entry.objects.newest().get()
+        assert entry.identifier == signed.identifier
+        assert (entry.trust, builder.builds) == ("trusted", 1)
+        assert entry.locations[0].endswith(f"/marketplace/files/{entry.identifier}")
+        assert entry.title == signed.title
+
+    def test_a_key_that_cannot_sign_is_said(self, recipe, site_key):
+        type(site_key).objects.update(sealed="nonsense")
+        with pytest.raises(CommandError, match="The image is not listed: This key cannot be"):
+            run(recipe)
+        assert not Entry.objects.exists()
+
     def test_if_missing_does_not_undo_a_withdrawal(self, recipe, builder):
         run(recipe)
-        actions.deprecate(Entry.objects.get(), reason="It has a hole.")
+        site.withdraw(Entry.objects.get(), reason="It has a hole.")
         assert "was withdrawn: It has a hole." in run(recipe, if_missing=True)
         assert builder.builds == 1
         assert "Added to the catalogue" in run(recipe)

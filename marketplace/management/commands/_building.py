@@ -6,6 +6,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from cloud.images import ImageBuildError
+from core.errors import Refused
 from marketplace import official
 from marketplace.models import Entry
 
@@ -27,7 +28,12 @@ class BuildCommand(BaseCommand):
             self._say(_why_not(kept))
             return
         try:
+            if options["if_missing"] and (renewed := official.renew(self.recipe)):
+                self._say(f"{renewed.label} was there; the site has endorsed it anew.")
+                return
             entry, is_new = official.make(self.recipe, report=self._say)
+        except Refused as refused:
+            raise CommandError(f"The image is not listed: {refused}") from refused
         except ImageBuildError as error:
             if error.detail:
                 self.stderr.write(error.detail)
