@@ -101,7 +101,7 @@ def worth_most(found: Sequence[bytes]) -> bytes:
 
 def _worth(xml: bytes) -> tuple[bool, bool, float]:
     try:
-        metadata = documents.parse(xml)
+        metadata = documents.parse(xml, largest_bytes=settings.PORTAL_METADATA_KIB << 10)
     except Broken:
         return (False, False, 0)
     is_valid = metadata.valid is not None and metadata.valid > timezone.now()
@@ -114,7 +114,7 @@ def judge(xml: bytes, *, by: User | None = None) -> Judged:
     found: list[Problem] = []
     limit = settings.PORTAL_METADATA_KIB << 10
     metadata = _tried(lambda: documents.parse(xml, largest_bytes=limit), found)
-    signature = _tried(lambda: documents.verify(xml), found) if len(xml) <= limit else None
+    signature = _tried(lambda: documents.verify(xml, largest_bytes=limit), found)
     entry = None
     if metadata and signature and not found:
         entry = _said_already(metadata, xml, by, found)

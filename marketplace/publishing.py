@@ -22,10 +22,8 @@ from registration.models import Group, User
 
 #: How far a clock that signs may be ahead of ours.
 AHEAD = timedelta(hours=1)
-#: The largest that databases keep.
-LARGEST_NUMBER = (1 << 63) - 1
-LARGEST_MEMORY_MIB = 1 << 20
-LONGEST_EMAIL = 254
+#: Of an endorser, as lists show them.
+LONGEST_NAME = 120
 #: Each try that another publisher spoils has one of theirs in the catalogue.
 MOST_TRIES = 20
 
@@ -74,9 +72,10 @@ def publish_document(
         Refused: ``older`` than what the endorser said last, ``taken``: other words of the same
             endorser about the same image at the same second, ``in_future``: of a time to come.
     """
-    metadata = documents.parse(xml, largest_bytes=settings.PORTAL_METADATA_KIB << 10)
-    signature = documents.verify(xml)
-    _must_be_acceptable(metadata)
+    limit = settings.PORTAL_METADATA_KIB << 10
+    metadata = documents.parse(xml, largest_bytes=limit)
+    signature = documents.verify(xml, largest_bytes=limit)
+    _must_not_be_of_tomorrow(metadata)
     columns = {
         "owner": owner,
         "is_official": is_official,
@@ -119,7 +118,7 @@ def said_already(metadata: Metadata, xml: bytes) -> Entry | None:
     Raises:
         Refused: ``older``, ``taken``, ``in_future``; see ``publish_document``.
     """
-    _must_be_acceptable(metadata)
+    _must_not_be_of_tomorrow(metadata)
     last = _last_words(metadata).first()
     if last is None or last.created_at < _endorsement(metadata).created:
         return None
@@ -132,23 +131,9 @@ def _endorsement(metadata: Metadata) -> Endorsement:
     return metadata.endorsement
 
 
-def _must_be_acceptable(metadata: Metadata) -> None:
-    """A word of tomorrow would be the last one until then, whatever is said meanwhile.
-
-    Raises: Refused: ``in_future``, ``too_much``.
-    """
-    numbers = {
-        "slreq:bytes": metadata.size_bytes,
-        "slterms:serial-number": metadata.serial_number or 0,
-        "slportal:virtual-size": metadata.virtual_size_bytes or 0,
-    }
-    for element, number in numbers.items():
-        if number > LARGEST_NUMBER:
-            raise Refused("too_much", f"{element} is {number}; the most is {LARGEST_NUMBER}.")
-    endorsement = _endorsement(metadata)
-    if len(endorsement.email) > LONGEST_EMAIL:
-        raise Refused("too_much", f"slreq:email has more than {LONGEST_EMAIL} characters.")
-    created = endorsement.created
+def _must_not_be_of_tomorrow(metadata: Metadata) -> None:
+    """It would be the last word until then, whatever its endorser says meanwhile."""
+    created = _endorsement(metadata).created
     if created > timezone.now() + AHEAD:
         raise Refused(
             "in_future",
@@ -189,19 +174,15 @@ def _same_or_refused(last: Entry, metadata: Metadata, xml: bytes) -> Entry:
 
 
 def columns_of(metadata: Metadata) -> dict[str, Any]:
-    """The columns of ``Entry`` that a document says; what is too long for its column is cut.
-
-    The document itself stays as it is: ``Document.xml``.
-    """
+    """The columns of ``Entry`` that a document says; it says nothing too long for them."""
     endorsement = _endorsement(metadata)
-    said = {
+    return {
         **_of_the_file(metadata),
         **_of_the_image(metadata),
         "endorser_email": endorsement.email,
-        "endorser_name": common_name(endorsement.subject),
+        "endorser_name": common_name(endorsement.subject)[:LONGEST_NAME],
         "created_at": endorsement.created,
     }
-    return {name: _cut(name, value) for name, value in said.items()}
 
 
 def _of_the_file(metadata: Metadata) -> dict[str, Any]:
@@ -246,15 +227,8 @@ def _of_the_image(metadata: Metadata) -> dict[str, Any]:
         "is_replaced_by": metadata.is_replaced_by,
         "is_version_of": metadata.is_version_of,
         "default_user": metadata.default_user or "root",
-        "min_memory_mib": min(metadata.min_memory_mib, LARGEST_MEMORY_MIB),
+        "min_memory_mib": metadata.min_memory_mib,
     }
-
-
-def _cut(name: str, value: Any) -> Any:
-    longest = getattr(Entry._meta.get_field(name), "max_length", None)
-    if longest is None or not isinstance(value, str) or len(value) <= longest:
-        return value
-    return value[: longest - 1] + "…"
 
 
 def _reason(metadata: Metadata) -> str:

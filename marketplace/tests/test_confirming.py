@@ -1,0 +1,193 @@
+"""The owner of an address says yes, no or abuse to a document in their name."""
+
+import re
+from datetime import timedelta
+from uuid import UUID, uuid4
+
+import pytest
+import time_machine
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from core.errors import Refused
+from core.machine import tick
+from core.models import Event
+from marketplace.actions import confirming
+from marketplace.judging import submit
+from marketplace.lifecycle import PENDING_STEPS
+from marketplace.models import Entry, Pending
+from marketplace.states import PENDING_FOR, PendingState
+from marketplace.tests.publishing import published, signed
+from registration import emails
+from registration.tests.factories import UserFactory
+
+pytestmark = pytest.mark.django_db
+
+ALICE = "alice@example.org"
+NOW = timezone.now().replace(microsecond=0) - timedelta(days=1)
+LINK = re.compile(r"/marketplace/confirm/([0-9a-f-]{36})/([\w-]+)/")
+
+
+def link_sent_to(email: str) -> tuple[UUID, str]:
+    """What the newest mail to this address leads to."""
+    emails.settle()
+    letter = next(one for one in reversed(mail.outbox) if one.to == [email])
+    found = LINK.search(letter.body)
+    assert found
+    return UUID(found[1]), found[2]
+
+
+@pytest.fixture
+def link():
+    assert isinstance(submit(signed(at=NOW), by=None, address="192.0.2.1"), Pending)
+    return link_sent_to(ALICE)
+
+
+@pytest.fixture
+def page(link):
+    return reverse("marketplace:confirm", args=link)
+
+
+def test_the_mail_says_who_and_what_and_none_of_the_documents_words(link):
+    letter = mail.outbox[-1]
+    assert "somebody without an account here, from 192.0.2.1" in letter.body
+    assert "endorses the image PcW9GNhE3-YFGQ0hPFsSrRla7Sb" in letter.body
+    assert "Debian" not in letter.body + letter.subject
+    pending = Pending.objects.get()
+    assert link[1] not in pending.token_hash
+    assert pending.state == PendingState.WAITING
+
+
+def test_a_mail_about_a_deprecation_says_so():
+    submit(signed(at=NOW, deprecated="Broken"), by=UserFactory(username="bob"))
+    link_sent_to(ALICE)
+    assert "It deprecates the image" in mail.outbox[-1].body
+    assert "Jane Bob (bob) sent" in mail.outbox[-1].body
+
+
+def test_looking_at_the_link_changes_nothing(client, page):
+    for _ in range(2):
+        answer = client.get(page)
+        assert answer.status_code == 200
+        assert b"Is this endorsement yours?" in answer.content
+        assert b"Debian 12 minimal" in answer.content
+    assert "no-store" in answer["Cache-Control"]
+    assert not Entry.objects.exists()
+
+
+def test_yes_publishes_it_for_everybody(client, page):
+    answer = client.post(page, {"answer": "yes"})
+    assert b"It is published" in answer.content
+    entry = Entry.objects.get()
+    assert Pending.objects.get().entry == entry
+    assert (entry.visibility, entry.owner) == ("public", None)
+    assert Event.objects.filter(verb="confirmed_by_endorser").count() == 1
+    assert b"It is published" in client.get(page).content  # and once more, nothing happens
+    assert b"already" in client.post(page, {"answer": "no"}).content
+    assert Pending.objects.get().state == PendingState.CONFIRMED
+
+
+def test_the_entry_is_theirs_who_have_the_address(link):
+    bob, alice = UserFactory(username="bob"), UserFactory(email="Alice@Example.org")
+    Pending.objects.update(owner=bob)
+    assert confirming.confirm(*link).owner == alice
+
+
+def test_no_publishes_nothing(client, page):
+    assert b"It is not published" in client.post(page, {"answer": "no"}).content
+    assert not Entry.objects.exists()
+    assert client.post(page, {"answer": "yes"}).status_code == 422
+    assert not Entry.objects.exists()
+
+
+def test_abuse_publishes_nothing_and_tells_the_administrators(client, page):
+    admin = UserFactory(admin=True)
+    assert b"The administrators know" in client.post(page, {"answer": "abuse"}).content
+    emails.settle()
+    letter = mail.outbox[-1]
+    assert letter.to == [admin.email]
+    assert ALICE in letter.subject
+    assert str(Pending.objects.get().uuid) in letter.body
+    assert not Entry.objects.exists()
+
+
+def test_another_answer_is_none(client, page):
+    assert client.post(page, {"answer": "perhaps"}).status_code == 404
+    assert Pending.objects.get().state == PendingState.WAITING
+
+
+def test_a_link_of_our_own_making_opens_nothing(client, link):
+    key, token = link
+    for wrong in ((key, "x" * 43), (uuid4(), token)):
+        answer = client.post(reverse("marketplace:confirm", args=wrong), {"answer": "yes"})
+        assert answer.status_code == 404
+        assert b"no longer good" in answer.content
+    assert not Entry.objects.exists()
+
+
+def test_the_link_is_good_for_three_days(client, page):
+    with time_machine.travel(timezone.now() + PENDING_FOR + timedelta(minutes=1)):
+        assert b"time to answer is over" in client.get(page).content
+        assert client.post(page, {"answer": "yes"}).status_code == 422
+        assert not Entry.objects.exists()
+        tick(Pending.objects.get(), PENDING_STEPS)
+    pending = Pending.objects.get()
+    assert pending.state == PendingState.LAPSED
+    assert "Nobody confirmed it within" in pending.reason
+    assert b"time to answer is over" in client.get(page).content
+
+
+def test_a_document_that_waits_goes_on_waiting(page):
+    tick(Pending.objects.get(), PENDING_STEPS)
+    assert Pending.objects.get().state == PendingState.WAITING
+
+
+def test_a_later_word_that_came_meanwhile_is_told_and_it_waits_still(client, page):
+    published(at=NOW + timedelta(hours=1))
+    answer = client.post(page, {"answer": "yes"})
+    assert answer.status_code == 422
+    assert b"older than latest entry" in answer.content
+    assert Pending.objects.get().state == PendingState.WAITING
+
+
+def test_the_same_document_again_sends_no_second_mail_at_once(link):
+    submit(signed_again(), by=None, address="192.0.2.9")
+    emails.settle()
+    assert Pending.objects.count() == len(mail.outbox) == 1
+
+
+def test_a_mail_that_got_lost_is_sent_again_later_and_its_link_is_the_one(link):
+    xml = signed_again()
+    with time_machine.travel(timezone.now() + timedelta(minutes=11)):
+        submit(xml, by=None, address="192.0.2.9")
+        fresh = link_sent_to(ALICE)
+        assert fresh[0] == link[0]
+        with pytest.raises(Refused, match="newer mail"):
+            confirming.confirm(*link)
+        confirming.confirm(*fresh)
+
+
+def signed_again() -> bytes:
+    return bytes(Pending.objects.get().xml)
+
+
+def test_strangers_cannot_flood_an_address():
+    for number in range(10):
+        submit(signed(f"image {number}".encode(), at=NOW), by=None, address=f"192.0.2.{number}")
+    with pytest.raises(Refused, match="10 mails") as refused:
+        submit(signed(b"one more", at=NOW), by=None, address="192.0.2.200")
+    assert refused.value.code == "too_many_mails"
+
+
+def test_a_person_without_an_account_is_led_through(client, page):
+    text = client.get(page).content.decode()
+    assert "Somebody without an account here" in text
+    assert text.count("csrfmiddlewaretoken") >= 3
+
+
+def test_an_answer_needs_its_page(page):
+    strict = Client(enforce_csrf_checks=True)
+    assert strict.post(page, {"answer": "yes"}).status_code == 403
+    assert not Entry.objects.exists()
