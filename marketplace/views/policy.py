@@ -104,6 +104,7 @@ def _lists(request: UserRequest, **forms: Any) -> HttpResponse:
     subjects = [
         {
             "subject": subject,
+            "title": subject.name.capitalize() + "s",
             "about": about,
             "lists": [
                 {

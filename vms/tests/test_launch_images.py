@@ -60,7 +60,7 @@ def post(browser, query, **fields):
 
 def shown(browser, image, **more):
     answer = browser.get("/vms/launch/", {"image": image, **more})
-    return answer.context["entry"] if answer.status_code == 200 else answer
+    return answer.context["entry"] if "form" in answer.context else answer
 
 
 # What is refused, and how -----------------------------------------------------
@@ -197,7 +197,7 @@ def test_when_none_may_be_launched_each_says_why(browser, said):
     black("carol@example.org")
     Entry.objects.filter(pk=said[0].pk).update(valid_until=timezone.now() - timedelta(days=40))
     answer = browser.get("/vms/launch/", {"image": said[0].identifier})
-    assert answer.status_code == 422
+    assert "cannot be launched" in answer.text
     for words in ("This image expired on", f"endorser {BOB} is on", "carol@example.org is on"):
         assert words in answer.text
 
@@ -205,7 +205,7 @@ def test_when_none_may_be_launched_each_says_why(browser, said):
 def test_one_that_may_not_leads_to_the_others_that_may(browser, said):
     black()
     answer = browser.get("/vms/launch/", {"image": said[0].identifier, "entry": said[2].uuid})
-    assert answer.status_code == 422
+    assert "cannot be launched" in answer.text
     assert f"entry={said[0].uuid}" in answer.text
 
 
@@ -256,7 +256,6 @@ def test_a_tag_of_an_endorser_is_its_newest_image(browser):
 )  # fmt: skip
 def test_what_names_no_image_is_refused_in_place(browser, text):
     answer = browser.get("/vms/launch/", {"image": text})
-    assert answer.status_code == 422
     assert "neither an image identifier" in answer.text
 
 

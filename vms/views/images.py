@@ -59,7 +59,7 @@ def source_of(request: UserRequest) -> Source | HttpResponse:
     chosen, *others = found
     if chosen.refused:
         context = {"candidates": found, "entry": chosen.entry}
-        return render(request, "vms/not_launchable.html", context, status=UNPROCESSABLE)
+        return render(request, "vms/not_launchable.html", context, status=_refused(request))
     return Source(entry=chosen.entry, others=others)
 
 
@@ -89,8 +89,13 @@ def _choose(
         "elsewhere": elsewhere,
         "has_disks": KEPT_DISKS in request.session,
     }
-    status = UNPROCESSABLE if refusal else 200
+    status = _refused(request) if refusal else 200
     return render(request, "vms/choose_image.html", context, status=status)
+
+
+def _refused(request: UserRequest) -> int:
+    """Nothing was asked for by who has only followed a link."""
+    return UNPROCESSABLE if request.method == "POST" else 200
 
 
 @login_required
