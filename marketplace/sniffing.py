@@ -13,16 +13,24 @@ _VDI_AT, _VDI = 64, b"\x7f\x10\xda\xbe"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sniffed:
-    """``virtual_size_bytes`` is what a machine sees of it; None: its head does not say."""
+    """``virtual_size_bytes`` is what a machine sees of it; None: its head does not say.
+
+    ``needs_another``: there is less in it than a whole disk; the rest is in another file.
+    """
 
     format: str
     virtual_size_bytes: int | None
+    needs_another: bool = False
 
 
 def sniff(head: bytes, tail: bytes, size_bytes: int) -> Sniffed:
     """What a file is that begins and ends so. What bears no mark is a raw disk."""
     if head.startswith(_QCOW2):
-        return _found(DiskFormat.QCOW2, int.from_bytes(head[24:32], "big"))
+        has_backing_file = int.from_bytes(head[8:16], "big") != 0
+        size = int.from_bytes(head[24:32], "big")
+        return Sniffed(
+            format=DiskFormat.QCOW2, virtual_size_bytes=size, needs_another=has_backing_file
+        )
     if head.startswith(_VMDK):
         return _found(DiskFormat.VMDK, int.from_bytes(head[12:20], "little") * 512)
     if head.startswith(_VHDX):

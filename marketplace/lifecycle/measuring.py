@@ -209,9 +209,14 @@ def _measure_url(draft: Draft) -> Go:
         return Go(DraftState.FAILED, str(refused))
     if not size:
         return Go(DraftState.FAILED, "The file at this address is empty.")
-    return _ready(
-        draft, sums, size, sniffing.sniff(head, tail[-sniffing.TAIL_BYTES :], size), packed
-    )
+    found = sniffing.sniff(head, tail[-sniffing.TAIL_BYTES :], size)
+    if found.needs_another:
+        return Go(
+            DraftState.FAILED,
+            "The image is half a disk: the other half is in another file (a backing file). Make "
+            "one of both with qemu-img convert -O qcow2.",
+        )
+    return _ready(draft, sums, size, found, packed)
 
 
 def _packing_of(passing: Passing) -> Packing:

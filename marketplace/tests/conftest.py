@@ -101,3 +101,9 @@ def _user(name: str) -> User:
     return User.objects.create(
         username=name, email=f"{name}@example.org", state="active", policy_version=1
     )
+
+
+@pytest.fixture
+def quick_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys that are made in a fraction of the time, for tests that are about something else."""
+    monkeypatch.setattr("marketplace.certificates.KEY_BITS", 2048)
