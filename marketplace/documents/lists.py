@@ -17,6 +17,8 @@ WRAPPER = "metadata"
 
 _DECLARATION = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]*\?>\s*")
 
+_FIRST_TAG = re.compile(rb"""<[^\s/>]+(?:\s+[^\s=]+\s*=\s*(?:"[^"]*"|'[^']*'))*\s*(?P<empty>/?)>""")
+
 
 def split_list(xml: bytes, *, largest_bytes: int = LARGEST_LIST_BYTES) -> list[bytes]:
     """The documents in a list, in its order, each to the byte. None of them is judged.
@@ -80,10 +82,10 @@ class _Splitter:
 
     def _end_of_tag(self) -> int:
         """Where the tag that ends the element ends. One that is empty has no other tag."""
-        position = self.parser.CurrentByteIndex
-        if not self.xml.startswith(b"</", position):
+        first = _FIRST_TAG.match(self.xml, self.begins)
+        if first is None or first["empty"]:
             self._stop("not_a_list", "The list has an empty element where a document should be.")
-        return self.xml.index(b">", position) + 1
+        return self.xml.index(b">", self.parser.CurrentByteIndex) + 1
 
     def _stop(self, code: str, sentence: str) -> NoReturn:
         refuse(code, "", sentence, self.parser.CurrentLineNumber)

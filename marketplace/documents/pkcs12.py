@@ -55,14 +55,22 @@ def _opened(data: bytes, password: str) -> dict[str, str]:
     asked = json.dumps({"data": b64encode(data).decode(), "password": password})
     try:
         done = subprocess.run(
-            [sys.executable, "-I", _OPENER], input=asked.encode(), capture_output=True,
-            timeout=LONGEST_S, check=False,
-        )  # fmt: skip
+            [sys.executable, "-I", _OPENER],
+            input=asked.encode(),
+            capture_output=True,
+            timeout=LONGEST_S,
+            check=False,
+        )
+        is_late = done.returncode < 0  # it is ended when its time is over
     except subprocess.TimeoutExpired:
-        refuse("pkcs12", "", f"The file could not be opened within {LONGEST_S} seconds.")
+        is_late = True
+    if is_late:
+        refuse("pkcs12", "", "To open the file takes too long. Export it again, as PKCS#12.")
     if done.returncode != 0:
-        refuse("pkcs12", "", "The file could not be opened: the password is wrong, or it is not a "
-               "PKCS#12 file.")  # fmt: skip
+        refuse(
+            "pkcs12", "", "The file could not be opened: the password is wrong, or it is not a "
+            "PKCS#12 file.",
+        )  # fmt: skip
     found = json.loads(done.stdout)
     if not found["key"] or not found["certificates"]:
         what = "private key" if not found["key"] else "certificate of the key"

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
     pkcs12,
 )
 
-LONGEST_CPU_S = 5
+LONGEST_CPU_S = 2
 LARGEST_MEMORY_BYTES = 1 << 30
 
 
