@@ -15,8 +15,8 @@ from marketplace import documents
 from marketplace.actions.pens import Pen, addresses_of
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.documents import Metadata, Signer
-from marketplace.identifiers import is_identifier
-from marketplace.models import Entry
+from marketplace.identifiers import identifier_of, is_identifier
+from marketplace.models import Entry, ImageFile
 from marketplace.states import Visibility
 from registration.models import User
 
@@ -27,6 +27,8 @@ LONGEST = timedelta(days=5 * 366)
 LONGEST_REASON = 500
 #: Somebody else of the same address may sign in the same second.
 _TRIES = 3
+#: What a document calls each of the checksums that were found of a copy.
+_SUMS = {"md5": "MD5", "sha1": "SHA-1", "sha256": "SHA-256", "sha512": "SHA-512"}
 
 
 def metadata_of(entry: Entry) -> Metadata:
@@ -38,13 +40,31 @@ def metadata_of(entry: Entry) -> Metadata:
     document = getattr(entry, "document", None)
     if document is not None:
         return documents.parse(bytes(document.xml))
-    if not is_identifier(entry.identifier) or entry.size_bytes is None or not entry.sha1:
+    metadata = _metadata_of_columns(entry)
+    if is_identifier(entry.identifier) and entry.size_bytes is not None and entry.sha1:
+        return metadata
+    found = _found_of(entry)
+    if found is None:
         raise Refused(
             "no_sha1",
             "Where this entry comes from, nobody states the image's SHA-1, which names it in a "
-            "signed document. Build metadata from the address of its file: the portal measures it.",
+            "signed document. Launch a machine from it, which has it fetched and measured; or "
+            "build metadata from the address of its file.",
         )
-    return _metadata_of_columns(entry)
+    return replace(
+        metadata,
+        identifier=identifier_of(found.sums["sha1"]),
+        size_bytes=found.size_bytes or 0,
+        checksums={name: found.sums[known] for known, name in _SUMS.items() if known in found.sums},
+        virtual_size_bytes=found.virtual_size_bytes,
+        deprecated=None,
+    )
+
+
+def _found_of(entry: Entry) -> ImageFile | None:
+    """A copy that this entry's own locations led to, if its SHA-1 and size are known."""
+    copies = ImageFile.objects.filter(identifier=entry.identifier, proven_by=entry)
+    return next((copy for copy in copies if "sha1" in copy.sums and copy.size_bytes), None)
 
 
 def _metadata_of_columns(entry: Entry) -> Metadata:

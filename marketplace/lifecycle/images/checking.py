@@ -66,7 +66,7 @@ def _summed(image: ImageFile, path: Path) -> dict[str, str]:
         sums_file=False,
         meter=lambda done: None,
         on_progress=progress(image),
-        names={*locating.stated(image.entry), "sha256"},
+        names=locating.summed(image.entry),
     )
     return read.sums
 
@@ -142,7 +142,7 @@ def unpack(image: ImageFile, cloud: CloudDriver) -> Go | None:
             sums_file=False,
             meter=_metered(image, is_verified=is_verified),
             on_progress=progress(image),
-            names={*({} if is_verified else locating.stated(image.entry)), "sha256"},
+            names={"sha256"} if is_verified else locating.summed(image.entry),
         )
     except FileRefused as refused:
         if refused.rule == "no_room":

@@ -78,7 +78,7 @@ class _Landing:
         self._is_packed = bool(image.entry.compression)
         self._most_bytes = settings.PORTAL_IMAGE_GIB * GIB
         # Of what may be packed too: endorsers forget to say so, and then sums of either will do.
-        self._digests = Digests({*locating.stated(image.entry), "sha256"})
+        self._digests = Digests(locating.summed(image.entry))
 
     def __enter__(self) -> "_Landing":
         self._digests.__enter__()

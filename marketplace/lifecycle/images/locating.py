@@ -97,6 +97,11 @@ def note_failure(image: ImageFile, reason: str) -> None:
     )
 
 
+def summed(entry: Entry) -> set[str]:
+    """Which checksums are computed of what comes: SHA-1 too, which names it once it is signed."""
+    return {*stated(entry), "sha256", "sha1"}
+
+
 def stated(entry: Entry) -> dict[str, str]:
     """The checksums that an entry states, by the names of ``hashlib``."""
     sums = {name: getattr(entry, name) for name in ("md5", "sha1", "sha256", "sha512")}
