@@ -35,9 +35,13 @@ _NAMES: Mapping[str, str] = {
 }
 
 
+#: To judge more entries than this, all lines are read; for fewer, those that are about them.
+_FEW = 200
+
+
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """The lines of the six lists at one moment, by subject and colour."""
+    """The lines of the six lists at one moment, by subject and colour; of active lists only."""
 
     lists: Mapping[Key, frozenset[str]]
 
@@ -53,11 +57,31 @@ class Rules:
     def now(cls) -> Self:
         return cls.of(PolicyLine.objects.order_by().values_list("subject", "colour", "value"))
 
+    @classmethod
+    def about(cls, entries: Collection[Entry]) -> Self:
+        """Which lists are active, and those of their lines that are about ``entries``."""
+        if len(entries) > _FEW:
+            return cls.now()
+        lines = PolicyLine.objects.order_by()
+        found: dict[Key, set[str]] = {
+            key: set() for key in lines.values_list("subject", "colour").distinct()
+        }
+        wanted = Q(pk__in=[])
+        for subject in {subject for subject, _ in found}:
+            values = {value for entry in entries for value in values_of(entry, subject)}
+            # Both colours, so that the index over subject, colour and value is of use.
+            wanted |= Q(subject=subject, colour__in=Colour.values, value__in=values)
+        for subject, colour, value in lines.filter(wanted).values_list(
+            "subject", "colour", "value"
+        ):
+            found.setdefault((subject, colour), set()).add(value)
+        return cls({key: frozenset(values) for key, values in found.items()})
+
     def refusal(self, entry: Entry) -> str:
         """Why no machine may start from this entry, naming the list and the value; or ""."""
         for subject, colour in ORDER:
             listed = self.lists.get((subject, colour))
-            if not listed:
+            if listed is None:
                 continue
             values = values_of(entry, subject)
             hit = next((value for value in values if value in listed), "")
@@ -67,14 +91,15 @@ class Rules:
 
 
 def refusal(entry: Entry) -> str:
-    """Why no machine may start from this entry here, or "". One query."""
-    return Rules.now().refusal(entry)
+    """Why no machine may start from this entry here, or ""."""
+    return Rules.about([entry]).refusal(entry)
 
 
 def verdicts(entries: Iterable[Entry]) -> dict[int, str]:
-    """As ``refusal``, for each of many by its primary key. One query for all."""
-    rules = Rules.now()
-    return {entry.pk: rules.refusal(entry) for entry in entries}
+    """As ``refusal``, for each of many by its primary key. Two queries for all."""
+    rows = list(entries)
+    rules = Rules.about(rows)
+    return {entry.pk: rules.refusal(entry) for entry in rows}
 
 
 def values_of(entry: Entry, subject: str) -> tuple[str, ...]:

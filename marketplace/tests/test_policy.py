@@ -105,9 +105,19 @@ def test_none_escapes_behind_one_that_is_refused(django_assert_num_queries):
     put("endorser", BLACK, "bob@example.org")
     entries = EntryFactory.create_batch(7, endorser_email="bob@example.org")
     entries += EntryFactory.create_batch(3)
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         verdicts = policy.verdicts(entries)
     assert [bool(verdicts[entry.pk]) for entry in entries] == [True] * 7 + [False] * 3
+
+
+def test_very_many_are_judged_as_few_are():
+    put("endorser", BLACK, "bob@example.org")
+    put("image", WHITE, "MMZu9WvwKIro-rtBQfDk4PsKO7_")
+    entries = EntryFactory.build_batch(policy._FEW + 1)
+    entries[7].endorser_email = "Bob@example.org"
+    many = policy.Rules.about(entries)
+    for entry in (entries[7], entries[8]):
+        assert many.refusal(entry) == policy.refusal(entry) != ""
 
 
 @pytest.mark.parametrize(

@@ -37,8 +37,9 @@ class Candidate:
 
 def candidates(rows: EntryQuerySet, *, cloud: str = settings.DEFAULT_CLOUD) -> list[Candidate]:
     """The entries of ``rows``, those that may be launched first, else in their order."""
-    rules, offered = Rules.now(), architectures_of(cloud)
-    judged = [Candidate(row, obstacle(row, rules, offered)) for row in rows[:MOST_CANDIDATES]]
+    found = list(rows[:MOST_CANDIDATES])
+    rules, offered = Rules.about(found), architectures_of(cloud)
+    judged = [Candidate(entry, obstacle(entry, rules, offered)) for entry in found]
     return sorted(judged, key=lambda one: one.refused is not None)
 
 
