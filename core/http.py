@@ -152,10 +152,7 @@ def csv_answer(
     lines = (writer.writerow([_harmless(cell) for cell in row]) for row in rows)
     marked = chain(["\ufeff"], lines)  # else spreadsheets show accents as two letters
     pieces = iter(lambda: "".join(islice(marked, _LINES)), "")
-    is_async = isinstance(request, ASGIRequest)
-    response = StreamingHttpResponse(
-        _one_by_one(pieces) if is_async else pieces, content_type="text/csv; charset=utf-8"
-    )
+    response = streamed(request, pieces, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response["Cache-Control"] = "no-store"
     return response
@@ -165,6 +162,16 @@ def _harmless(cell: object) -> object:
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell
 
 
-async def _one_by_one(pieces: Iterator[str]) -> AsyncIterator[str]:
-    while piece := await sync_to_async(lambda: next(pieces, ""))():
+def streamed(
+    request: HttpRequest, pieces: Iterator[str] | Iterator[bytes], *, content_type: str
+) -> StreamingHttpResponse:
+    """Send ``pieces`` while they are made, under either kind of server."""
+    is_async = isinstance(request, ASGIRequest)
+    return StreamingHttpResponse(
+        _one_by_one(pieces) if is_async else pieces, content_type=content_type
+    )
+
+
+async def _one_by_one(pieces: Iterator[Any]) -> AsyncIterator[Any]:
+    while (piece := await sync_to_async(lambda: next(pieces, None))()) is not None:
         yield piece

@@ -13,6 +13,7 @@ from marketplace.views import (
     endorsing,
     entries,
     keys,
+    lists,
     policy,
     sources,
     uploads,
@@ -35,6 +36,7 @@ app_name = "marketplace"
 
 urlpatterns = [
     path("", catalogue.catalogue, name="catalogue"),
+    re_path(r"^metadata/*$", lists.metadata, name="metadata"),
     # With a slash at the end or without, and with several between: as StratusLab's own.
     re_path(rf"^metadata/+(?P<identifier>{identifiers.PATTERN})/*$", entries.entry, name="entry"),
     re_path(

@@ -15,6 +15,7 @@ from ninja.operation import Operation
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, problem
+from marketplace.api import router as images
 from portal import guide
 from registration.actions import BadToken
 from registration.api import router as people
@@ -46,6 +47,7 @@ api = Api(
 api.add_router("", machines, tags=["machines"])
 for router in disks:
     api.add_router("", router, tags=["disks"])
+api.add_router("", images, tags=["images"])
 api.add_router("", people, tags=["people"])
 
 

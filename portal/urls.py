@@ -18,6 +18,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("vms.urls")),
     path("marketplace/", include("marketplace.urls")),
+    path("", include("marketplace.old_urls")),
     path("volumes/", include("volumes.urls")),
     path("", include("registration.site_urls")),
     path("", include("registration.urls")),

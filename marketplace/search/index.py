@@ -76,7 +76,8 @@ def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
         tables=[TEXT],
         where=[f"{TEXT}.rowid = {ENTRIES}.id", f"{TEXT} MATCH %s"],
         params=[_fts5(terms)],
-        select={"rank": f"bm25({TEXT}, {weights})"},
+        # Two digits of it: what is nearly as good counts as equal.
+        select={"rank": f"CAST(printf('%%.1e', bm25({TEXT}, {weights})) AS REAL)"},
     )
     return found.extra(order_by=["rank", *then])  # type: ignore[no-any-return]
 
@@ -134,17 +135,21 @@ def drop(of: Any = connection) -> None:
 
 
 def _make_postgresql(cursor: Any) -> None:
+    cursor.execute(
+        "SELECT 1 FROM information_schema.columns WHERE table_schema = current_schema() "
+        "AND table_name = %s AND column_name = %s",
+        [ENTRIES, VECTOR],
+    )
+    if cursor.fetchone():
+        return
     parts = " || ".join(
         f"setweight(to_tsvector('simple', split_part(words, chr(10), {n})), '{_LETTERS[part]}')"
         for n, part in enumerate(PARTS, 1)
     )
     cursor.execute(
-        f"ALTER TABLE {ENTRIES} ADD COLUMN IF NOT EXISTS {VECTOR} tsvector "
-        f"GENERATED ALWAYS AS ({parts}) STORED"
+        f"ALTER TABLE {ENTRIES} ADD COLUMN {VECTOR} tsvector GENERATED ALWAYS AS ({parts}) STORED"
     )
-    cursor.execute(
-        f"CREATE INDEX IF NOT EXISTS {ENTRIES}_{VECTOR} ON {ENTRIES} USING gin ({VECTOR})"
-    )
+    cursor.execute(f"CREATE INDEX {ENTRIES}_{VECTOR} ON {ENTRIES} USING gin ({VECTOR})")
 
 
 def _lines(row: str) -> str:
