@@ -31,6 +31,7 @@ from marketplace.models import (
     Source,
     TrustedCertificate,
 )
+from marketplace.search import spelling
 from marketplace.states import ArrivalState, DraftSource, DraftState, ImageState, SourceState
 
 #: Rows of each table that one sweep rings; the next sweep is two seconds away.
@@ -178,3 +179,9 @@ def ring_row(row: Any, *, after: timedelta = NOW) -> None:
     lane = "bulk" if _lane(row) else "cloud"
     cloud = row.cloud_name or settings.DEFAULT_CLOUD
     ring(_TASKS[type(row)], row.pk, queue=f"{lane}.{cloud}", after=after)
+
+
+@shared_task(name="marketplace.learn_words")
+def learn_words() -> None:
+    """Take the words of new entries, for searches that mistype them."""
+    spelling.learn()

@@ -73,6 +73,11 @@ app.conf.update(
             "schedule": 86400.0,
             "options": {"expires": 3600},
         },
+        "marketplace.learn_words": {
+            "task": "marketplace.learn_words",
+            "schedule": 60.0,
+            "options": {"expires": 60},
+        },
         "volumes.sweep": {"task": "volumes.sweep", "schedule": 2.0, "options": {"expires": 2}},
         "volumes.tidy": {"task": "volumes.tidy", "schedule": 60.0, "options": {"expires": 60}},
         "volumes.compare": {
