@@ -134,7 +134,7 @@ def _said(
             f"{title} for {arch}, built on {built:%Y-%m-%d}. "
             f"As {host_of(base)} lists it, with its SHA-512; nobody has signed this entry."
         ),
-        os="debian",
+        os="Debian",
         os_version=number,
         os_arch=arch,
         version=version,

@@ -120,7 +120,7 @@ def _item(
 
 def _said(base: str, product: Any, built: datetime) -> dict[str, Any]:
     """What the index says of the product, whatever its version."""
-    system = limits.text(product, "os", 60) or "Linux"
+    system = _shown(limits.text(product, "os", 60) or "Linux")
     release = limits.text(product, "version", 60) or limits.text(product, "release", 60)
     arch = limits.text(product, "arch", 30)
     arch = ARCHITECTURES.get(arch, arch)
@@ -133,7 +133,7 @@ def _said(base: str, product: Any, built: datetime) -> dict[str, Any]:
             f"{title} for {arch}, built on {built:%Y-%m-%d}. "
             f"As {host_of(base)} lists it, with its SHA-256; nobody has signed this entry."
         ),
-        "os": system.lower(),
+        "os": system,
         "os_version": release,
         "os_arch": arch,
         "tag": tag_of(system, release, variant, arch),
@@ -143,9 +143,13 @@ def _said(base: str, product: Any, built: datetime) -> dict[str, Any]:
     }
 
 
+def _shown(system: str) -> str:
+    """As people write it, where the index has small letters only."""
+    return system.capitalize() if system == system.lower() else system
+
+
 def _title(product: Any, system: str, release: str, variant: str) -> str:
-    shown = system if system != system.lower() else system.capitalize()
     called = limits.text(product, "release_title", 60) or release
     nickname = limits.text(product, "release_codename", 60)
-    words = [shown, called, f"({nickname})" if nickname else "", variant]
+    words = [system, called, f"({nickname})" if nickname else "", variant]
     return " ".join(filter(None, words))[:200]

@@ -96,7 +96,7 @@ def test_of_a_product_the_newest_version_is_taken_as_the_index_states_it():
         title="Ubuntu 24.04 LTS (Noble Numbat)",
         description="Ubuntu 24.04 LTS (Noble Numbat) for x86_64, built on 2026-03-21. "
         "As cloud-images.example.org lists it, with its SHA-256; nobody has signed this entry.",
-        os="ubuntu",
+        os="Ubuntu",
         os_version="24.04",
         os_arch="x86_64",
         version="20260321.1",
@@ -140,7 +140,7 @@ def test_linux_containers_call_their_disks_otherwise():
     web.put(f"{LXC}/{path}", {"products": products, "content_id": "images"})
     (item,) = found_in("simplestreams", LXC, web)
     assert item.title == "Debian trixie cloud"
-    assert (item.os, item.default_user, item.sha256) == ("debian", "debian", SHA)
+    assert (item.os, item.default_user, item.sha256) == ("Debian", "debian", SHA)
     assert item.tag == "debian-trixie-cloud-x86-64"
     assert item.supported_until is None
 

@@ -222,7 +222,7 @@ def test_the_page_lists_what_was_refused_and_escapes_it(site, source):
 
 
 def test_live_fragments_are_one_element(site, source):
-    for part, begins in (("row", "<tr"), ("state", "<div")):
+    for part, begins in (("row", "<tr"), ("state", "<div"), ("acts", "<div")):
         body = site.get(f"{source.get_absolute_url()}?part={part}").content.decode().strip()
         assert body.startswith(begins)
         assert "<html" not in body

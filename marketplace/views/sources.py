@@ -18,6 +18,11 @@ from marketplace.forms.sources import SourceForm, shown
 from marketplace.models import Source
 from registration.doors import UserRequest, administrators_only, answers, find_or_404
 
+_PARTS = {
+    "row": "marketplace/_source_row.html",
+    "state": "marketplace/_source.html",
+    "acts": "marketplace/_source_head.html",
+}
 _VERBS = ("on", "off", "import", "remove")
 
 
@@ -25,7 +30,8 @@ _VERBS = ("on", "off", "import", "remove")
 @require_safe
 def index(request: UserRequest) -> HttpResponse:
     sources = _counted(Source.objects.visible_to(request.user))
-    template = "marketplace/_sources.html" if _is_fragment(request) else "marketplace/sources.html"
+    is_list = request.GET.get("part") == "list"
+    template = "marketplace/_sources.html" if is_list else "marketplace/sources.html"
     return render(request, template, {"sources": sources})
 
 
@@ -48,9 +54,8 @@ def add(request: UserRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def source(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     known = _find(request, key)
-    if _is_fragment(request):
-        part = "_source_row" if request.GET["part"] == "row" else "_source"
-        return render(request, f"marketplace/{part}.html", {"source": known})
+    if request.GET.get("part") in _PARTS:
+        return render(request, _PARTS[request.GET["part"]], {"source": known})
     form = SourceForm(answers(request), initial=shown(known))
     if form.is_valid():
         try:
@@ -107,10 +112,6 @@ def _counted(sources: QuerySet[Source]) -> QuerySet[Source]:
         entries__is_latest=True, entries__deprecated="", entries__valid_until__gt=timezone.now()
     )
     return sources.annotate(entry_count=Count("entries"), valid_count=Count("entries", filter=good))
-
-
-def _is_fragment(request: UserRequest) -> bool:
-    return request.GET.get("part") in ("list", "row", "state")
 
 
 def _crumbs() -> list[dict[str, str]]:
