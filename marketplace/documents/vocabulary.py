@@ -1,5 +1,7 @@
 """The names that metadata documents are made of. Source: stratuslab.md 6.1, W3C XMLDSig."""
 
+from functools import lru_cache
+
 from lxml import etree
 
 RDF = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
@@ -36,12 +38,14 @@ ACTIVE = frozenset(
 )
 
 
+@lru_cache(maxsize=256)
 def tag(name: str) -> str:
     """lxml's name of "dcterms:valid"."""
     prefix, _, local = name.partition(":")
     return f"{{{PREFIXES[prefix]}}}{local}"
 
 
+@lru_cache(maxsize=256)
 def name_of(tag: str) -> str:
     """A name as people write it: "dcterms:valid"; "{…}x" where we have no prefix."""
     spelt = etree.QName(tag)
