@@ -176,6 +176,13 @@ class TestParts:
         answer = client.get(f"/marketplace/metadata/{HELLO}?media=xml")
         assert answer.content == bytes(entry.document.xml)
 
+    def test_clients_of_old_find_a_list_at_the_old_path(self, client):
+        entry = published(at=AT)
+        whole = b"".join(client.get(f"/metadata/{HELLO}?media=xml"))
+        assert fromstring(whole).tag == "metadata"
+        key = FULL.removeprefix("/marketplace")
+        assert client.get(f"{key}?media=xml").content == bytes(entry.document.xml)
+
     def test_an_address_is_a_filter_of_the_catalogue(self, client):
         published(at=AT)
         answer = client.get("/marketplace/metadata/alice@example.org")
@@ -190,8 +197,8 @@ class TestParts:
     def test_several_entries_are_a_list(self, client):
         published(at=AT)
         published(email="bob@example.org")
-        answer = client.get(f"/marketplace/metadata/{HELLO}?media=xml", follow=True)
-        found = fromstring(answer.content)
+        answer = client.get(f"/marketplace/metadata/{HELLO}?media=xml")
+        found = fromstring(b"".join(answer))
         assert found.tag == "metadata"
         assert len(found) == 2
 

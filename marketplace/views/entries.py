@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 from marketplace import documents, identifiers
 from marketplace.models import CREATED_FORMAT, Document, Entry, EntryQuerySet
 from marketplace.states import EntryStatus, Visibility
+from marketplace.views import lists
 from marketplace.views.about import about
 from marketplace.views.media import NO_ENTRY, NO_MATCH, Media, NotFound, negotiated
 from registration.doors import find_or_404
@@ -146,7 +147,7 @@ def _some(request: HttpRequest, media: Media, key: Key) -> HttpResponseBase:
         raise NotFound(_no_match(found, "status" in request.GET))
     if key.identifier and len(first) == 1 and not _is_old_path(request):
         return _answer(request, media, first[0])
-    return _list(request, key)
+    return lists.answer(request, media, hits)
 
 
 def _is_old_path(request: HttpRequest) -> bool:
@@ -158,16 +159,6 @@ def _no_match(found: EntryQuerySet, is_status_asked: bool) -> str:
     if not is_status_asked and found.exists():
         return f"{NO_MATCH}: what is said of it is expired or deprecated (status=all shows it)"
     return NO_MATCH
-
-
-def _list(request: HttpRequest, key: Key) -> HttpResponseBase:
-    """On to the list, which searches by the same words."""
-    asked = {name: request.GET[name] for name in ("media", "status") if name in request.GET}
-    found = {"identifier": key.identifier, "email": key.email}
-    if key.created:
-        found["created"] = key.created.strftime(CREATED_FORMAT)
-    query = urlencode({name: text for name, text in found.items() if text} | asked)
-    return redirect(f"{reverse('marketplace:metadata')}?{query}")
 
 
 def _page_of_some(request: HttpRequest, key: Key, said: EntryQuerySet) -> HttpResponseBase:
