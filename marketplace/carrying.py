@@ -6,7 +6,6 @@ published is what was previewed.
 
 import base64
 import binascii
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +14,6 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from core import sizes
-from core.errors import Refused
 from marketplace.documents import Broken, Problem
 from marketplace.judging import Judged, Outcome, documents_in, judge
 from marketplace.models import Entry, Pending
@@ -25,7 +23,6 @@ from registration.models import User
 MOST_DOCUMENTS = 50
 MOST_BYTES = 1_700_000
 PASTED = "Pasted text"
-_ENCODING = re.compile(r"""<\?xml[^>]*\sencoding\s*=\s*["']([A-Za-z0-9._-]+)["']""")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -132,19 +129,6 @@ def _refused(code: str, sentence: str) -> Judged:
 
 
 def bytes_of(pasted: str) -> bytes:
-    """Pasted text as the file it was: a browser sends its lines with CR and LF.
-
-    Raises: Refused: ``encoding``.
-    """
+    """Pasted text as the file it was: a browser sends its lines with CR and LF."""
     text = pasted.replace("\r\n", "\n").strip()
-    if not text:
-        return b""
-    declared = _ENCODING.match(text)
-    try:
-        return (text + "\n").encode(declared[1] if declared else "utf-8")
-    except (LookupError, UnicodeError):
-        raise Refused(
-            "encoding",
-            "The text says that it has an encoding which its letters do not fit. Upload it as the "
-            "file that it is.",
-        ) from None
+    return f"{text}\n".encode() if text else b""

@@ -11,11 +11,13 @@ from typing import Any
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from lxml import etree
 
 from core.errors import Refused
 from core.models import record
 from marketplace import documents, trusting
 from marketplace.documents import Endorsement, Metadata, Signature
+from marketplace.documents.reading import read
 from marketplace.models import Document, Entry, EntryQuerySet, Source
 from marketplace.states import Visibility
 from registration.models import Group, User
@@ -157,7 +159,7 @@ def _same_or_refused(last: Entry, metadata: Metadata, xml: bytes) -> Entry:
         entry__created_at=created,
     )
     twin = twins.first()
-    if twin and bytes(twin.xml) == xml:
+    if twin and _is_same(bytes(twin.xml), xml):
         return twin.entry
     if last.created_at == created:
         raise Refused(
@@ -171,6 +173,16 @@ def _same_or_refused(last: Entry, metadata: Metadata, xml: bytes) -> Entry:
         f"{last.created_at:%Y-%m-%d %H:%M:%S} UTC, this document is of {created:%Y-%m-%d %H:%M:%S} "
         "UTC. Sign it again to say something new.",
     )
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    """To the byte, or as far as a signature can tell: lists and forms change what is around it."""
+    return one == other or _as_signed(one) == _as_signed(other)
+
+
+def _as_signed(xml: bytes) -> bytes:
+    root = read(xml, largest_bytes=len(xml))
+    return etree.tostring(root, method="c14n", with_comments=False, with_tail=False)
 
 
 def columns_of(metadata: Metadata) -> dict[str, Any]:

@@ -50,6 +50,16 @@ def test_the_same_bytes_are_the_same_entry_after_a_later_word_too():
     assert Entry.objects.count() == 2
 
 
+def test_what_is_around_the_signed_document_makes_no_other_entry():
+    xml = signed(at=NOW)
+    first = publish_document(xml, owner=None)
+    (alone,) = documents.split_list(b"".join(documents.wrap_list([xml])))
+    assert alone != xml
+    assert publish_document(alone, owner=None) == first
+    assert publish_document(xml + b"<!-- by mail -->", owner=None) == first
+    assert bytes(first.document.xml) == xml
+
+
 def test_a_later_word_replaces_and_the_earlier_one_stays():
     first = published(at=NOW)
     second = published(at=NOW + timedelta(seconds=1), title="New")
