@@ -20,7 +20,7 @@ from marketplace.feeds import READERS, SignedDocument
 from marketplace.identifiers import identifier_of
 from marketplace.imports import Import, is_wanted
 from marketplace.lifecycle import SOURCE_STEPS, importing
-from marketplace.models import Entry, PolicyLine, Source, TrustedCertificate
+from marketplace.models import Document, Entry, PolicyLine, Source, TrustedCertificate
 from marketplace.publishing import publish_document
 from marketplace.states import SourceKind, SourceState
 from marketplace.tests.factories import EntryFactory
@@ -499,3 +499,22 @@ def test_filters_without_values_let_everything_in():
     assert is_wanted(EntryFactory.build(), {})
     assert is_wanted(EntryFactory.build(), {"os": [], "words": ""})
     assert imports.MOST_LINES == 100
+
+
+def test_what_one_of_these_portals_lists_another_takes_to_the_byte(
+    server, marketplace, alice, client, cloud
+):
+    listed = [document(alice, content=bytes([n]), title=f"Image {n}") for n in range(3)]
+    for xml in listed:
+        publish_document(xml, owner=None)
+    query = "?media=xml&status=all&iDisplayStart=0&iDisplayLength=500"
+    body = client.get(f"/marketplace/metadata{query}").getvalue()
+    Document.objects.all().delete()
+    Entry.objects.all().delete()
+    source = source_at(server.url("/marketplace/"), SourceKind.STRATUSLAB)
+    server.answers[f"/marketplace/metadata{query}"] = says(200, body)
+    source = run(source)
+    assert (source.seen, source.added, source.refused) == (3, 3, [])
+    for entry in Entry.objects.select_related("document"):
+        assert any(bytes(entry.document.xml) in xml for xml in listed)
+        documents.verify(bytes(entry.document.xml))
