@@ -18,6 +18,7 @@ SMALLEST_KEY, LARGEST_KEY = 1024, 8192
 LARGEST_DSA_KEY = 4096
 #: What signs from now on.
 SMALLEST_NEW_KEY = 2048
+LONGEST_NAME = 500
 
 #: What cryptography raises for a certificate that is not one, sooner or later.
 UNREADABLE = (
@@ -67,8 +68,14 @@ def holder_of(certificate: x509.Certificate) -> Holder:
     """Whose it is, by a key that we can use.
 
     Raises:
-        Broken: ``key``.
+        Broken: ``key``, ``certificate``.
     """
+    for name in (certificate.subject, certificate.issuer):
+        if len(name_in_words(name)) > LONGEST_NAME:
+            refuse(
+                "certificate", "ds:X509Certificate", "A name in the certificate has more than "
+                f"{LONGEST_NAME} characters.",
+            )  # fmt: skip
     return Holder(
         certificate=certificate,
         key=_key(certificate),

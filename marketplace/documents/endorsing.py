@@ -6,13 +6,13 @@ from typing import TypeVar
 from lxml import etree
 
 from marketplace.documents import values
+from marketplace.documents.certificates import LONGEST_NAME
 from marketplace.documents.layout import Layout
 from marketplace.documents.model import Endorsement
 from marketplace.documents.reading import Problems, children, line_of
 from marketplace.documents.resources import elements_of, plain_text
 from marketplace.documents.vocabulary import name_of, tag
 
-LONGEST_NAME = 500
 #: An issuer for each certificate of a chain.
 MOST_ISSUERS = 10
 

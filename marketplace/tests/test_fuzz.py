@@ -2,10 +2,12 @@
 
 import resource
 import time
+from base64 import b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from lxml import etree
@@ -16,7 +18,8 @@ from marketplace.documents.writing import write
 from marketplace.tests.signing import EXAMPLE, SIGNED_AT, alice
 from marketplace.tests.test_documents import full
 
-pytestmark = pytest.mark.slow
+#: Certificates that are changed make cryptography warn.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
 SIGNED = sign(EXAMPLE, alice(), at=SIGNED_AT, email="alice@example.org")
 FULL = sign(write(full()), alice("alice@example.org"), at=SIGNED_AT)
@@ -96,6 +99,18 @@ def test_however_elements_are_shuffled_a_document_is_read_or_refused(seed, moves
     for one, other, how in moves:
         _shuffle(list(root.iter(etree.Element)), one, other, how)
     _try(etree.tostring(root))
+
+
+@settings(max_examples=300, deadline=None)
+@given(changes=changes)
+def test_whatever_certificate_comes_it_is_read_or_refused(changes):
+    der = alice().certificate.public_bytes(Encoding.DER)
+    for change in changes:
+        der = change.made(der)
+    start, end = SIGNED.index(b"<X509Certificate>") + 17, SIGNED.index(b"</X509Certificate>")
+    with suppress(Broken):
+        found = verify(SIGNED[:start] + b64encode(der) + SIGNED[end:])
+        assert found.certificate.public_key() == alice().certificate.public_key()
 
 
 def _shuffle(elements: list[etree._Element], one: int, other: int, how: str) -> None:

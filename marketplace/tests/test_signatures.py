@@ -250,6 +250,12 @@ def test_a_key_of_another_kind_is_refused():
     assert refusal(changed.replace(b"<ds:", b"<")) == "key"
 
 
+def test_a_certificate_with_an_endless_name_is_refused():
+    parts = [x509.NameAttribute(NameOID.ORGANIZATIONAL_UNIT_NAME, "x" * 60) for _ in range(9)]
+    signer = Signer(key=rsa_key(), certificate=certificate(rsa_key(), subject=x509.Name(parts)))
+    assert refusal(signed_as_of_old(EXAMPLE, signer)) == "certificate"
+
+
 def test_an_unsigned_document_has_no_signature():
     assert refusal(EXAMPLE) == "no_signature"
 
