@@ -32,7 +32,7 @@ class Line:
     reason: str
     is_now: bool
     image: ImageFile | None = None  # what it waits for
-    doing: str = ""  # what is done with the image now
+    doing: str = ""  # what is done with the image now, where bytes move
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,8 @@ def _line(
 ) -> Line:
     state, began_at, reason = visit
     is_now = end is None
-    waits = is_now and image is not None and state == VmState.PROLOG and image.is_moving
+    if not (is_now and image and state == VmState.PROLOG and image.is_moving):
+        image = None
     return Line(
         state=state,
         label=VmState(state).label,
@@ -65,8 +66,8 @@ def _line(
         took=(end or timezone.now()) - began_at,
         reason=(vm.note or reason) if is_now else reason,
         is_now=is_now,
-        image=image if waits else None,
-        doing=_DOING.get(image.state, "") if waits and image else "",
+        image=image,
+        doing=_DOING.get(image.state, "") if image else "",
     )
 
 

@@ -11,7 +11,15 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
-from marketplace.models import Document, DocumentArrival, Entry, PolicyLine, TestedSize, Use
+from marketplace.models import (
+    Document,
+    DocumentArrival,
+    Entry,
+    ImageFile,
+    PolicyLine,
+    TestedSize,
+    Use,
+)
 from marketplace.states import ArrivalState, ImageState, Trust
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import UserFactory
@@ -310,11 +318,26 @@ def test_a_visitor_comes_back_to_the_launch_after_signing_in(client):
 def test_the_page_says_who_endorses_it_and_whether_it_is_here(browser, state, words):
     entry = EntryFactory(is_kept_here=False, size_bytes=350 << 20, trust=Trust.TRUSTED)
     if state:
-        ImageFileFactory(entry=entry, state=state, reason="it was cut off")
+        copy = ImageFileFactory(entry=entry, state=state, reason="it was cut off")
+        ImageFile.objects.filter(state=ImageState.READY).update(ref="x")
+        copy.proven_by.add(entry)
     text = browser.get("/vms/launch/", {"image": entry.identifier}).text
     assert words in text
     assert entry.endorser_email in text
     assert "Signed; the certificate is trusted here" in text
+
+
+@pytest.mark.parametrize("state", [ImageState.READY, ImageState.FETCHING, ImageState.FAILED])
+def test_a_copy_of_a_strangers_private_image_is_not_told_of(browser, state):
+    theirs = EntryFactory(visibility="private", owner=UserFactory())
+    copy = ImageFileFactory(entry=theirs, state=state, reason="their secret", ref="x")
+    copy.proven_by.add(theirs)
+    entry = EntryFactory(
+        identifier=theirs.identifier, is_kept_here=False, size_bytes=350 << 20, endorser_email=BOB
+    )
+    text = browser.get("/vms/launch/", {"image": entry.identifier}).text
+    assert "the first launch fetches 350 MiB" in text
+    assert "their secret" not in text
 
 
 def test_an_image_of_unknown_size_says_so(browser):

@@ -17,9 +17,11 @@ from django.views.decorators.http import require_POST
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace.actions.arrivals import fetch_document
+from marketplace.actions.images import may_use
 from marketplace.addresses import Elsewhere, entries_at
 from marketplace.models import Document, Entry, ImageFile
 from registration.doors import find_or_404
+from registration.models import User
 from vms import actions, images
 from vms.views.door import UserRequest
 from volumes.actions import MOST_DISKS
@@ -120,10 +122,18 @@ def _fetch(request: UserRequest, url: str) -> HttpResponse:
         return _choose(request, text=url, refusal=str(refused))
 
 
-def about_image(entry: Entry | None) -> dict[str, Any]:
-    """What the launch page says of an image besides its entry: its signature, and its copy here."""
+def about_image(entry: Entry | None, user: User) -> dict[str, Any]:
+    """What the launch page says of an image besides its entry: its signature, and its copy here.
+
+    That there is a copy which this person may not have is nobody's business.
+    """
     if entry is None:
         return {}
-    copies = ImageFile.objects.filter(cloud=settings.DEFAULT_CLOUD, identifier=entry.identifier)
     document = Document.objects.filter(entry=entry).defer("xml").first()
-    return {"document": document, "copy": copies.first()}
+    copy = ImageFile.objects.filter(
+        cloud=settings.DEFAULT_CLOUD, identifier=entry.identifier
+    ).first()
+    is_open = copy is not None and may_use(copy, entry, user)
+    if copy and not is_open and copy.entry_id != entry.pk:
+        copy = None
+    return {"document": document, "copy": copy, "is_here": bool(copy and is_open and copy.is_kept)}

@@ -104,7 +104,7 @@ def _launch_context(
     return {
         "form": form,
         "entry": form.entry,
-        **about_image(form.entry),
+        **about_image(form.entry, request.user),
         "root_disk": form.root_disk,
         "root_reason": _why_not_from(form.root_disk, request.user),
         "disk_groups": form.offer.groups(),
