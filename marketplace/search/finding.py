@@ -21,13 +21,17 @@ MOST_RANKED = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """``asked`` has the corrected words if there were no hits for ``instead_of``."""
+    """``asked`` has the corrected words if there were no hits for ``instead_of``.
+
+    ``meant`` are words that would have hits, were it not for the filters.
+    """
 
     asked: Asked
     page: "Page[int]"
     entries: list[Entry]
     counts: Counts
     instead_of: str = ""
+    meant: str = ""
 
 
 class _Counted(Paginator):  # type: ignore[type-arg]
@@ -50,9 +54,11 @@ def find(asked: Asked, user: Any, *, page: Any = 1, size: int) -> Found:
     if not better:
         return found
     corrected = _find(listed, replace(asked, q=better), page, size)
-    if not corrected.counts.total:
-        return found
-    return replace(corrected, instead_of=asked.q)
+    if corrected.counts.total:
+        return replace(corrected, instead_of=asked.q)
+    if _matching(listed, Asked(q=better)).exists():
+        return replace(found, meant=better)
+    return found
 
 
 def _find(listed: EntryQuerySet, asked: Asked, page: Any, size: int) -> Found:

@@ -163,6 +163,11 @@ class TestSpelling:
         assert not found.entries
         assert not found.instead_of
 
+    def test_what_was_meant_is_said_where_filters_hide_it(self, learned):
+        found = search("q=slrum&os=Plan9")
+        assert not found.entries
+        assert (found.instead_of, found.meant) == ("", "slurm")
+
     def test_private_entries_teach_no_words(self, alice):
         EntryFactory(title="Zeppelin", owner=alice, visibility="private")
         spelling.learn()

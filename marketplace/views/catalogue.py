@@ -48,6 +48,8 @@ def _context(request: HttpRequest, found: Found) -> dict[str, Any]:
         "filters": list(sidebar.filters(asked)),
         "instead_of": found.instead_of,
         "exactly": asked.with_(q=found.instead_of, exact=True) if found.instead_of else "",
+        "meant": found.meant,
+        "meant_url": f"?{Asked(q=found.meant, view=asked.view).query}",
         "sorts": _sorts(asked),
         "cards_url": asked.with_(view="cards"),
         "table_url": asked.with_(view="table"),
