@@ -200,6 +200,7 @@ class _Description:
             if not word.is_first:
                 self._at_most_one(word.name, found)
                 return None
+            found = [one for one in found if self._text(one) != ""] or found[:1]
             self.others.extend(found[1:])
         if not found:
             return None

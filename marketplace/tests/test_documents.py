@@ -125,6 +125,11 @@ def test_of_several_titles_the_first_counts_and_the_others_are_kept():
     assert isomorphic(graph(write(found)), graph(xml))
 
 
+def test_a_blank_title_is_no_title():
+    xml = EXAMPLE.replace(b"<dcterms:title>", b"<dcterms:title/><dcterms:title>")
+    assert parse(xml) == parse(EXAMPLE)
+
+
 def test_a_deprecated_entry_without_a_reason_is_deprecated():
     xml = EXAMPLE.replace(b"</rdf:Description>", b"<slterms:deprecated/></rdf:Description>")
     assert parse(xml).deprecated == ""
