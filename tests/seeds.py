@@ -15,7 +15,7 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 ADMIN_PASSWORD = "plain-otter-climbs-nine-hills"
 CACHE = Path(tempfile.gettempdir()) / f"portal-test-seeds-{os.getuid()}"
 #: What a seed is made of; everything else a portal makes for itself when it starts.
-PARTS = ("portal.sqlite3", "images")
+PARTS = ("portal.sqlite3", "images", "secret-key")  # which opens what the database has sealed
 
 
 def plant(home: Path, env: Mapping[str, str]) -> None:
@@ -66,7 +66,7 @@ def _version() -> str:
     """A hash of what decides a seed's content: the image's builder and the tables."""
     total = hashlib.sha256(ADMIN_PASSWORD.encode())
     builder = [path for path in (CHECKOUT / "cloud" / "images").rglob("*") if path.is_file()]
-    tables = [*CHECKOUT.glob("*/migrations/*.py"), *(CHECKOUT / "marketplace").glob("*.py")]
+    tables = [*CHECKOUT.glob("*/migrations/*.py"), *(CHECKOUT / "marketplace").rglob("*.py")]
     for path in sorted({*builder, *tables}):
         if not {"tests", "__pycache__"} & set(path.parts):
             total.update(str(path.relative_to(CHECKOUT)).encode() + path.read_bytes())
