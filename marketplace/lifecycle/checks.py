@@ -102,5 +102,11 @@ def _named() -> set[str]:
         url
         for urls in rows.values_list("locations", flat=True).iterator()
         for url in urls
-        if len(url) <= LONGEST_URL and url.lower().startswith(("https://", "http://"))
+        if _is_elsewhere(url)
     }
+
+
+def _is_elsewhere(url: str) -> bool:
+    """What this site keeps itself, it knows without asking itself."""
+    is_web = url.lower().startswith(("https://", "http://")) and len(url) <= LONGEST_URL
+    return is_web and not url.startswith(f"{settings.PORTAL_URL}/")

@@ -49,11 +49,12 @@ def test_what_is_inside_is_not_looked_at(settings):
     assert all("private network" in found.said for found in LocationCheck.objects.all())
 
 
-def test_only_web_addresses_of_valid_entries_are_looked_at(server):
+def test_only_web_addresses_of_valid_entries_are_looked_at(server, settings):
     EntryFactory(locations=["pdisk:example.org:1", "ftp://example.org/disk"])
     EntryFactory(locations=[server.url("/there")], expired=True)
     EntryFactory(locations=[server.url("/there")], deprecated="Old.")
     EntryFactory(locations=[server.url("/" + "x" * 500)])
+    EntryFactory(locations=[f"{settings.PORTAL_URL}/marketplace/files/x.qcow2"])
     assert checks.check_some() == 0
 
 

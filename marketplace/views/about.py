@@ -13,6 +13,7 @@ from django.urls import reverse
 
 from marketplace import identifiers, policy
 from marketplace.actions.endorsing import may_speak_for
+from marketplace.actions.readers import may_set_readers
 from marketplace.models import (
     Document,
     Entry,
@@ -46,6 +47,10 @@ class Location:
     @property
     def is_web(self) -> bool:
         return self.url.lower().startswith(("https://", "http://"))
+
+    @property
+    def is_here(self) -> bool:
+        return self.url.startswith(f"{settings.PORTAL_URL}/")
 
     @property
     def is_disk(self) -> bool:
@@ -186,9 +191,11 @@ def _acts(request: HttpRequest, shown: Entry) -> Mapping[str, bool]:
     if not user.is_authenticated or not shown.is_latest:
         return {}
     is_theirs = may_speak_for(shown, user)
-    is_signed = shown.trust != Trust.INVALID
+    is_in_use = shown.status is not EntryStatus.DEPRECATED
     return {
-        "extend": is_theirs and not shown.deprecated,
-        "deprecate": is_theirs and not shown.deprecated,
-        "endorse": not is_theirs and is_signed and shown.status is not EntryStatus.DEPRECATED,
+        "extend": is_theirs and is_in_use,
+        "deprecate": is_theirs and is_in_use,
+        "endorse": not is_theirs and is_in_use and shown.trust != Trust.INVALID,
+        "again": is_theirs,
+        "readers": may_set_readers(shown, user),
     }
