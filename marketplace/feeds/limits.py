@@ -23,7 +23,8 @@ MOST_DEPTH = 12
 MOST_MEMBERS = 20_000
 MOST_LETTERS = 4_000
 
-_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+#: Controls, among them NUL, which databases refuse, and those that have text read otherwise.
+_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
 Events = Iterator[tuple[str, Any]]
 
 
@@ -65,7 +66,7 @@ def _members(first: str, events: Events) -> Iterator[tuple[str, Any]]:
             return
         if count == MOST_MEMBERS:
             raise Unreadable(f"The index lists more than {MOST_MEMBERS:,} products.")
-        yield str(name), _value(next(events, ("", None)), events, _Budget())
+        yield printable(str(name)), _value(next(events, ("", None)), events, _Budget())
 
 
 class _Budget:
@@ -101,7 +102,9 @@ def _map(events: Events, budget: _Budget, depth: int) -> dict[str, Any]:
     for event, name in events:
         if event == "end_map":
             break
-        found[str(name)[:MOST_LETTERS]] = _value(next(events, ("", None)), events, budget, depth)
+        found[printable(str(name)[:MOST_LETTERS])] = _value(
+            next(events, ("", None)), events, budget, depth
+        )
     return found
 
 
@@ -129,7 +132,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (ijson.JSONError, ValueError, ArithmeticError) as error:
-        why = _UNPRINTED.sub(" ", str(error))[:100]
+        why = printable(str(error))[:100]
         raise Unreadable(f"The index is no JSON: {why}") from error
 
 
@@ -143,7 +146,12 @@ def child(value: Any, *names: str) -> dict[str, Any]:
 def text(value: Any, name: str, most: int = 200) -> str:
     """A member that is a word, printable and cut; "" for whatever else it is."""
     found = value.get(name) if isinstance(value, dict) else None
-    return _UNPRINTED.sub(" ", found).strip()[:most] if isinstance(found, str) else ""
+    return printable(found)[:most] if isinstance(found, str) else ""
+
+
+def printable(text: str) -> str:
+    """Without what nobody would see, or would see wrongly."""
+    return _UNPRINTED.sub(" ", text).strip()
 
 
 def number(value: Any, name: str) -> int | None:

@@ -217,6 +217,17 @@ def test_an_index_with_too_many_products_is_refused():
         found_in("simplestreams", UBUNTU, ubuntu({str(n): 0 for n in range(20_001)}))
 
 
+def test_nothing_that_nobody_sees_comes_through():
+    items = {"disk1.img": disk("release")}
+    versions = {"20260321\x00\u202e": {"items": items}}
+    web = ubuntu({"a\x00b": noble(versions=versions, release_title="24.04\u202e \x00LTS\ufeff")})
+    (item,) = found_in("simplestreams", UBUNTU, web)
+    assert (item.version, item.title) == ("20260321", "Ubuntu 24.04   LTS (Noble Numbat)")
+    broken = noble(versions={"2026\x00": {"items": items}})
+    (problem,) = found_in("simplestreams", UBUNTU, ubuntu({"a\x00b": broken}))
+    assert (problem.what, "\x00" in problem.sentence) == ("a b 2026", False)
+
+
 @pytest.mark.slow
 def test_a_hostile_index_of_megabytes_takes_little_memory():
     bomb = b'{"x": ' + b"[" * 1_000 + b"]" * 1_000 + b', "y": [' + b"[]," * 2_000_000 + b"[]]}"
