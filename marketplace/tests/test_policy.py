@@ -267,7 +267,7 @@ def test_the_page_shows_what_would_change_before_it_does(browser):
     asked = {"ask": "add", "list": "endorser.black", "values": "Bob@example.org", "note": "why"}
     page = browser.post("/marketplace/policy/", asked)
     assert page.status_code == 200
-    assert "1 image would become refused" in page.text
+    assert "1 entry would become refused" in page.text
     assert entry.permalink in page.text
     assert "Machines that run are not touched" in page.text
     assert not PolicyLine.objects.exists()
@@ -284,12 +284,23 @@ def test_the_page_shows_what_would_change_before_it_does(browser):
     )  # fmt: skip
 
 
+def test_of_very_many_the_first_are_shown_and_the_rest_counted(
+    browser, django_assert_max_num_queries
+):
+    EntryFactory.create_batch(53, endorser_email="bob@example.org")
+    asked = {"ask": "add", "list": "endorser.black", "values": "bob@example.org"}
+    with django_assert_max_num_queries(12):
+        page = browser.post("/marketplace/policy/", asked)
+    assert "53 entries would become refused" in page.text
+    assert "and 3 more" in page.text
+
+
 def test_lines_are_removed_the_same_way(browser):
     put("endorser", WHITE, "alice@example.org")
     EntryFactory(endorser_email="bob@example.org")
     line = PolicyLine.objects.get()
     page = browser.post("/marketplace/policy/", {"ask": "remove", "lines": [line.uuid]})
-    assert "1 image would become allowed" in page.text
+    assert "1 entry would become allowed" in page.text
     assert "is not active any more" in page.text
     browser.post(
         "/marketplace/policy/",

@@ -94,7 +94,14 @@ def _preview(request: UserRequest, preview: actions.Preview, refusal: str = "") 
 
 
 def _images(verdict: str, entries: Any) -> dict[str, Any]:
-    return {"verdict": verdict, "count": entries.count(), "entries": entries[:MOST_SHOWN]}
+    count = entries.count()
+    shown = entries[:MOST_SHOWN]
+    return {
+        "verdict": verdict,
+        "count": count,
+        "entries": shown,
+        "more": max(count - MOST_SHOWN, 0),
+    }
 
 
 def _lists(request: UserRequest, **forms: Any) -> HttpResponse:
