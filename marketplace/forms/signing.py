@@ -116,7 +116,14 @@ class ReadersForm(Form):
         super().__init__(*args, **kwargs)
         self.user = user
         mine = Group.objects.filter(memberships__user=user)
-        self.fields["group"].queryset = mine  # type: ignore[attr-defined]
+        groups: Any = self.fields["group"]
+        groups.queryset = mine
+        if not mine.exists():
+            visibility: Any = self.fields["visibility"]
+            visibility.choices = [
+                (value, words) for value, words in visibility.choices if value != Visibility.GROUP
+            ]
+            del self.fields["group"]
 
     def readers(self) -> Reader:
         """Of a valid form. Raises: Refused: as ``actions.readers.reader``."""

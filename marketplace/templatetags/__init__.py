@@ -1,0 +1,1 @@
+"""What templates of disks ask of the Marketplace."""
