@@ -47,12 +47,11 @@ def page(request: HttpRequest) -> HttpResponse:
     )
     if act == "preview":
         return _preview(request, load, index)
-    if act == "publish":
-        _publish(request, load, form)
+    done = _publish(request, load, form) if act == "publish" else None
     text = _take_in(request, load)
     if is_fragment(request):
         return render(request, "marketplace/_upload_documents.html", {"load": load})
-    return _show(request, load, form, text=text)
+    return _show(request, load, form, text=text, done=done)
 
 
 def _take_in(request: HttpRequest, load: Load) -> str:
@@ -79,15 +78,19 @@ def _take_pasted(request: HttpRequest, load: Load) -> str:
     return text if is_bad else ""
 
 
-def _publish(request: HttpRequest, load: Load, form: ReadersForm | None) -> None:
-    """Of those that were looked at, each that can be."""
+def _publish(request: HttpRequest, load: Load, form: ReadersForm | None) -> dict[str, int] | None:
+    """Of those that were looked at, each that can be; how many went which way."""
     readers: Reader = EVERYBODY
     if form is not None:
         if not form.is_valid():
-            return
+            return None
         readers = form.readers()
     for one in load.ready():
         _publish_one(request, one, load.by, readers)
+    made = [one.made for one in load.documents]
+    asked = sum(isinstance(one, Pending) for one in made)
+    left = sum(one.is_bad for one in load.documents)
+    return {"published": sum(map(bool, made)) - asked, "asked": asked, "left": left}
 
 
 def _publish_one(request: HttpRequest, one: Carried, by: User | None, readers: Reader) -> None:
@@ -103,6 +106,7 @@ def _show(
     form: ReadersForm | None,
     *,
     text: str = "",
+    done: dict[str, int] | None = None,
     address_form: AddressForm | None = None,
 ) -> HttpResponse:
     is_bad = bool(load.refusals or (form and form.errors) or address_form)
@@ -111,6 +115,7 @@ def _show(
         "load": load,
         "form": form,
         "text": text,
+        "done": done,
         "ready": sum(1 for one in load.ready()),
         "waiting": _waiting(load.by),
         "address_form": address_form or AddressForm(),
