@@ -11,7 +11,18 @@ import playwright.sync_api
 import pytest
 from django.conf import settings
 
-from bench import calls, disks, figures, launch, memory, pages, people, reaction, streams
+from bench import (
+    calls,
+    disks,
+    figures,
+    image_fetch,
+    launch,
+    memory,
+    pages,
+    people,
+    reaction,
+    streams,
+)
 from bench.figures import Section
 from tests.running import RunningPortal, running_portal
 
@@ -24,6 +35,7 @@ ON_PORTAL: dict[str, Callable[[RunningPortal], Section]] = {
     "pages": pages.measure,
     "people": people.measure,
     "disks": disks.measure,
+    "images": image_fetch.measure,
 }
 NAMES = [*ON_PORTAL, "calls"]
 FAULTS = (
@@ -52,7 +64,7 @@ def main(names: list[str]) -> int:
         return 2
     began = time.monotonic()
     wanted = names or NAMES
-    with running_portal(Path(settings.PORTAL_HOME)) as portal:
+    with running_portal(Path(settings.PORTAL_HOME), env=image_fetch.ENV) as portal:
         sections = [
             run(name, partial(measure, portal))
             for name, measure in ON_PORTAL.items()

@@ -23,6 +23,8 @@ from core import sizes
 MOST_HOPS = 5
 CONNECT_S = 10.0
 READ_S = 30.0
+#: What is taken from a connection at a time, if so much is there: each time costs the same.
+READ_BYTES = 1 << 20
 #: A server that sends less of a file than this, on average over ``PACE_S``, is hung up on.
 SLOWEST_BYTES_S = 16 << 10
 PACE_S = 60.0
@@ -281,7 +283,7 @@ class _Paced(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         self._pace.check()
-        return self._inner.read(max_bytes, timeout)
+        return self._inner.read(max(max_bytes, READ_BYTES), timeout)
 
     def write(self, buffer: bytes, timeout: float | None = None) -> None:
         self._inner.write(buffer, timeout)

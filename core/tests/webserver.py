@@ -13,7 +13,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 class Server:
     """A real web server on loopback; ``answers`` by path, ``asked`` what came."""
 
-    def __init__(self, host: str = "127.0.0.1") -> None:
+    def __init__(self, host: str = "127.0.0.1", port: int = 0) -> None:
         self.answers: dict[str, Answer] = {}
         self.asked: list[dict[str, str]] = []
         outer = self
@@ -28,7 +28,7 @@ class Server:
             def log_message(self, *_: object) -> None:
                 pass
 
-        self.http = ThreadingHTTPServer((host, 0), Handler)
+        self.http = ThreadingHTTPServer((host, port), Handler)
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     def url(self, path: str, *, scheme: str = "http") -> str:

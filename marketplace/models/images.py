@@ -1,13 +1,18 @@
 """The checked copies of images inside clouds."""
 
+from datetime import timedelta
 from typing import Any, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from core.machine import Stateful
 from marketplace.models.entries import Entry
 from marketplace.states import IMAGE_DEADLINES, IMAGE_MEANINGS, IMAGE_MOVES, KEPT, ImageState
+
+#: A rate over less than this says little.
+_TELLING_S = 2.0
 
 
 class ImageFileQuerySet(models.QuerySet["ImageFile"]):
@@ -94,6 +99,18 @@ class ImageFile(Stateful):
     def percent(self) -> int:
         """How far its copying is, 0 to 100."""
         return min(100, self.bytes_done * 100 // self.bytes_total) if self.bytes_total else 0
+
+    @property
+    def rate_bytes_s(self) -> float:
+        """How fast its bytes move, on average since they began to; 0: nobody knows yet."""
+        spent_s = (timezone.now() - self.state_since).total_seconds()
+        return self.bytes_done / spent_s if self.is_moving and spent_s >= _TELLING_S else 0.0
+
+    @property
+    def time_left(self) -> timedelta | None:
+        """Until the last byte, at that rate."""
+        left_bytes, rate = self.bytes_total - self.bytes_done, self.rate_bytes_s
+        return timedelta(seconds=left_bytes / rate) if rate and left_bytes > 0 else None
 
     @property
     def meaning(self) -> str:
