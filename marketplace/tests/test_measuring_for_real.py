@@ -29,7 +29,7 @@ def engine(settings, tmp_path):
     _forget_clouds()
 
 
-@pytest.mark.parametrize("kind", ["raw", "qcow2", "vdi"])
+@pytest.mark.parametrize("kind", ["raw", "qcow2", "VDI"])
 def test_whatever_a_disk_came_as_its_raw_bytes_are_measured(engine, settings, tmp_path, kind):
     ada = endorser()
     volume = arrive(landed(samples.make(tmp_path, kind, RAW).read_bytes(), owner=ada))
