@@ -77,6 +77,15 @@ def sent_to(user) -> dict:
         "metadata_reported": lambda: emails.metadata_reported(
             user.email, [user], who=user.get_full_name(), reference="a-uuid", **REPORTED
         ),
+        "images_expiring": lambda: emails.images_expiring(
+            user.email, user, images=["a < b & c"], link=LINK
+        ),
+        "images_endorsed": lambda: emails.images_endorsed(
+            user.email, user, images=["a < b & c"], link=LINK
+        ),
+        "image_deprecated": lambda: emails.image_deprecated(
+            user, image="a < b & c", endorser="Ali", reason="x < y & z", instead="", link=LINK
+        ),
     }
 
 
