@@ -17,6 +17,7 @@ from bench import (
     figures,
     image_fetch,
     launch,
+    marketplace,
     memory,
     pages,
     people,
@@ -35,6 +36,7 @@ ON_PORTAL: dict[str, Callable[[RunningPortal], Section]] = {
     "pages": pages.measure,
     "people": people.measure,
     "disks": disks.measure,
+    "marketplace": marketplace.measure,
     "images": image_fetch.measure,
 }
 NAMES = [*ON_PORTAL, "calls"]

@@ -12,7 +12,7 @@ from marketplace import policy
 from marketplace.models import Entry, EntryQuerySet
 from marketplace.search.asked import MOST_VALUES, SORTS, Asked
 from marketplace.search.finding import Found, find
-from marketplace.states import EntryStatus, Kind, Trust, Visibility
+from marketplace.states import EntryStatus, Kind, Trust
 from registration.bearer import ApiRequest, Bearer
 from registration.doors import find_or_404
 
@@ -54,7 +54,7 @@ class EntryOut(Schema):
     deprecated: str = Field(description="The reason, or blank")
     is_official: bool = Field(description="Endorsed by this site itself")
     trust: Trust = Field(description="What is known of its signature")
-    visibility: Visibility
+    visibility: Literal["public", "group", "private"]
     format: str
     compression: str
     size_bytes: int | None = Field(description="Unpacked; null: not known")

@@ -38,7 +38,8 @@ class Api(NinjaAPI):
 api = Api(
     title=f"{settings.PORTAL_SITE_NAME} Portal",
     version="1",
-    description="Send your API token with every request: Authorization: Bearer slp_…",
+    description="Send your API token with every request: Authorization: Bearer slp_…. Only what "
+    "is public in the Marketplace needs none.",
     urls_namespace="api",
     docs_url=None,  # its pages come from elsewhere; ours is api_guide
     docs_decorator=require_safe,

@@ -1,6 +1,8 @@
 import json
 
 import pytest
+from asgiref.sync import sync_to_async
+from django.db import connections
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
@@ -122,11 +124,10 @@ class TestDocuments:
         assert [one.strip() for one in split] == said
 
     async def test_they_are_sent_by_an_asynchronous_server_too(self, transactional_db):
-        from asgiref.sync import sync_to_async  # noqa: PLC0415
-
         await sync_to_async(signed)()
         answer = await AsyncClient().get(LIST, headers={"accept": "application/xml"})
         pieces = [piece async for piece in answer]
+        await sync_to_async(connections.close_all)()  # of the thread, which lives on
         assert len(documents.split_list(b"".join(pieces))) == 1
 
     def test_more_than_are_held_at_a_time(self, client, monkeypatch):
