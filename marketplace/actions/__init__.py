@@ -1,5 +1,12 @@
 """What may be asked of the catalogue. Nothing here knows that clouds exist."""
 
+from marketplace.actions.arrivals import fetch_again, fetch_document
+from marketplace.actions.certificates import (
+    change_certificate,
+    distrust_certificate,
+    trust_certificate,
+)
+from marketplace.actions.confirming import confirm_document, refuse_document, report_document
 from marketplace.actions.drafts import (
     Measured,
     draft_of_disk,
@@ -47,6 +54,7 @@ from marketplace.actions.sources import (
     remove_source,
     switch_source,
 )
+from marketplace.actions.uploads import submit
 from marketplace.actions.uses import note_launch, note_tested
 
 __all__ = [
@@ -59,9 +67,12 @@ __all__ = [
     "SourceWish",
     "Standing",
     "add_source",
+    "change_certificate",
     "change_policy",
     "change_source",
+    "confirm_document",
     "deprecate",
+    "distrust_certificate",
     "draft_of_disk",
     "draft_of_entry",
     "draft_of_file",
@@ -73,6 +84,8 @@ __all__ = [
     "ensure_image",
     "evict",
     "extend",
+    "fetch_again",
+    "fetch_document",
     "image_for",
     "image_lost",
     "import_source",
@@ -90,11 +103,15 @@ __all__ = [
     "publish_document",
     "publish_draft",
     "reader",
+    "refuse_document",
     "remove_source",
+    "report_document",
     "set_readers",
     "sign_and_publish",
     "signer_of",
     "site_address",
     "site_key",
+    "submit",
     "switch_source",
+    "trust_certificate",
 ]

@@ -44,7 +44,7 @@ def can_answer(pending: Pending) -> bool:
 
 
 @sensitive_variables("token")
-def confirm(key: UUID, token: str) -> Entry:
+def confirm_document(key: UUID, token: str) -> Entry:
     """Publish it for everybody to read. The entry belongs to the address, not to the sender.
 
     Raises:
@@ -60,14 +60,14 @@ def confirm(key: UUID, token: str) -> Entry:
 
 
 @sensitive_variables("token")
-def refuse(key: UUID, token: str) -> None:
+def refuse_document(key: UUID, token: str) -> None:
     """It is not published. Raises: Refused: ``link_spent``."""
     pending = _waiting(key, token)
     _answer(pending, PendingState.REFUSED, "refused_by_endorser", by=_holder(pending.email))
 
 
 @sensitive_variables("token")
-def report(key: UUID, token: str) -> None:
+def report_document(key: UUID, token: str) -> None:
     """It is not published, and the administrators are told. Raises: Refused: ``link_spent``."""
     pending = _waiting(key, token)
     with transaction.atomic():

@@ -92,7 +92,7 @@ def test_yes_publishes_it_for_everybody(client, page):
 def test_the_entry_is_theirs_who_have_the_address(link):
     bob, alice = UserFactory(username="bob"), UserFactory(email="Alice@Example.org")
     Pending.objects.update(owner=bob)
-    assert confirming.confirm(*link).owner == alice
+    assert confirming.confirm_document(*link).owner == alice
 
 
 def test_no_publishes_nothing(client, page):
@@ -165,8 +165,8 @@ def test_a_mail_that_got_lost_is_sent_again_later_and_its_link_is_the_one(link):
         fresh = link_sent_to(ALICE)
         assert fresh[0] == link[0]
         with pytest.raises(Refused, match="newer mail"):
-            confirming.confirm(*link)
-        confirming.confirm(*fresh)
+            confirming.confirm_document(*link)
+        confirming.confirm_document(*fresh)
 
 
 def signed_again() -> bytes:

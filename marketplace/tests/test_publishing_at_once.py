@@ -54,7 +54,7 @@ def test_of_later_words_the_latest_is_the_last():
 def test_a_link_that_is_used_in_six_tabs_publishes_once():
     submit(signed(at=NOW), by=None, address="192.0.2.1")
     link = link_sent_to("alice@example.org")
-    outcome = at_once(*[lambda: confirming.confirm(*link)] * 6)
+    outcome = at_once(*[lambda: confirming.confirm_document(*link)] * 6)
     assert outcome == ["done", *["link_spent"] * 5]
     assert Entry.objects.count() == 1
 
@@ -64,9 +64,9 @@ def test_yes_and_no_at_once_is_one_of_them():
         submit(signed(f"image {number}".encode(), at=NOW), by=None, address="192.0.2.1")
         link = link_sent_to("alice@example.org")
         outcome = at_once(
-            lambda link=link: confirming.confirm(*link),
-            lambda link=link: confirming.refuse(*link),
-            lambda link=link: confirming.report(*link),
+            lambda link=link: confirming.confirm_document(*link),
+            lambda link=link: confirming.refuse_document(*link),
+            lambda link=link: confirming.report_document(*link),
         )
         assert outcome == ["done", "link_spent", "link_spent"]
         pending = Pending.objects.get(uuid=link[0])

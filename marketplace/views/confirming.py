@@ -1,6 +1,7 @@
 """The page behind the link of a mail: whoever reads that mail answers, signed in or not."""
 
 import uuid
+from collections.abc import Callable, Mapping
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -17,6 +18,11 @@ from marketplace.models import Pending
 from marketplace.states import PENDING_FOR
 
 _PAGE = "marketplace/confirm.html"
+ACTS: Mapping[str, Callable[[uuid.UUID, str], object]] = {
+    "yes": confirming.confirm_document,
+    "no": confirming.refuse_document,
+    "abuse": confirming.report_document,
+}
 
 
 @sensitive_variables("token")
@@ -40,7 +46,11 @@ def confirm(request: HttpRequest, key: uuid.UUID, token: str) -> HttpResponse:
 @sensitive_variables("token")
 def _answer(answer: str, key: uuid.UUID, token: str) -> str:
     """Do it; the sentence that says why not, or ""."""
-    acts = {"yes": confirming.confirm, "no": confirming.refuse, "abuse": confirming.report}
+    acts = {
+        "yes": confirming.confirm_document,
+        "no": confirming.refuse_document,
+        "abuse": confirming.report_document,
+    }
     if answer not in acts:
         raise Http404
     try:
