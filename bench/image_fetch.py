@@ -1,4 +1,4 @@
-"""An image of one GiB from a web server into the cloud, against what an administrator would type."""
+"""An image of one GiB from a web server into the cloud, against what would be typed by hand."""
 
 import hashlib
 import os

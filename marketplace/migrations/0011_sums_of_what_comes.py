@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('marketplace', '0010_shipped_sources'),
+        ("marketplace", "0010_shipped_sources"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='imagefile',
-            name='came_bytes',
+            model_name="imagefile",
+            name="came_bytes",
             field=models.PositiveBigIntegerField(blank=True, null=True),
         ),
         migrations.AddField(
-            model_name='imagefile',
-            name='came_sums',
+            model_name="imagefile",
+            name="came_sums",
             field=models.JSONField(blank=True, default=dict),
         ),
     ]

@@ -85,6 +85,7 @@ def about(request: HttpRequest, shown: Entry) -> dict[str, Any]:
         "refusal": verdicts[shown.pk],
         "locations": locations,
         "file_url": _file_url(shown, locations),
+        "file_page": _file_page(shown),
         "verify_command": verify_command(shown),
         "tested": list(TestedSize.objects.filter(identifier=shown.identifier)[:MOST_VERSIONS]),
         "used": _used(shown),
@@ -120,6 +121,11 @@ def _locations(shown: Entry) -> list[Location]:
 def _file_url(shown: Entry, locations: Sequence[Location]) -> str:
     """Where a browser gets the file; "" if it cannot."""
     return next((one.url for one in locations if one.is_web), "")
+
+
+def _file_page(shown: Entry) -> str:
+    """Where this site serves the file itself; "" if it does not keep it."""
+    return reverse("marketplace:file", args=[shown.identifier]) if shown.is_kept_here else ""
 
 
 def verify_command(shown: Entry) -> str:

@@ -1,0 +1,34 @@
+"""How pages say what is done with an image, and for how long yet."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from django import template
+
+from marketplace.models import ImageFile
+from marketplace.states import ImageState
+
+register = template.Library()
+
+_DOING: Mapping[str, str] = {
+    ImageState.FETCHING: "Fetching",
+    ImageState.UNPACKING: "Unpacking and checking",
+    ImageState.COPYING: "Copying",
+}
+
+
+@register.filter
+def doing(image: ImageFile) -> str:
+    """What moves its bytes now, or ""."""
+    return _DOING.get(str(image.state), "")
+
+
+@register.filter
+def roughly(span: timedelta) -> str:
+    """A time that is left, as the page of uploads says it: 5 s, 3 min, 2 h 10 min."""
+    seconds = int(span.total_seconds())
+    if seconds < 60:
+        return f"{max(1, seconds)} s"
+    minutes = -(-seconds // 60)
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours else f"{minutes} min"
