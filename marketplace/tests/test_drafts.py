@@ -205,6 +205,7 @@ def test_an_unmeasured_draft_waits_with_its_signature(page, ada, cloud):
     draft = actions.draft_of_disk(arrived(ada), by=ada, create_key=uuid4())
     answer = page.post(draft.get_absolute_url(), answers(go="sign"))
     assert answer.status_code == 422
+    assert "still being measured" in answer.content.decode()
     assert page.get(url("sign", draft)).url == draft.get_absolute_url()
     measure(draft)
     assert page.post(draft.get_absolute_url(), answers(go="sign")).url == url("sign", draft)

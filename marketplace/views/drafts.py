@@ -24,6 +24,11 @@ from marketplace.states import DraftSource, DraftState, Kind
 from registration.doors import UserRequest, address_of, answers, find_or_404
 
 PAGE_SIZE = 25
+_WAIT = (
+    "What you wrote is saved. The image is still being measured: go on when it is ready to sign."
+)
+_FAILED = "What you wrote is saved. The image could not be measured: see why, and try it again."
+_NOT_READY = {DraftState.WANTED: _WAIT, DraftState.MEASURING: _WAIT}
 
 
 def _find(request: UserRequest, key: UUID, verb: str = "") -> Draft:
@@ -68,7 +73,9 @@ def draft(request: UserRequest, key: UUID) -> HttpResponse:
     if request.POST.get("go") != "sign":
         messages.success(request, "The draft is saved.")
         return redirect(found)
-    if not form.is_valid() or found.state != DraftState.READY:
+    if form.is_valid() and found.state != DraftState.READY:
+        form.add_error(None, _NOT_READY.get(DraftState(found.state), _FAILED))
+    if not form.is_valid():
         return _refused(request, found, form)
     return redirect("marketplace:sign", found.uuid)
 
