@@ -31,6 +31,10 @@ def _is_loopback(host: str) -> bool:
 
 DEBUG = env.flag("PORTAL_DEBUG")
 SECRET_KEY = env.secret("PORTAL_SECRET_KEY") or secret_key(PORTAL_HOME)
+# The one before: what it sealed and signed stays good while it is named here.
+SECRET_KEY_FALLBACKS = [
+    key for key in [env.secret("PORTAL_SECRET_KEY_BEFORE")] if key and key != SECRET_KEY
+]
 ALLOWED_HOSTS = [
     "localhost",
     "127.0.0.1",

@@ -161,7 +161,7 @@ def signer_of(key: SigningKey) -> Signer:
             "key_unreadable",
             "This key cannot be opened: it was sealed with a secret that this site no longer has. "
             "Have a new key made, or have an administrator bring the old secret back "
-            "(SECRET_KEY_FALLBACKS).",
+            "(PORTAL_SECRET_KEY_BEFORE).",
         ) from None
     certificate = x509.load_pem_x509_certificate(key.certificate.encode())
     assert isinstance(private, rsa.RSAPrivateKey)  # noqa: S101  (we made it)
