@@ -11,6 +11,7 @@ import pytest
 from cloud.tests.conftest import demo_image, home
 from cloud.tests.test_local import driver
 from tests.faults import guests
+from tests.faults import images as web
 from tests.faults.disks import disk
 from tests.faults.shaken import Shaken
 from tests.running import running_portal
@@ -28,7 +29,7 @@ def shaken_portal() -> Iterator[Shaken]:
     home = Path(tempfile.mkdtemp(prefix="portal-faults-"))
     home.chmod(0o711)  # machines run as somebody else and must reach their files
     quotas = {f"PORTAL_QUOTA_{name}": "100000" for name in ("MACHINES", "VCPUS", "MEMORY_MIB")}
-    with disk(home / "cloud"), running_portal(home, env=quotas) as portal:
+    with disk(home / "cloud"), running_portal(home, env=quotas | web.ENV) as portal:
         person = portal.member("mallory")
         images = {"demo": person.image()}
         for name, size_bytes in {"tiny": MIB, "large": LARGE_BYTES}.items():
