@@ -1,5 +1,6 @@
 """Pages of whoever publishes an image: from a disk to a signed entry, and nothing is lost."""
 
+import gzip
 import hashlib
 from html import unescape
 from uuid import uuid4
@@ -16,7 +17,7 @@ from marketplace import actions, documents, pdisk
 from marketplace.composing import Said
 from marketplace.models import Draft, Entry, Pending
 from marketplace.states import Visibility
-from marketplace.tests.drafting import arrived, endorser, measure, measured
+from marketplace.tests.drafting import CONTENT, arrived, endorser, measure, measured
 from marketplace.tests.factories import EntryFactory
 from marketplace.tests.test_endorsing import p12_of, publish
 from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
@@ -42,6 +43,7 @@ ANSWERS = {
 def places(settings, tmp_path):
     settings.PORTAL_ARRIVALS = tmp_path / "arrivals"
     settings.PORTAL_DOWNLOADS = tmp_path / "downloads"
+    settings.PORTAL_IMAGE_ARRIVALS = tmp_path / "image-arrivals"
 
 
 @pytest.fixture
@@ -383,6 +385,49 @@ def test_a_disk_that_a_machine_wrote_to_since_is_measured_again(ada, cloud):
     assert refused.value.code == "disk_written_since"
 
 
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_published_disk_reaches_the_cloud_as_it_was_measured(ada, cloud, worker, is_packed):
+    actions.new_key(ada, ada)
+    content = gzip.compress(CONTENT) if is_packed else CONTENT
+    draft = measured(ada, content)
+    entry = actions.publish_draft(
+        draft, by=ada, said=said_of(draft), pen=actions.pen_of_key(ada), readers=actions.EVERYBODY
+    )
+    image = actions.ensure_image(entry, "local")
+    worker.run()
+    image.refresh_from_db()
+    assert (image.state, image.reason) == ("ready", "")
+
+
+def test_a_disk_that_an_administrator_publishes_as_the_sites_is_read(cloud, worker):
+    boss = endorser("boss", is_staff=True)
+    draft = measured(boss)
+    said, pen = said_of(draft), actions.pen_of_site(boss)
+    entry = actions.publish_draft(draft, by=boss, said=said, pen=pen, readers=actions.EVERYBODY)
+    image = actions.ensure_image(entry, "local")
+    worker.run()
+    image.refresh_from_db()
+    assert (image.state, image.reason) == ("ready", "")
+
+
+def test_the_sites_key_opens_nobody_elses_disk(ada, cloud, worker):
+    boss = endorser("boss", is_staff=True)
+    actions.new_key(ada, ada)
+    draft = measured(ada)
+    said = said_of(draft)
+    entry = actions.publish_draft(
+        draft, by=ada, said=said, pen=actions.pen_of_key(ada),
+        readers=actions.reader("private", None, by=ada),
+    )  # fmt: skip
+    pen = actions.pen_of_site(boss)
+    official = actions.endorse_again(entry, by=boss, until=said.valid, pen=pen)
+    image = actions.ensure_image(official, "local")
+    worker.run()
+    image.refresh_from_db()
+    assert image.state == "failed"
+    assert "may not read it" in image.reason
+
+
 def test_a_draft_is_published_once(ada, cloud):
     actions.new_key(ada, ada)
     draft = measured(ada)
@@ -418,10 +463,10 @@ def test_what_a_group_reads_is_not_published_to_all_by_a_draft(ada):
 
 
 def test_a_key_is_made_on_request_after_a_proof(page, ada):
-    answer = page.post(reverse("marketplace:key_new"))
+    answer = page.post(reverse("marketplace:new_key"))
     assert answer.url.startswith(reverse("account_reauthenticate"))
     proved(page, ada)
-    answer = page.post(reverse("marketplace:key_new"), {"next": reverse("marketplace:drafts")})
+    answer = page.post(reverse("marketplace:new_key"), {"next": reverse("marketplace:drafts")})
     assert answer.url == reverse("marketplace:drafts")
     key = actions.key_of(ada)
     shown = page.get(reverse("marketplace:keys")).content.decode()
@@ -430,7 +475,7 @@ def test_a_key_is_made_on_request_after_a_proof(page, ada):
     assert key.sealed not in shown
     pem = page.get(reverse("marketplace:key_certificate", args=[key.uuid]))
     assert pem.content.decode() == key.certificate
-    page.post(reverse("marketplace:key_end", args=[key.uuid]))
+    page.post(reverse("marketplace:end_key", args=[key.uuid]))
     assert actions.key_of(ada) is None
 
 
@@ -439,7 +484,7 @@ def test_a_certificate_of_another_person_is_not_there(page, ada):
     key = actions.new_key(bob, bob)
     assert page.get(reverse("marketplace:key_certificate", args=[key.uuid])).status_code == 404
     proved(page, ada)
-    assert page.post(reverse("marketplace:key_end", args=[key.uuid])).status_code == 404
+    assert page.post(reverse("marketplace:end_key", args=[key.uuid])).status_code == 404
 
 
 def test_the_sites_certificate_is_everybodys(client):
@@ -450,7 +495,7 @@ def test_the_sites_certificate_is_everybodys(client):
 
 def test_the_sites_key_is_ended_by_administrators(page, client):
     first = actions.site_key()
-    there = reverse("marketplace:site_key_end")
+    there = reverse("marketplace:end_site_key")
     assert page.post(there).status_code == 404
     boss = UserFactory(admin=True)
     client.force_login(boss)

@@ -22,8 +22,8 @@ from core.clouds import clouds
 from core.machine import Go, Step, progress
 from marketplace import arrivals
 from marketplace.lifecycle.images import locating
-from marketplace.models import ImageFile
-from marketplace.states import ImageState
+from marketplace.models import Draft, Entry, ImageFile
+from marketplace.states import DraftState, ImageState
 from registration.models import GIB
 from volumes.models import Volume
 from volumes.states import USABLE
@@ -250,16 +250,25 @@ def _exported(image: ImageFile, where: str) -> Go | None:
 
 def _readable(image: ImageFile, key: str) -> Volume | None:
     """The disk, if the entry's owner may read it."""
-    owner = image.entry.owner
     try:
         uuid = UUID(key)
     except ValueError:
         return None
     there = Volume.objects.filter(state__in=USABLE, cloud__in=list(settings.CLOUDS))
     volume = there.filter(uuid=uuid).first()
-    if volume is None or owner is None or volume.access_of(owner) is None:
+    if volume is None or not _may_read(image.entry, volume):
         return None
     return volume
+
+
+def _may_read(entry: Entry, volume: Volume) -> bool:
+    """The site reads nobody's disk by itself: for an entry of its own, the disk's owner must
+    have published the image from this disk."""
+    if entry.owner is not None:
+        return volume.access_of(entry.owner) is not None
+    published = Draft.objects.filter(state=DraftState.PUBLISHED, owner=volume.owner_id)
+    of_it = published.filter(volume=volume, entry__identifier=entry.identifier)
+    return entry.is_official and of_it.filter(entry__is_official=True).exists()
 
 
 def _not_exported(image: ImageFile, error: CloudError) -> Go | None:
