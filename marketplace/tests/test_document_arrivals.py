@@ -124,7 +124,7 @@ def test_what_breaks_the_rules_is_told_rule_by_rule(server, cloud, alice, client
     assert "breaks the rules of metadata" in arrival.reason
     client.force_login(alice)
     page = client.get(arrival.get_absolute_url())
-    assert b"line 2" in page.content
+    assert b"Line 2:" in page.content
 
     server.answers["/it"] = says(200, signed(at=NOW), **XML)
     client.post(f"{arrival.get_absolute_url()}again/")

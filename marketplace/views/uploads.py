@@ -16,7 +16,14 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE, is_fragment
 from marketplace.actions import arrivals
 from marketplace.actions.uploads import must_not_be_many, submit
-from marketplace.carrying import PASTED, Carried, Load, bytes_of
+from marketplace.carrying import (
+    MOST_BYTES,
+    MOST_DOCUMENTS,
+    PASTED,
+    Carried,
+    Load,
+    bytes_of,
+)
 from marketplace.documents import Broken
 from marketplace.forms.uploads import AddressForm, ReadersForm
 from marketplace.models import Pending
@@ -119,6 +126,8 @@ def _show(
         "ready": sum(1 for one in load.ready()),
         "waiting": _waiting(load.by),
         "address_form": address_form or AddressForm(),
+        "most_documents": MOST_DOCUMENTS,
+        "most_bytes": MOST_BYTES,
         "crumbs": [{"label": "Marketplace", "url": reverse("marketplace:catalogue")}],
     }
     status = UNPROCESSABLE if is_bad else 200

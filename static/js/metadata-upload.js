@@ -11,18 +11,31 @@ const chooser = form.querySelector("[name=file]");
 const text = form.querySelector("[name=text]");
 const drop = form.querySelector("[data-drop]");
 
-const carried = () => new Set([...list.querySelectorAll("[name=document]")].map((field) => field.value));
+const texts = () => [...list.querySelectorAll("[name=document]")].map((field) => field.value);
+
+/** The form is posted as a whole, and a post has its limit. */
+function hasRoom(item) {
+  const all = [...texts(), item.querySelector("[name=document]")?.value ?? ""];
+  const bytes = all.reduce((sum, text) => sum + (text.length * 3) / 4, 0);
+  return all.length <= Number(form.dataset.mostDocuments) && bytes <= Number(form.dataset.mostBytes);
+}
 
 /** What the answer holds, without what is here already. */
 function place(answer) {
   const template = document.createElement("template");
   template.innerHTML = answer;
   for (const refusal of template.content.querySelectorAll("[data-refusal]")) say("error", refusal.content.textContent.trim());
-  const had = carried();
-  const fresh = [...template.content.querySelectorAll("[data-document]")].filter(
-    (item) => !had.has(item.querySelector("[name=document]")?.value),
-  );
-  list.append(...fresh);
+  const fresh = [];
+  for (const item of template.content.querySelectorAll("[data-document]")) {
+    if (texts().includes(item.querySelector("[name=document]")?.value)) continue;
+    if (!hasRoom(item)) {
+      const name = item.querySelector(".upload-name").textContent;
+      say("error", `${name} was left out: the page is full. Publish these first.`);
+      continue;
+    }
+    fresh.push(item);
+    list.append(item);
+  }
   number();
   return fresh;
 }
