@@ -10,7 +10,7 @@ from typing import Any, Self
 from django.conf import settings
 from django.core.validators import MaxValueValidator, RegexValidator
 from django.db import models
-from django.db.models import Case, Q, Value, When
+from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
 
@@ -38,12 +38,23 @@ def _hex(digits: int) -> RegexValidator:
     return RegexValidator(rf"^[0-9a-f]{{{digits}}}\Z", f"{digits} hexadecimal digits.")
 
 
-#: All that lists ask of an entry.
-_SHELF = [
-    "os", "os_version", "os_arch", "kind", "is_on_web", "is_on_pdisk", "is_official",
+#: All that lists ask of an entry. Every column of a question has to be there, or SQLite reads
+#: the wide rows as well; a generated column counts as all of them.
+_ASKED = [
     "is_deprecated", "valid_until", "visibility", "endorser_email", "alternative", "created_at",
-    "owner", "group", "id",
+    "owner", "group", "is_latest", "id",
 ]  # fmt: skip
+_ALIKE = ["os", "os_version", "os_arch", "kind", "is_on_web", "is_on_pdisk", "is_official"]
+
+
+def _narrow(name: str, *first: str) -> models.Index:
+    """Lists read this and not the wide rows; what is counted together stands together."""
+    rest = [column for column in (*_ALIKE, *_ASKED) if column not in first]
+    return models.Index(
+        fields=[*first, *rest],
+        name=name,
+        condition=Q(is_latest=True, valid_until__isnull=False),
+    )
 
 
 def default_ports() -> list[int]:
@@ -107,6 +118,11 @@ class EntryQuerySet(models.QuerySet["Entry"]):
         for row in rows:
             row.derive()
         return super().bulk_create(rows, *args, **kwargs)
+
+    def update(self, **values: Any) -> int:
+        if "deprecated" in values:
+            values["is_deprecated"] = bool(values["deprecated"])
+        return super().update(**values)
 
     def launchable(self) -> Self:
         """Machine images that may be started now, one entry per endorser and image."""
@@ -175,11 +191,7 @@ class Entry(models.Model):
 
     valid_until = models.DateTimeField(null=True, blank=True)
     deprecated = models.CharField(max_length=500, blank=True)  # the reason; empty: it is not
-    is_deprecated = models.GeneratedField(
-        expression=Case(When(deprecated="", then=Value(False)), default=Value(True)),
-        output_field=models.BooleanField(),
-        db_persist=True,
-    )
+    is_deprecated = models.BooleanField(default=False, editable=False)
 
     hypervisor = models.CharField(max_length=20, blank=True, default="kvm")
     disks_bus = models.CharField(max_length=10, choices=DISK_BUSES, default=DiskBus.VIRTIO.value)
@@ -206,12 +218,9 @@ class Entry(models.Model):
             models.Index(
                 fields=["endorser_email", "-created_at"], name="marketplace_entry_said_by"
             ),
-            # Lists read this and not the wide rows; what is counted together stands together.
-            models.Index(
-                fields=_SHELF,
-                name="marketplace_entry_shelf",
-                condition=Q(is_latest=True, valid_until__isnull=False),
-            ),
+            _narrow("marketplace_entry_shelf"),
+            _narrow("marketplace_entry_endorsers", "endorser_email"),
+            _narrow("marketplace_entry_tags", "alternative"),
         ]
         constraints = [
             models.UniqueConstraint(
@@ -228,6 +237,11 @@ class Entry(models.Model):
                 condition=Q(is_official=False) | Q(owner=None),
                 name="marketplace_entry_official_is_the_sites",
             ),
+            models.CheckConstraint(
+                condition=Q(is_deprecated=False, deprecated="")
+                | (Q(is_deprecated=True) & ~Q(deprecated="")),
+                name="marketplace_entry_deprecated_has_a_reason",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -243,6 +257,7 @@ class Entry(models.Model):
     def derive(self) -> None:
         """Set the columns that follow from others."""
         self.words = tokens.indexed(self)
+        self.is_deprecated = bool(self.deprecated)
         self.is_on_web = not self.locations or any(map(_WEB.match, self.locations))
         self.is_on_pdisk = any(map(_PDISK.match, self.locations))
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from django.db.models import BooleanField, Case, CharField, Count, F, Func, Q, Value, When
+from django.db.models import BooleanField, Case, Count, Q, Value, When
 from django.utils import timezone
 
 from marketplace.models import EntryQuerySet
@@ -134,13 +134,10 @@ def _most_frequent(rows: EntryQuerySet, name: str, asked: Asked) -> dict[str, in
         default=Value(False),
         output_field=BooleanField(),
     )
-    # As an expression: SQLite would fetch whole rows in the order of an index of this column,
-    # and not read the narrow index, for not having to sort.
-    value = Func(F(column), template="(%(expressions)s || '')", output_field=CharField())
     rows = rows.exclude(**{column: ""}).order_by()
-    counted: Any = rows.values(value=value).annotate(n=Count("pk"))
+    counted: Any = rows.values(column).annotate(n=Count("pk"))
     if chosen:
-        counted = counted.annotate(is_chosen=is_chosen).order_by("-is_chosen", "-n", "value")
+        counted = counted.annotate(is_chosen=is_chosen).order_by("-is_chosen", "-n", column)
     else:
-        counted = counted.order_by("-n", "value")
-    return {row["value"]: row["n"] for row in counted[:MOST_VALUES]}
+        counted = counted.order_by("-n", column)
+    return {row[column]: row["n"] for row in counted[:MOST_VALUES]}
