@@ -1,6 +1,7 @@
 """The addresses that StratusLab's own Marketplace had at its root: its clients find all here."""
 
-from django.urls import path, re_path
+from django.urls import re_path
+from django.views.decorators.http import require_safe
 from django.views.generic import RedirectView
 
 from marketplace import identifiers
@@ -21,6 +22,9 @@ urlpatterns = [
     re_path(r"^endorsers/*$", endorsers.endorsers, name="old_endorsers"),
     re_path(r"^endorsers/+(?P<email>[^/]+)/*$", endorsers.endorser, name="old_endorser"),
     re_path(r"^endorsers/+(?P<email>[^/]+)/+tags/*$", endorsers.tags, name="old_endorser_tags"),
-    path("upload", RedirectView.as_view(pattern_name="marketplace:upload"), name="old_upload"),
-    path("upload/", RedirectView.as_view(pattern_name="marketplace:upload")),
+    re_path(
+        r"^upload/*$",
+        require_safe(RedirectView.as_view(pattern_name="marketplace:upload")),
+        name="old_upload",
+    ),
 ]

@@ -31,8 +31,9 @@ Door = Callable[Concatenate[HttpRequest, P], HttpResponseBase]
 
 
 def proof_first(view: "View[P]") -> "View[P]":
-    """Before the view is used, the person proves again who they are, if it is a while ago."""
-    guarded: View[P] = reauthentication_required(view)
+    """Before the view changes anything, the person proves again who they are, if that is a while
+    ago."""
+    guarded: View[P] = reauthentication_required(allow_get=True)(view)
     return guarded
 
 

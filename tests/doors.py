@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.resolvers import RegexPattern
+from django.utils.regex_helper import normalize
 
 #: A path is only made to ask for methods; what it names need not exist.
 _NOTHING = {
@@ -55,10 +57,24 @@ def doors() -> list[Door]:
 
 def _walk(patterns: list[Any], namespace: str, prefix: str) -> Iterator[Door]:
     for pattern in patterns:
-        route = prefix + str(pattern.pattern)
+        route = prefix + _route(pattern.pattern)
         if isinstance(pattern, URLResolver):
             inner = f"{namespace}{pattern.namespace}:" if pattern.namespace else namespace
             yield from _walk(pattern.url_patterns, inner, route)
         elif isinstance(pattern, URLPattern):
-            kinds = {name: type(one).__name__ for name, one in pattern.pattern.converters.items()}
-            yield Door(f"{namespace}{pattern.name}", route, kinds)
+            yield Door(f"{namespace}{pattern.name}", route, _kinds(pattern.pattern))
+
+
+def _route(pattern: Any) -> str:
+    """As ``path`` would be told it, also of a regular expression: its shortest path."""
+    if not isinstance(pattern, RegexPattern):
+        return str(pattern)
+    ((shortest, names), *_) = normalize(str(pattern))
+    return str(shortest % {name: f"<{name}>" for name in names})
+
+
+def _kinds(pattern: Any) -> dict[str, str]:
+    if isinstance(pattern, RegexPattern):
+        names = pattern.regex.groupindex
+        return {name: "IdentifierConverter" * (name == "identifier") for name in names}
+    return {name: type(one).__name__ for name, one in pattern.converters.items()}

@@ -123,6 +123,13 @@ def test_data_become_a_read_only_disk(page, ada, cloud, worker):
     assert volume.type == DiskType.DATA_IMAGE_RAW_READONLY
 
 
+def test_a_disks_page_leads_to_its_publication(page, ada, cloud):
+    volume = arrived(ada)
+    there = f"{reverse('marketplace:build')}?disk={volume.uuid}"
+    assert there in page.get(volume.get_absolute_url()).content.decode()
+    assert f'value="{volume.uuid}" selected' in page.get(there).content.decode()
+
+
 def test_the_guide_for_data_shows_the_steps(page):
     shown = page.get(reverse("marketplace:build"), {"kind": "disk"}).content.decode()
     assert "genisoimage" in shown
@@ -495,7 +502,7 @@ def test_the_sites_certificate_is_everybodys(client):
 
 def test_the_sites_key_is_ended_by_administrators(page, client):
     first = actions.site_key()
-    there = reverse("marketplace:end_site_key")
+    there = reverse("marketplace:end_site")
     assert page.post(there).status_code == 404
     boss = UserFactory(admin=True)
     client.force_login(boss)

@@ -85,6 +85,26 @@ TABLE = (
         registration:invitation GET
         registration:policy GET
         registration:policy_changes GET
+        marketplace:metadata GET POST
+        marketplace:entries GET
+        marketplace:tag GET
+        marketplace:endorsers GET
+        marketplace:endorser GET
+        marketplace:endorser_tags GET
+        marketplace:file GET
+        marketplace:measure GET
+        marketplace:site_certificate GET
+        marketplace:upload GET POST
+        marketplace:confirm GET POST
+        old_metadata GET POST
+        old_entry GET
+        old_endorsement GET
+        old_entries GET
+        old_tag GET
+        old_endorsers GET
+        old_endorser GET
+        old_endorser_tags GET
+        old_upload GET
         """,
     ),
     Audience(
@@ -161,6 +181,13 @@ TABLE = (
         volumes:purge_many GET POST
         volumes:upload GET
         volumes:upload_quota GET
+        marketplace:build GET POST
+        marketplace:build_of_file POST
+        marketplace:drafts GET
+        marketplace:fetch POST
+        marketplace:keys GET
+        marketplace:new_key GET
+        vms:launch_elsewhere POST
         """,
     ),
     Audience(
@@ -188,6 +215,7 @@ TABLE = (
         socialaccount_connections GET
         socialaccount_prove POST
         socialaccount_signup GET POST
+        marketplace:new_key POST
         usersessions_list GET POST
         """,
     ),
@@ -212,6 +240,10 @@ TABLE = (
         volumes:dismiss POST
         volumes:purge GET POST
         volumes:recover POST
+        marketplace:pending GET
+        marketplace:arrival GET
+        marketplace:arrival_progress GET
+        marketplace:arrival_again POST
         """,
     ),
     Audience(
@@ -227,6 +259,13 @@ TABLE = (
         volumes:download_row GET
         volumes:upload_row GET
         volumes:upload_same POST
+        marketplace:draft GET POST
+        marketplace:draft_preview GET
+        marketplace:draft_drop POST
+        marketplace:draft_retry POST
+        marketplace:sign GET POST
+        marketplace:end_key GET
+        marketplace:key_certificate GET
         """,
         note="Of a disk that is offered, its receiver; of a download, who had it made; of an "
         "upload, who began it.",
@@ -296,12 +335,33 @@ TABLE = (
         """
         mfa_edit_webauthn GET POST
         mfa_remove_webauthn POST
+        marketplace:end_key POST
         registration:make_default_key POST
         registration:remove_key POST
         registration:rename_key POST
         registration:token_revoke GET POST
         socialaccount_disconnect POST
         usersessions_end POST
+        """,
+    ),
+    Audience(
+        "Who may read the entry",
+        "Everybody, if it is public; here: the members of a group. Who signs does it in their own "
+        "name.",
+        _answers("sss hooo o"),
+        """
+        marketplace:build_of_entry POST
+        marketplace:endorse GET POST
+        """,
+    ),
+    Audience(
+        "Who endorsed the entry",
+        "Who may read it is told so, administrators too: nobody speaks for another endorser.",
+        _answers("sss hroo r"),
+        """
+        marketplace:deprecate GET POST
+        marketplace:extend GET POST
+        marketplace:readers GET POST
         """,
     ),
     Audience(
@@ -381,9 +441,30 @@ TABLE = (
         vms:type GET POST
         vms:usage_report GET
         vms:usage_table GET
+        marketplace:policy GET POST
+        marketplace:policy_file GET
+        marketplace:certificates GET POST
+        marketplace:certificate GET POST
+        marketplace:certificate_remove POST
+        marketplace:sources GET
+        marketplace:source GET POST
+        marketplace:source_new GET POST
+        marketplace:act_on_source POST
+        marketplace:end_site GET POST
         """,
         note="Django's own pages below `/admin/` show the tables to administrators, to be read: "
         "they take no POST.",
+    ),
+    Audience(
+        "Programs, and everybody",
+        "The catalogue is public: without a token, what everybody may read. A token that is not "
+        "good is refused.",
+        _answers("ott oooo o"),
+        """
+        api:entries GET
+        api:entry GET
+        api:image_entries GET
+        """,
     ),
     Audience(
         "Programs",
@@ -397,6 +478,7 @@ TABLE = (
         api:fetch_disk POST
         api:groups GET
         api:keys GET POST
+        api:vms POST
         api:me GET
         api:offers GET
         api:vms GET

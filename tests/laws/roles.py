@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,7 +22,19 @@ from django.test import Client
 from django.utils import timezone
 
 from core.models import Event, Outcome
+from marketplace.identifiers import identifier_of
+from marketplace.models import (
+    DocumentArrival,
+    Draft,
+    Pending,
+    SigningKey,
+    Source,
+    TrustedCertificate,
+)
+from marketplace.states import ArrivalState, DraftSource, DraftState, SourceKind
+from marketplace.tests import signing
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
+from marketplace.trusting import pem_of
 from registration import acting, actions, emails, mailbox, standing
 from registration.actions import links
 from registration.models import (
@@ -59,6 +72,7 @@ ENDS_AT_SIGN_IN = {"registration:reset_cancel"}
 FORM = "application/x-www-form-urlencoded"
 #: What a client of the tus protocol sends with each request.
 TUS = {"Tus-Resumable": protocol.VERSION, "Upload-Length": "512", "Upload-Offset": "0"}
+CONFIRMATION = "confirmation-of-a-mail-0123456789"
 INVITATION = "invitation-of-a-mail-0123456789"
 
 
@@ -73,7 +87,7 @@ class World:
         self.admin = UserFactory(admin=True)
         self.applied, self.suspended = UserFactory(applied=True), UserFactory(suspended=True)
         self.waiting = UserFactory(confirmed=True)
-        self.entry = EntryFactory()
+        self.entry = EntryFactory(alternative="small")
         self.vm = VMFactory(owner=self.alice, entry=self.entry, running=True)
         self.copy = ImageFileFactory(entry=self.entry)
         self.key = SshKeyFactory(owner=self.alice)
@@ -84,6 +98,7 @@ class World:
         self._groups()
         self._disks()
         self._proofs()
+        self._catalogue()
 
     def _people(self) -> list[Any]:
         return [self.alice, self.bob, self.mia, self.admin, self.applied, self.suspended]
@@ -129,6 +144,45 @@ class World:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"disk")
 
+    def _catalogue(self) -> None:
+        file = self.entry.site_file
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"image")
+        self.said = EntryFactory(
+            owner=self.alice, endorser_email=self.alice.email, visibility="group", group=self.group
+        )
+        self.draft = Draft.objects.create(
+            owner=self.alice, create_key=uuid.uuid4(), about=DraftSource.FILE, cloud="local",
+            state=DraftState.READY, sha1="00" * 20, size_bytes=512, format="raw",
+            identifier=identifier_of("00" * 20),
+        )  # fmt: skip
+        self.pending = Pending.objects.create(
+            owner=self.alice, xml=b"<a/>", email="carol@example.org",
+            identifier=self.said.identifier, endorsed_at=timezone.now(),
+            token_hash=hashlib.sha256(CONFIRMATION.encode()).hexdigest(),
+        )  # fmt: skip
+        self.arrival = DocumentArrival.objects.create(
+            owner=self.alice, cloud="local", url="https://example.org/a.xml",
+            state=ArrivalState.FAILED,
+        )  # fmt: skip
+        pem = pem_of(signing.alice().certificate)
+        later = timezone.now() + timedelta(days=100)
+        self.signing_key = SigningKey.objects.create(
+            user=self.alice, slot=f"user:{self.alice.pk}", email=self.alice.email, certificate=pem,
+            sealed="", subject="CN=Alice", fingerprint="00" * 32, not_after=later,
+        )  # fmt: skip
+        SigningKey.objects.create(
+            slot="site", email="site@example.org", certificate=pem, sealed="", subject="CN=Site",
+            fingerprint="11" * 32, not_after=later,
+        )  # fmt: skip
+        self.certificate = TrustedCertificate.objects.create(
+            certificate=pem, subject="CN=Alice", fingerprint="22" * 32, not_after=later
+        )
+        self.source = Source.objects.create(
+            cloud="local", name="Elsewhere", kind=SourceKind.STRATUSLAB,
+            url="https://example.org/metadata",
+        )  # fmt: skip
+
     def _proofs(self) -> None:
         self.passkey = passkey_of(self.alice)
         Authenticator.objects.create(user=self.alice, type="totp", data={"secret": ""})
@@ -161,7 +215,20 @@ class World:
     #: Which doors mean what by a part of their path; the first that fits.
     _VALUES: tuple[tuple[str, str, Callable[["World"], Any]], ...] = (
         (r"vms:.*(person|act_as).*", "key", lambda world: world.alice.uuid),
+        (r"api:entry", "entry", lambda world: world.entry.uuid),
         (r"marketplace:copy", "key", lambda world: world.copy.uuid),
+        (r"marketplace:(draft.*|sign)", "key", lambda world: world.draft.uuid),
+        (r"marketplace:build_of_entry", "key", lambda world: world.said.uuid),
+        (r"marketplace:(deprecate|extend|endorse|readers)", "key", lambda world: world.said.uuid),
+        (r"marketplace:.*key.*", "key", lambda world: world.signing_key.uuid),
+        (r"marketplace:certificate.*", "key", lambda world: world.certificate.uuid),
+        (r"marketplace:.*source.*", "key", lambda world: world.source.uuid),
+        (r"marketplace:act_on_source", "verb", lambda world: "on"),
+        (r"marketplace:(pending|confirm)", "key", lambda world: world.pending.uuid),
+        (r"marketplace:confirm", "token", lambda world: CONFIRMATION),
+        (r"marketplace:arrival.*", "key", lambda world: world.arrival.uuid),
+        (r"(marketplace:|old_)entries", "parts", lambda world: world.entry.endorser_email),
+        (r"(marketplace:|old_)tag", "tag", lambda world: world.entry.alternative),
         (r"api:key", "key", lambda world: world.key.uuid),
         (r"vms:attach_disk", "key", lambda world: world.disk.uuid),
         (r"vms:detach_disk", "key", lambda world: world.attachment.uuid),
@@ -182,9 +249,9 @@ class World:
         (r"api:.*", "vm", lambda world: world.vm.uuid),
         (r"vms:.*type", "name", lambda world: "m1.small"),
         (r"vms:ask_person", "verb", lambda world: "revoke-tokens"),
-        (r"marketplace:.*", "identifier", lambda world: world.entry.identifier),
-        (r"marketplace:.*", "email", lambda world: world.entry.endorser_email),
-        (r"marketplace:.*", "created",
+        (r"(marketplace:|old_|api:).*", "identifier", lambda world: world.entry.identifier),
+        (r"(marketplace:|old_|api:).*", "email", lambda world: world.entry.endorser_email),
+        (r"(marketplace:|old_|api:).*", "created",
          lambda world: f"{world.entry.created_at:%Y-%m-%dT%H:%M:%SZ}"),
         (r"registration:.*rule", "uuid", lambda world: world.rule.uuid),
         (r"registration:act_on_rule", "verb", lambda world: "off"),
@@ -230,6 +297,7 @@ class World:
             "registration:delete_group": {"typed": self.group.name},
             "registration:invite": {"whom": self.bob.username},
             "registration:invitation": {"answer": "accept"},
+            "marketplace:confirm": {"answer": "no"},
             "volumes:change_share": {"access": "write"},
             "volumes:delete": {"typed": self.disk.tag},
             "volumes:downloads": {"format": "raw"},

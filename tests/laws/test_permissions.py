@@ -116,6 +116,8 @@ def test_a_token_that_may_read_writes_nothing(portal):
 
 #: Pages that ask again for a proof after a while; each with the method that does.
 PROVED = {
+    ("marketplace:new_key", "POST"), ("marketplace:end_key", "POST"),
+    ("marketplace:end_site", "POST"),
     ("mfa_activate_totp", "GET"), ("mfa_activate_totp", "POST"), ("mfa_add_webauthn", "GET"),
     ("mfa_add_webauthn", "POST"), ("mfa_deactivate_totp", "POST"),
     ("mfa_download_recovery_codes", "GET"), ("mfa_generate_recovery_codes", "POST"),
