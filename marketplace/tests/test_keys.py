@@ -12,6 +12,7 @@ from core.caller import Caller, called
 from core.errors import Refused
 from core.models import Event
 from marketplace import actions
+from marketplace.actions import keys
 from marketplace.models import SigningKey
 from registration import sealing
 from registration.tests.factories import UserFactory
@@ -42,6 +43,12 @@ def test_the_site_makes_its_key_at_its_first_use_and_keeps_it(settings):
     assert basic.ca
     assert certificate.public_key().key_size == 3072
     assert timedelta(days=3650) < key.not_after - timezone.now() < timedelta(days=3653)
+
+
+def test_whoever_is_slower_gets_the_key_of_who_was_faster():
+    first = actions.site_key()
+    assert keys._new_site_key() == first
+    assert SigningKey.objects.count() == 1
 
 
 def test_a_site_key_that_has_expired_is_replaced():
