@@ -3,6 +3,7 @@
 Below actions and workers alike: both publish.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,8 @@ from marketplace.models import Document, Entry, EntryQuerySet, Source
 from marketplace.states import Visibility
 from registration.models import Group, User
 
+_BETWEEN_PARTS = re.compile(r"(?<!\\)[,+]")
+_ESCAPED = re.compile(r'\\([,+"\\<>;#= ])')
 #: How far a clock that signs may be ahead of ours.
 AHEAD = timedelta(hours=1)
 #: Of an endorser, as lists show them.
@@ -252,10 +255,10 @@ def _reason(metadata: Metadata) -> str:
 
 def common_name(subject: str) -> str:
     """The CN of an RFC 2253 name, or ""."""
-    for part in subject.split(","):
+    for part in _BETWEEN_PARTS.split(subject):
         name, _, value = part.strip().partition("=")
         if name.upper() == "CN":
-            return value
+            return _ESCAPED.sub(r"\1", value)
     return ""
 
 

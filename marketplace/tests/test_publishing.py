@@ -11,7 +11,7 @@ from core.models import Event
 from marketplace import documents
 from marketplace.documents import Broken
 from marketplace.models import Document, Entry, SigningKey
-from marketplace.publishing import Reader, publish_document
+from marketplace.publishing import Reader, common_name, publish_document
 from marketplace.states import Trust, Visibility
 from marketplace.tests.publishing import metadata_about, published, signed, signer_named
 from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
@@ -132,3 +132,16 @@ def test_what_a_key_of_the_site_has_signed_is_trusted():
     entry = published(signer=signer, at=NOW + timedelta(seconds=1))
     assert entry.trust == Trust.TRUSTED
     assert entry.document.detail == "The key is kept by this site for itself."
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"),
+    [
+        ("CN=Alice Example,O=Example Lab", "Alice Example"),
+        (r"O=Lab,CN=Doe\, Jane", "Doe, Jane"),
+        ("cn=Bob+UID=7,O=Lab", "Bob"),
+        ("O=Lab", ""),
+    ],
+)
+def test_the_name_of_an_endorser_is_the_certificates(subject, name):
+    assert common_name(subject) == name
