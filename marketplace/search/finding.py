@@ -9,6 +9,7 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 
+from marketplace import policy
 from marketplace.models import Entry, EntryQuerySet
 from marketplace.search import facets, spelling
 from marketplace.search.asked import RELEVANCE, SORTS, Asked
@@ -32,6 +33,24 @@ class Found:
     counts: Counts
     instead_of: str = ""
     meant: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """An entry, and why no machine may start from it here ("": one may)."""
+
+    entry: Entry
+    refusal: str
+
+    @property
+    def can_launch(self) -> bool:
+        return self.entry.is_launchable and not self.refusal
+
+
+def cards(entries: list[Entry]) -> list[Card]:
+    """What lists show of them: one query, or none for none."""
+    verdicts = policy.verdicts(entries) if entries else {}
+    return [Card(entry, verdicts.get(entry.pk, "")) for entry in entries]
 
 
 class _Counted(Paginator):  # type: ignore[type-arg]

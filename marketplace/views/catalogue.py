@@ -1,32 +1,18 @@
 """The catalogue. Everybody may read it; launching asks to sign in, and then goes on."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from marketplace import policy
 from marketplace.models import Entry
 from marketplace.search.asked import NEWEST, RELEVANCE, SORT_LABELS, Asked
-from marketplace.search.finding import Found, find
+from marketplace.search.finding import Found, cards, find
 from marketplace.views import sidebar
 
 #: Entries on a page of each view.
 SIZES = {"cards": 24, "table": 50}
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """An entry, and why no machine may start from it here ("": one may)."""
-
-    entry: Entry
-    refusal: str
-
-    @property
-    def can_launch(self) -> bool:
-        return self.entry.is_launchable and not self.refusal
 
 
 @require_safe
@@ -38,12 +24,11 @@ def catalogue(request: HttpRequest) -> HttpResponse:
 
 def _context(request: HttpRequest, found: Found) -> dict[str, Any]:
     asked = found.asked
-    verdicts = policy.verdicts(found.entries) if found.entries else {}
     return {
         "asked": asked,
         "page": found.page,
         "total": found.counts.total,
-        "cards": [Card(entry, verdicts.get(entry.pk, "")) for entry in found.entries],
+        "cards": cards(found.entries),
         "facets": sidebar.facets(asked, found.counts),
         "filters": list(sidebar.filters(asked)),
         "instead_of": found.instead_of,

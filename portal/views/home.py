@@ -11,6 +11,7 @@ from django.urls import reverse
 from django.views.decorators.http import require_safe
 
 from marketplace.models import Entry
+from marketplace.search.finding import cards, loaded
 from registration.models import User
 from vms import actions
 from vms.models import VM, CloudStatus
@@ -24,8 +25,9 @@ ROWS = 8
 
 @require_safe
 def home(request: HttpRequest) -> HttpResponse:
-    entries = Entry.objects.visible_to(request.user).launchable()[:CARDS]
-    context: dict[str, Any] = {"entries": entries}
+    launchable = Entry.objects.visible_to(request.user).listed().launchable()
+    keys = list(launchable.values_list("pk", flat=True)[:CARDS])  # of the narrow index
+    context: dict[str, Any] = {"cards": cards(loaded(keys))}
     if request.user.is_authenticated:
         context |= _mine(request.user)
     return render(request, "home.html", context)
