@@ -60,7 +60,7 @@ def _tell_ends() -> int:
 
 def _send_ends(reader: Reader, entries: list[Entry]) -> int:
     fresh = [
-        one for one in entries if _note(f"expiry:{one.pk}:{reader.key}", one, "expiry", reader)
+        one for one in entries if _remember(f"expiry:{one.pk}:{reader.key}", one, "expiry", reader)
     ]
     if not fresh:
         return 0
@@ -93,7 +93,7 @@ def _tell_lists() -> int:
 def _send_list(reader: Reader, entries: list[Entry]) -> int:
     today = timezone.now().date()
     key = f"list:{reader.key}:{today}"
-    if not _note(key, entries[0], "list", reader):
+    if not _remember(key, entries[0], "list", reader):
         return 0
     lines = [
         f"{line_of(one)[0]}, endorsed on {_day(one.created_at)}: {line_of(one)[1]}"
@@ -136,7 +136,7 @@ def _people(addresses: set[str]) -> dict[str, User]:
     return {one.email.lower(): one for one in known}
 
 
-def _note(key: str, entry: Entry, about: str, reader: Reader) -> bool:
+def _remember(key: str, entry: Entry, about: str, reader: Reader) -> bool:
     """Whether nobody was told this before us."""
     said = {"entry": entry, "about": about, "at": timezone.now(), "to": reader.person}
     return Reminder.objects.get_or_create(key=key, defaults=said)[1]

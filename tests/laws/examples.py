@@ -19,7 +19,8 @@ from django.utils import timezone
 
 from cloud.images import BuiltImage
 from marketplace import actions as catalogue
-from marketplace.tests.factories import EntryFactory, ImageFileFactory
+from marketplace.actions import site_address
+from marketplace.tests.factories import EntryFactory
 from registration import actions, letters, mailbox
 from registration.actions import links
 from registration.identities.said import Identity
@@ -33,6 +34,8 @@ from registration.tests.factories import (
     UserFactory,
 )
 from registration.tests.soft_key import SoftKey, passkey_of
+from tests.laws import catalogue_examples
+from tests.laws.catalogue_examples import keep_key
 from vms import actions as machines
 from vms.models import InstanceType
 from vms.states import VmState
@@ -385,12 +388,10 @@ MACHINES: Mapping[str, Example] = {
 }
 
 CATALOGUE: Mapping[str, Example] = {
-    "deprecate": lambda case: catalogue.deprecate(EntryFactory(), reason="It is old."),
-    "ensure_image": lambda case: catalogue.ensure_image(EntryFactory(), "local"),
-    "image_lost": lambda case: (
-        image := ImageFileFactory(ready=True)
-    ) and catalogue.image_lost(image.identifier, "local"),
-    "publish": lambda case: catalogue.publish(built(), tag="demo"),
+    **catalogue_examples.CATALOGUE,
+    "publish": lambda case: keep_key(case, None, site_address())
+    and catalogue.publish(built(), tag="demo"),
+    "site_key": lambda case: catalogue.site_key(),
 }  # fmt: skip
 
 
@@ -482,10 +483,10 @@ READS = {
         "standings", "too_many", "wrong_place",
     },
     "vms": {
-        "disk_use", "machine_use", "over_quota", "quota_use", "too_large", "too_small",
-        "too_volatile",
+        "candidates", "disk_use", "image_news", "machine_use", "over_quota", "quota_use",
+        "too_large", "too_small", "too_volatile",
     },
-    "marketplace": {"ends_soon"},
+    "marketplace": catalogue_examples.READS,
 }  # fmt: skip
 EXAMPLES = {
     "registration": ACCOUNTS, "vms": MACHINES, "marketplace": CATALOGUE, "volumes": DISKS,
