@@ -27,7 +27,9 @@ class Person:
         self.email = f"{username}@example.org"
         self.home = home
         self.http = httpx.Client(
-            base_url=url, transport=httpx.HTTPTransport(local_address=_address(username)), timeout=30
+            base_url=url,
+            transport=httpx.HTTPTransport(local_address=_address(username)),
+            timeout=30,
         )
 
     def close(self) -> None:

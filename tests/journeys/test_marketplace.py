@@ -57,7 +57,9 @@ def draft(window: Window) -> None:
     page = window.goto("/marketplace/build/")
     window.shot("build")
     disks = page.get_by_role("combobox", name=re.compile("^Disk"))
-    disks.select_option(disks.get_by_role("option", name=re.compile("soundings")).get_attribute("value"))
+    disks.select_option(
+        disks.get_by_role("option", name=re.compile("soundings")).get_attribute("value")
+    )
     window.button("Go on with this disk").click()
     page.get_by_label("Title").fill(TITLE)
     page.get_by_label("Description").fill("A small Linux that measures depths. It logs in as root.")
