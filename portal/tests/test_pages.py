@@ -76,7 +76,7 @@ def test_the_home_page_costs_the_same_for_one_machine_and_for_many(
 ):
     VMFactory.create_batch(machines, owner=alice, running=True)
     EntryFactory.create_batch(machines)
-    # session, user, images, machines, quota (4), offers, attention, keys, cloud, disks
+    # session, user, images, policy (2), machines, quota (4), offers, attention, keys, cloud, disks
     with django_assert_num_queries(15):
         page(client)
 
