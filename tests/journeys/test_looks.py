@@ -323,3 +323,63 @@ def test_pages_of_administrators(site: Site):
             "/vms/types/m1.small/": "",
         },
     )
+
+
+def test_pages_of_the_marketplace(site: Site):
+    owner = site.person("mia")
+    image = owner.image()
+    sums = {"sha1": "5a" * 20, "sha256": "5b" * 32, "sha512": "5c" * 64}
+    made = owner.post(
+        "/marketplace/build/file/",
+        {
+            "create_key": str(uuid4()),
+            "name": "a.img",
+            "size_bytes": "1024",
+            "format": "raw",
+            **sums,
+        },
+    )
+    draft = made.headers["location"]
+    window = anybody(site, owner)
+    look_at_all(
+        window,
+        {
+            "/marketplace/": "catalogue",
+            "/marketplace/?view=table&status=all": "catalogue-table",
+            f"/marketplace/metadata/{image}": "entry",
+            "/marketplace/endorsers": "endorsers",
+            "/marketplace/upload": "metadata-upload",
+            "/marketplace/build/": "build-ways",
+            "/marketplace/build/?kind=disk": "build-data",
+            "/marketplace/measure/": "measure",
+            "/marketplace/drafts/": "drafts",
+            draft: "draft-empty",
+            f"{draft}sign/": "",
+            "/marketplace/keys/": "signing-keys",
+            "/vms/launch/": "launch-without",
+        },
+    )
+    page = window.goto("/marketplace/upload")
+    page.get_by_text("Paste a document").click()
+    page.get_by_label("The whole document").fill("<rdf:RDF></oops>")
+    expect(page.locator("main")).to_contain_text("line 1")
+    window.shot("metadata-refused")
+
+
+def test_pages_of_the_marketplaces_administrators(site: Site):
+    admin = site.administrator()
+    image = admin.image()
+    window = anybody(site, admin)
+    window.goto("/marketplace/sources/").get_by_role("link", name="Ubuntu").first.click()
+    source = window.page.url.removeprefix(site.portal.url)
+    look_at_all(
+        window,
+        {
+            f"/marketplace/metadata/{image}": "entry-administrator",
+            "/marketplace/policy/": "image-policy",
+            "/marketplace/sources/": "sources",
+            "/marketplace/sources/new/": "",
+            source: "source",
+            "/marketplace/certificates/": "certificates",
+        },
+    )
