@@ -6,7 +6,8 @@ from core.errors import Refused
 from core.models import Event
 from marketplace import policy
 from marketplace.actions import policy as actions
-from marketplace.models import PolicyLine
+from marketplace.identifiers import provisional_identifier_of
+from marketplace.models import ImageFile, PolicyLine
 from marketplace.states import Trust
 from marketplace.tests.factories import EntryFactory
 from registration.tests.factories import UserFactory
@@ -367,3 +368,44 @@ def test_the_page_costs_the_same_however_long_the_lists(browser, lines, django_a
     # session, user, policies, who waits (2), lines
     with django_assert_num_queries(6):
         browser.get("/marketplace/policy/")
+
+
+def copied(entry, **found):
+    """The site has copied its image and found these checksums."""
+    return ImageFile.objects.create(
+        cloud="local", identifier=entry.identifier, entry=entry, state="ready", ref="r", sums=found
+    )
+
+
+@pytest.mark.parametrize("name", ["sha1", "sha256"])
+def test_a_checksum_that_is_left_out_counts_once_the_bytes_were_copied(name):
+    whole = EntryFactory(content=b"forbidden")
+    silent = EntryFactory(content=b"forbidden", endorser_email="eve@example.org")
+    for gone in ("sha256", "sha512"):
+        setattr(silent, gone, "")
+    silent.identifier, silent.sha1 = provisional_identifier_of(whole.sha256), ""
+    silent.save()
+    put("checksum", BLACK, getattr(whole, name))
+    assert policy.refusal(silent) == ""
+    copied(silent, sha1=whole.sha1, sha256=whole.sha256)
+    assert getattr(whole, name) in policy.refusal(silent)
+    assert getattr(whole, name) in policy.Rules.now().refusal(silent)
+
+
+def test_a_black_identifier_holds_for_an_index_that_does_not_state_the_sha_1():
+    whole = EntryFactory(content=b"forbidden")
+    listed = EntryFactory(
+        content=b"forbidden", identifier=provisional_identifier_of(whole.sha256), sha1=""
+    )
+    copied(listed, sha1=whole.sha1)
+    put("image", BLACK, whole.identifier)
+    assert f"the image {whole.identifier} is on" in policy.refusal(listed)
+
+
+def test_the_preview_knows_what_was_found_of_the_bytes():
+    entry, other = EntryFactory(sha256="", sha512=""), EntryFactory()
+    copied(entry, sha1=entry.sha1, sha256="a" * 64)
+    change = actions.PolicyChange(added=[actions.policy_line("checksum", BLACK, "a" * 64)])
+    assert list(actions.preview_policy(change).refused) == [entry]
+    white = actions.PolicyChange(added=[actions.policy_line("checksum", WHITE, "a" * 64)])
+    assert list(actions.preview_policy(white).refused) == [other]
