@@ -72,6 +72,8 @@ def set_up_state(runner: Runner) -> None:
     with step("Building the demo image, if it is missing"):
         advice = "Run `.venv/bin/python manage.py build_demo_image` to see why."
         runner.manage("build_demo_image", "--if-missing", otherwise=advice)
+        advice = "Run `.venv/bin/python manage.py endorse_site_images` to see why."
+        runner.manage("endorse_site_images", otherwise=advice)
     with step("Creating the first administrator, if there is none"):
         advice = "The administrator was not created; the line above says why."
         runner.manage_openly("create_admin", otherwise=advice)

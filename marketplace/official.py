@@ -67,7 +67,20 @@ def _entries_of(recipe: Recipe) -> list[Entry]:
     said = Entry.objects.filter(
         is_official=True, alternative=recipe.tag, version=recipe.version
     ).select_related("document")
-    return list(said.newest().best_first())
+    # In the last of the names that the site has had: what it said in others is over.
+    latest = {entry.identifier: entry for entry in said.newest().order_by("pk")}
+    return sorted(latest.values(), key=lambda entry: (entry.created_at, entry.pk), reverse=True)
+
+
+def say_anew_where_the_site_is() -> Iterator[Entry]:
+    """Endorse anew, in place of what names an address that the site had before.
+
+    Raises:
+        Refused: the site's key cannot sign; the sentence says why.
+    """
+    for entry in site.with_former_names():
+        if not entry.is_kept_here or _has_file(entry):
+            yield site.endorse_anew(entry)
 
 
 def make(recipe: Recipe, *, report: Report) -> tuple[Entry, bool]:

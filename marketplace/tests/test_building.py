@@ -5,7 +5,7 @@ from io import StringIO
 
 import pytest
 import time_machine
-from django.core.management import CommandError
+from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from cloud.images import ImageBuildError
@@ -190,6 +190,43 @@ class TestCommand:
         assert (entry.trust, builder.builds) == ("trusted", 1)
         assert entry.locations[0].endswith(f"/marketplace/files/{entry.identifier}")
         assert entry.title == signed.title
+
+    def test_if_missing_follows_the_site_to_its_new_address(self, recipe, builder, settings):
+        run(recipe)
+        first = Entry.objects.get()
+        settings.PORTAL_URL = "https://portal.lab.example.org"
+        settings.DEFAULT_FROM_EMAIL = "portal@lab.example.org"
+        assert official.kept(recipe) is None
+        run(recipe, if_missing=True)
+        entry = Entry.objects.launchable().get()
+        assert entry.endorser_email == "portal@lab.example.org"
+        assert entry.locations == [
+            f"https://portal.lab.example.org/marketplace/files/{entry.identifier}"
+        ]
+        before = Entry.objects.newest().get(endorser_email=first.endorser_email)
+        assert (before.status, before.trust) == ("expired", "trusted")
+        assert official.kept(recipe) == entry
+        assert "is in the catalogue" in run(recipe, if_missing=True)
+        assert (builder.builds, Entry.objects.count()) == (1, 3)
+
+    def test_a_withdrawal_holds_under_the_new_address_too(self, recipe, settings):
+        run(recipe)
+        settings.DEFAULT_FROM_EMAIL = "portal@lab.example.org"
+        site.withdraw(Entry.objects.get(), reason="It has a hole.")
+        assert "was withdrawn: It has a hole." in run(recipe, if_missing=True)
+        assert not Entry.objects.launchable().exists()
+
+    def test_every_image_of_the_site_is_endorsed_anew_under_its_new_address(
+        self, recipe, settings, capsys
+    ):
+        run(recipe)
+        call_command("endorse_site_images")
+        assert "Every image" in capsys.readouterr().out
+        settings.PORTAL_URL = "https://portal.lab.example.org"
+        call_command("endorse_site_images")
+        entry = Entry.objects.newest().get()
+        assert f"Endorsed anew: Demo Linux 1.0, {entry.identifier}" in capsys.readouterr().out
+        assert entry.locations[0].startswith("https://portal.lab.example.org/")
 
     def test_a_key_that_cannot_sign_is_said(self, recipe, site_key):
         type(site_key).objects.update(sealed="nonsense")
