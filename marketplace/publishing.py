@@ -65,12 +65,15 @@ def publish_document(
     source: Source | None = None,
     is_official: bool = False,
     is_kept_here: bool = False,
+    said_again_of: Entry | None = None,
     verb: str = "endorsed",
 ) -> Entry:
     """Make an entry of a signed document, to the byte as it came. The same again is that entry.
 
     Who may speak for the endorser's address is the caller's to know (``judging``).
-    ``is_official`` and ``is_kept_here`` are the site's own to say, never a document's.
+    ``is_official`` and ``is_kept_here`` are the site's own to say, never a document's: whoever
+    may read an entry that is kept here has the bytes. ``said_again_of``: another's entry, beyond
+    whose readers this one is never opened.
 
     Raises:
         documents.Broken: it breaks rules of the format, or its signature is not valid.
@@ -84,7 +87,8 @@ def publish_document(
     columns = {
         "owner": owner,
         "is_official": is_official,
-        "is_kept_here": is_kept_here,
+        "is_kept_here": is_kept_here and is_official,
+        "said_again_of": said_again_of,
         "visibility": readers.visibility,
         "group": readers.group,
         "source": source,
@@ -148,7 +152,7 @@ def _must_not_be_of_tomorrow(metadata: Metadata) -> None:
 
 
 def _last_words(metadata: Metadata) -> EntryQuerySet:
-    email = _endorsement(metadata).email
+    email = _endorsement(metadata).email.lower()
     return Entry.objects.filter(
         identifier=metadata.identifier, endorser_email=email, is_latest=True
     )
@@ -194,7 +198,7 @@ def columns_of(metadata: Metadata) -> dict[str, Any]:
     return {
         **_of_the_file(metadata),
         **_of_the_image(metadata),
-        "endorser_email": endorsement.email,
+        "endorser_email": endorsement.email.lower(),
         "endorser_name": common_name(endorsement.subject)[:LONGEST_NAME],
         "created_at": endorsement.created,
     }

@@ -131,16 +131,18 @@ class PendingState(TextChoices):
     REFUSED = "refused", "Refused by the endorser"
     REPORTED = "reported", "Reported as abuse"
     LAPSED = "lapsed", "Not confirmed in time"
+    WITHDRAWN = "withdrawn", "Withdrawn by its sender"
 
 
 P = PendingState
 
 PENDING_MOVES: Moves = {
-    P.WAITING: frozenset({P.CONFIRMED, P.REFUSED, P.REPORTED, P.LAPSED}),
+    P.WAITING: frozenset({P.CONFIRMED, P.REFUSED, P.REPORTED, P.LAPSED, P.WITHDRAWN}),
     P.CONFIRMED: frozenset(),
     P.REFUSED: frozenset(),
     P.REPORTED: frozenset(),
     P.LAPSED: frozenset(),
+    P.WITHDRAWN: frozenset(),
 }
 #: How long the links of a confirmation are good.
 PENDING_FOR = timedelta(days=3)

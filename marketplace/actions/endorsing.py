@@ -7,6 +7,7 @@ last of the same endorser.
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -14,6 +15,7 @@ from core.errors import Refused
 from marketplace import documents
 from marketplace.actions.pens import Pen, addresses_of
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
+from marketplace.actions.readers import bound_of, seen_now
 from marketplace.documents import Metadata, Signer
 from marketplace.identifiers import identifier_of, is_identifier
 from marketplace.models import Entry, ImageFile
@@ -119,6 +121,7 @@ def sign_and_publish(
     readers: Reader = EVERYBODY,
     is_official: bool = False,
     is_kept_here: bool = False,
+    said_again_of: Entry | None = None,
     verb: str = "endorsed",
 ) -> Entry:
     """Write, sign and publish: now, and later than this endorser's last word about the image.
@@ -135,7 +138,7 @@ def sign_and_publish(
         try:
             return publish_document(
                 xml, owner=owner, by=by, readers=readers, is_official=is_official,
-                is_kept_here=is_kept_here, verb=verb,
+                is_kept_here=is_kept_here, said_again_of=said_again_of, verb=verb,
             )  # fmt: skip
         except Refused as refused:
             if refused.code not in ("older", "taken") or not left:
@@ -152,7 +155,9 @@ def signed(metadata: Metadata, *, signer: Signer, email: str = "") -> bytes:
     """
     address = next(iter(addresses_of(signer.certificate)), email)
     at = timezone.now().replace(microsecond=0)
-    said = Entry.objects.filter(identifier=metadata.identifier, endorser_email=address)
+    said = Entry.objects.filter(
+        identifier=metadata.identifier, endorser_email=address.lower()
+    )
     last = said.order_by("-created_at").values_list("created_at", flat=True).first()
     if last is not None:
         at = max(at, last + timedelta(seconds=1))
@@ -197,7 +202,8 @@ def endorse_again(entry: Entry, *, by: User, until: datetime, pen: Pen) -> Entry
     """Vouch for what somebody else endorsed, under one's own address; for the same readers.
 
     Raises:
-        Refused: ``until``, ``own_entry``, ``deprecated``, ``no_sha1``, ``unwritable``.
+        Refused: ``until``, ``own_entry``, ``deprecated``, ``no_sha1``, ``entry_gone``,
+            ``unwritable``.
     """
     if pen.email.lower() == entry.endorser_email.lower():
         sentence = "This entry is endorsed by the same address already: extend it instead."
@@ -205,7 +211,8 @@ def endorse_again(entry: Entry, *, by: User, until: datetime, pen: Pen) -> Entry
     _must_be_in_use(entry)
     metadata = replace(metadata_of(entry), valid=end_of_validity(until), deprecated=None)
     owner = None if pen.is_site else by
-    return _publish(entry, metadata, by, pen, "endorsed", owner=owner)
+    bound = bound_of(entry, owner)
+    return _publish(entry, metadata, by, pen, "endorsed", owner=owner, bound=bound)
 
 
 def end_of_validity(until: datetime) -> datetime:
@@ -260,27 +267,38 @@ def _must_be_in_use(entry: Entry) -> None:
 
 def _say_again(entry: Entry, metadata: Metadata, by: User, pen: Pen, verb: str) -> Entry:
     owner = None if pen.is_site else entry.owner or by
-    return _publish(entry, metadata, by, pen, verb, owner=owner)
+    bound = entry.said_again_of
+    return _publish(entry, metadata, by, pen, verb, owner=owner, bound=bound)
 
 
 def _publish(
-    entry: Entry, metadata: Metadata, by: User, pen: Pen, verb: str, *, owner: User | None
+    entry: Entry,
+    metadata: Metadata,
+    by: User,
+    pen: Pen,
+    verb: str,
+    *,
+    owner: User | None,
+    bound: Entry | None,
 ) -> Entry:
     """For the readers that the entry has: what is said again reaches nobody new.
 
-    Raises: Refused: ``unwritable``, and those of ``publish_document``.
+    Raises: Refused: ``entry_gone``, ``unwritable``, and those of ``publish_document``.
     """
     try:
-        return sign_and_publish(
-            metadata,
-            signer=pen.signer,
-            email=pen.email,
-            owner=owner,
-            by=by,
-            readers=Reader(visibility=Visibility(entry.visibility), group=entry.group),
-            is_official=pen.is_site,
-            is_kept_here=entry.is_kept_here,
-            verb=verb,
-        )
+        with transaction.atomic():
+            now = seen_now(entry, by)
+            return sign_and_publish(
+                metadata,
+                signer=pen.signer,
+                email=pen.email,
+                owner=owner,
+                by=by,
+                readers=Reader(visibility=Visibility(now.visibility), group=now.group),
+                is_official=pen.is_site,
+                is_kept_here=now.is_kept_here,
+                said_again_of=bound,
+                verb=verb,
+            )
     except documents.Broken as broken:
         raise Refused("unwritable", f"This entry cannot be said again: {broken}") from broken

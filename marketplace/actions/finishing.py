@@ -17,10 +17,11 @@ from marketplace.actions.endorsing import (
 )
 from marketplace.actions.pens import Pen
 from marketplace.actions.publishing import Reader
+from marketplace.actions.readers import bound_of, must_reach_nobody_new, seen_now
 from marketplace.composing import Said, compose
 from marketplace.documents import Metadata
 from marketplace.models import Draft, Entry, Pending
-from marketplace.states import DraftSource, DraftState, Kind, Visibility
+from marketplace.states import DraftSource, DraftState, Kind
 from registration.models import User
 from volumes import actions as volumes
 from volumes.models import Attachment, DiskType
@@ -44,13 +45,12 @@ def publish_draft(
 
     Raises:
         Refused: ``draft_state``, ``until``, ``unwritable``, ``readers_narrower``,
-            ``disk_written_since``, ``disk_gone``, those of ``volumes.change`` and of
+            ``entry_gone``, ``disk_written_since``, ``disk_gone``, those of ``volumes.change`` and of
             ``uploads.submit``.
     """
     if draft.state != DraftState.READY:
         raise Refused("draft_state", "Wait until it is measured: then it can be signed.")
     end_of_validity(said.valid)
-    _must_reach_nobody_new(draft, readers)
     metadata = compose(draft, said)
     try:
         if pen.is_site or is_their_address(pen.email, by):
@@ -61,19 +61,21 @@ def publish_draft(
 
 
 def _published(draft: Draft, metadata: Metadata, by: User, pen: Pen, readers: Reader) -> Entry:
-    is_kept_here = draft.based_on is not None and draft.based_on.is_kept_here
     _must_be_as_measured(draft)
+    owner = None if pen.is_site else by
     with transaction.atomic():
+        source, bound = _source_now(draft, by, owner, readers)
         _make_original(draft, metadata.kind, by)
         entry = sign_and_publish(
             metadata,
             signer=pen.signer,
             email=pen.email,
-            owner=None if pen.is_site else by,
+            owner=owner,
             by=by,
             readers=readers,
             is_official=pen.is_site,
-            is_kept_here=is_kept_here,
+            is_kept_here=source is not None and source.is_kept_here,
+            said_again_of=bound,
         )
         try:
             draft.move(DraftState.PUBLISHED, by=by, verb="published", entry=entry)
@@ -96,18 +98,19 @@ def _submitted(
     return made
 
 
-def _must_reach_nobody_new(draft: Draft, readers: Reader) -> None:
-    """Raises: Refused: ``readers_narrower``: a private image is not made public by a copy."""
-    source = draft.based_on
-    if source is None or source.visibility == Visibility.PUBLIC or source.owner == draft.owner:
-        return
-    if (readers.visibility, readers.group) != (source.visibility, source.group):
-        raise Refused(
-            "readers_narrower",
-            f"{source.owner} lets only {source.group or 'themselves'} read the entry that this is "
-            "made from: choose the same readers.",
-            field="visibility",
-        )
+def _source_now(
+    draft: Draft, by: User, owner: User | None, readers: Reader
+) -> tuple[Entry | None, Entry | None]:
+    """The entry that it is made from, as it is now, and the one whose readers bound the new one.
+
+    Raises: Refused: ``entry_gone``, ``readers_narrower``.
+    """
+    if draft.based_on is None:
+        return None, None
+    source = seen_now(draft.based_on, by)
+    bound = bound_of(source, owner)
+    must_reach_nobody_new(bound, readers)
+    return source, bound
 
 
 def _must_be_as_measured(draft: Draft) -> None:

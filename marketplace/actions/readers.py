@@ -33,10 +33,51 @@ def may_set_readers(entry: Entry, user: User) -> bool:
     return entry.owner_id == user.pk
 
 
+def bound_of(source: Entry, owner: User | None) -> Entry | None:
+    """The entry whose readers bound what ``owner`` says after ``source``; None: nobody's do."""
+    return source.said_again_of if source.owner == owner else source
+
+
+def seen_now(entry: Entry, user: User) -> Entry:
+    """The entry with the readers that it has at this moment; a transaction keeps them so.
+
+    Raises: Refused: ``entry_gone``: this person is not among them, whatever they were before.
+    """
+    visible = Entry.objects.visible_to(user).filter(pk=entry.pk)
+    now = visible.select_for_update(no_key=True).first()
+    if now is None:
+        raise Refused(
+            "entry_gone",
+            "Its owner lets you no longer read the entry that this is made from, so it cannot be "
+            "said again.",
+        )
+    return now
+
+
+def must_reach_nobody_new(source: Entry | None, readers: Reader) -> None:
+    """Raises: Refused: ``readers_narrower``: what few may read is not opened by saying it again."""
+    if source is None or source.visibility == Visibility.PUBLIC:
+        return
+    if readers.visibility == Visibility.PRIVATE:
+        return
+    group = source.group if source.visibility == Visibility.GROUP else None
+    if readers.visibility == Visibility.GROUP and group and readers.group == group:
+        return
+    raise Refused(
+        "readers_narrower",
+        f"{source.owner or source.endorser_email} lets only {group or 'themselves'} read the entry "
+        f"that this is made from: choose {'that group or ' if group else ''}nobody but you.",
+        field="visibility",
+    )
+
+
 def set_readers(entry: Entry, *, by: User, readers: Reader) -> None:
     """Open an entry to others, or close it; with it what was said earlier of the same image.
 
-    Machines that run from it go on. Raises: Refused: ``not_yours``.
+    Machines that run from it go on. What was said after another's entry is not opened further
+    than that entry is now.
+
+    Raises: Refused: ``not_yours``, ``readers_narrower``.
     """
     if not may_set_readers(entry, by):
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
@@ -48,7 +89,10 @@ def set_readers(entry: Entry, *, by: User, readers: Reader) -> None:
             owner=entry.owner_id,
             is_official=entry.is_official,
         )
-        for row in rows.select_related(None):
+        found = list(rows.select_related("said_again_of"))
+        for row in found:
+            must_reach_nobody_new(row.said_again_of, readers)
+        for row in found:
             before = _named(row.visibility, row.group)
             if before != after:
                 rows.filter(pk=row.pk).update(visibility=readers.visibility, group=readers.group)

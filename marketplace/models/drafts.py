@@ -73,6 +73,12 @@ class Draft(Stateful):
     bytes_done = models.PositiveBigIntegerField(default=0)
     bytes_total = models.PositiveBigIntegerField(default=0)
     entry = models.ForeignKey(Entry, models.PROTECT, null=True, blank=True, related_name="drafts")
+    # Signed with a key of somebody else's address: what they are asked by mail.
+    pending = models.ForeignKey(
+        "marketplace.Pending", models.SET_NULL, null=True, blank=True, related_name="drafts"
+    )
+    # Why it may be no image, found while it was measured; a sentence.
+    doubt = models.CharField(max_length=300, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = OwnedQuerySet.as_manager()
@@ -98,8 +104,19 @@ class Draft(Stateful):
 
     @property
     def verbs(self) -> frozenset[str]:
-        """What its state allows to be asked of it now."""
+        """What its state allows to be asked of it now; nothing while its endorser is asked."""
+        if self.is_waiting:
+            return frozenset()
         return frozenset(verb for verb, states in DRAFT_VERBS.items() if self.state in states)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it is signed already, and the owner of the address in it is asked by mail."""
+        return (
+            self.state == DraftState.READY
+            and self.pending is not None
+            and self.pending.state == PendingState.WAITING
+        )
 
     @property
     def percent(self) -> int:

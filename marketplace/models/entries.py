@@ -188,6 +188,10 @@ class Entry(models.Model):
     is_on_web = models.BooleanField(default=True, editable=False)  # or nowhere: somebody has it
     is_on_pdisk = models.BooleanField(default=False, editable=False)
     is_kept_here = models.BooleanField(default=False)  # among this site's own files
+    # Another's entry that this one says again: its readers are the most that this one may have.
+    said_again_of = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, editable=False, related_name="+"
+    )
 
     valid_until = models.DateTimeField(null=True, blank=True)
     deprecated = models.CharField(max_length=500, blank=True)  # the reason; empty: it is not
@@ -256,6 +260,8 @@ class Entry(models.Model):
 
     def derive(self) -> None:
         """Set the columns that follow from others."""
+        # Alice@ and alice@ are one endorser; the document keeps what she wrote.
+        self.endorser_email = self.endorser_email.lower()
         self.words = tokens.indexed(self)
         self.is_deprecated = bool(self.deprecated)
         self.is_on_web = not self.locations or any(map(_WEB.match, self.locations))
