@@ -241,7 +241,7 @@ def _pour(
     answer: httpcore.Response, head: Head, sink: Sink, most_bytes: int, pace: "_Pace"
 ) -> None:
     at = head.offset
-    for piece in answer.iter_stream():
+    for piece in _pieces(answer):
         if at + len(piece) > most_bytes:
             raise Unfetchable(_too_large(most_bytes))
         sink(at, piece)
@@ -249,6 +249,26 @@ def _pour(
         pace.add(len(piece))
     if head.length is not None and at < head.length:
         raise Unfetchable("The server hung up before the end.", is_passing=True)
+
+
+def _pieces(answer: httpcore.Response) -> Iterator[bytes]:
+    """What is in the answer, as it comes; less than it states if the server hangs up.
+
+    httpcore copies each byte four times. What has a stated length needs no reading of its own:
+    past what came with the head, it is taken from the connection as it is.
+    """
+    pieces = answer.iter_stream()
+    stated = _header(answer, b"content-length")
+    if not stated.isdecimal() or _header(answer, b"transfer-encoding"):
+        yield from pieces
+        return
+    left = int(stated)
+    connection: httpcore.NetworkStream = answer.extensions["network_stream"]
+    piece = next(pieces, b"")
+    while piece:
+        yield piece
+        left -= len(piece)
+        piece = connection.read(READ_BYTES, READ_S)[:left] if left else b""
 
 
 class _Pace:

@@ -148,6 +148,22 @@ class TestAnswers:
         server.answers["/x"] = says(status)
         assert refusal(server.url("/x")).is_passing
 
+    def test_what_follows_the_stated_length_is_no_part_of_the_file(self, server):
+        server.answers["/x"] = says(200, CONTENT + b"more", content_length=str(len(CONTENT)))
+        server.answers["/none"] = says(200, b"more", content_length="0")
+        assert get(server.url("/x"))[0] == CONTENT
+        assert get(server.url("/none"))[0] == b""
+
+    def test_a_file_comes_in_chunks_too(self, server):
+        framed = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (CONTENT, b"end", b""))
+        server.answers["/x"] = says(200, framed, content_length="", transfer_encoding="chunked")
+        assert get(server.url("/x"))[0] == CONTENT + b"end"
+
+    def test_an_answer_that_states_two_lengths_is_not_kept(self, server):
+        framed = b"%x\r\n%b\r\n0\r\n\r\n" % (len(CONTENT), CONTENT)
+        server.answers["/x"] = says(200, framed, transfer_encoding="chunked")
+        assert refusal(server.url("/x")).is_passing  # both framings, and one of them lies
+
     def test_packed_answers_are_refused(self, server):
         server.answers["/x"] = says(200, b"...", content_encoding="gzip")
         assert "packs" in str(refusal(server.url("/x")))
