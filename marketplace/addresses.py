@@ -65,7 +65,7 @@ def _key(path: str, query: str) -> dict[str, str]:
     key = {name: str(value) for name, value in match.kwargs.items() if name == "tag"}
     for part in _parts(match.kwargs):
         if "@" in part:
-            key["email"] = part
+            key["email"] = part.lower()
         elif _IDENTIFIER.fullmatch(part):
             key["identifier"] = part
         elif part:

@@ -83,7 +83,7 @@ class Import:
             columns = columns_of_item(item, self.source, self.now)
             if _is_good(item, self.now) and is_wanted(Entry(**columns), self.source.wanted):
                 wanted[columns["identifier"]] = columns
-        email = endorser_of(self.source)
+        email = endorser_of(self.source).lower()
         with transaction.atomic():
             said = Entry.objects.filter(
                 endorser_email=email, identifier__in=list(wanted), is_latest=True

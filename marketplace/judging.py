@@ -162,7 +162,7 @@ def _said_already(
 
 def _may_know(metadata: Metadata, by: User | None) -> bool:
     """Whether all that the endorser has said of the image is known to who asks, or public."""
-    email = metadata.endorsement.email if metadata.endorsement else ""
+    email = metadata.endorsement.email.lower() if metadata.endorsement else ""
     said = Entry.objects.filter(identifier=metadata.identifier, endorser_email=email)
     hidden = said.exclude(pk__in=Entry.objects.visible_to(by or AnonymousUser()).values("pk"))
     return not hidden.filter(is_latest=True).exists()

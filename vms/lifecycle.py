@@ -284,7 +284,7 @@ def _note_tested(vm: VM) -> None:
         return
     starts = Event.objects.of(vm.uuid).filter(was=VmState.BOOT, now=VmState.RUNNING)
     if starts.count() == 1:
-        marketplace.note_tested(vm.entry.identifier, vm.type_name, vm.vcpus, vm.memory_mib)
+        marketplace.note_tested(vm.entry, vm.type_name, vm.vcpus, vm.memory_mib)
 
 
 def _is_still_going_down(readiness: Readiness, cloud: CloudDriver) -> bool:

@@ -9,21 +9,21 @@ from registration.models import User
 
 
 def note_launch(entry: Entry, user: User) -> None:
-    """Count a launch of the image of ``entry``; of launches at the same time, each counts."""
+    """Count a launch by ``entry``; of launches at the same time, each counts."""
     now = timezone.now()
     with transaction.atomic():
         Use.objects.bulk_create(
-            [Use(identifier=entry.identifier, user=user, last_at=now)], ignore_conflicts=True
+            [Use(entry=entry, user=user, last_at=now)], ignore_conflicts=True
         )
-        Use.objects.filter(identifier=entry.identifier, user=user).update(
+        Use.objects.filter(entry=entry, user=user).update(
             launches=F("launches") + 1, last_at=now
         )
 
 
-def note_tested(identifier: str, size: str, vcpus: int, memory_mib: int) -> None:
-    """Count that a machine of this image and this size came up so far that SSH answered."""
+def note_tested(entry: Entry, size: str, vcpus: int, memory_mib: int) -> None:
+    """Count that a machine made by this entry and of this size came up so that SSH answered."""
     now = timezone.now()
-    known = {"identifier": identifier, "size": size, "vcpus": vcpus, "memory_mib": memory_mib}
+    known = {"entry": entry, "size": size, "vcpus": vcpus, "memory_mib": memory_mib}
     with transaction.atomic():
         TestedSize.objects.bulk_create([TestedSize(**known, last_at=now)], ignore_conflicts=True)
         TestedSize.objects.filter(**known).update(times=F("times") + 1, last_at=now)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from marketplace.models import Entry, Reminder
-from marketplace.states import EntryStatus
+from marketplace.states import EntryStatus, Visibility
 from registration import emails, names
 from registration.models import User
 
@@ -121,12 +121,19 @@ def _readers(entry: Entry, people: dict[str, User], administrators: list[User]) 
     person = people.get(entry.endorser_email.lower())
     if entry.is_official:
         yield from (Reader(one.email, one) for one in administrators)
-    elif person is not None:
+    elif person is not None and may_see(person, entry):
         yield Reader(person.email, person)
     elif entry.source_id is None and entry.owner is not None and entry.owner.is_active:
         yield Reader(entry.owner.email, entry.owner)
-    elif entry.source_id is None and entry.owner is None:
+    elif entry.source_id is None and entry.owner is None and person is None:
         yield Reader(entry.endorser_email)
+
+
+def may_see(person: User, entry: Entry) -> bool:
+    """An address that went to somebody else does not take private images along."""
+    if entry.visibility == Visibility.PUBLIC or entry.owner_id == person.pk:
+        return True
+    return Entry.objects.visible_to(person).filter(pk=entry.pk).exists()
 
 
 def _people(addresses: set[str]) -> dict[str, User]:

@@ -1,60 +1,51 @@
-"""Tell those who use an image that its endorser has deprecated it."""
+"""Tell those who launched an image by an endorser's word that this endorser has deprecated it.
+
+Anybody may endorse any image, so the word of others is no mail to them.
+"""
 
 from datetime import timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from marketplace.identifiers import is_identifier
-from marketplace.lifecycle.reminders import line_of
+from marketplace.lifecycle.reminders import line_of, may_see
 from marketplace.models import Entry, Reminder, Use
 from marketplace.states import EntryStatus, Visibility
-from registration import emails
+from registration import emails, names
 from registration.models import User
 
 #: Who has launched an image since then uses it.
 USED_WITHIN = timedelta(days=90)
+#: Nobody is told more often about what one endorser says of one image.
+AGAIN_AFTER = timedelta(days=7)
 #: What was deprecated before that is no news.
 NEWS_FOR = timedelta(days=7)
 ABOUT = "deprecated"
+#: What is sent of a reason that would make the mail its writer's.
+LINKED = "The reason has a link in it: read it on the page of the image."
 
 
 def tell() -> int:
     """Write to whoever has not been told yet; how many mails were written."""
     now = timezone.now()
     deprecated = Entry.objects.newest().with_status(EntryStatus.DEPRECATED)
-    used = Use.objects.filter(last_at__gt=now - USED_WITHIN).values("identifier")
+    used = Use.objects.filter(last_at__gt=now - USED_WITHIN).values("entry__identifier")
     news = deprecated.filter(uploaded_at__gt=now - NEWS_FOR, identifier__in=used)
-    return sum(_tell_of(entry) for entry in news if _counts(entry))
-
-
-def _counts(entry: Entry) -> bool:
-    """Whether it is the word of the image's own endorser: of the site, of who vouched for it
-    first, or of the last who did. Anybody may endorse an image, and not everybody's change of
-    mind is a mail to all who use it.
-    """
-    if entry.is_official:
-        return True
-    same = Entry.objects.filter(identifier=entry.identifier)
-    first = same.order_by("uploaded_at", "pk").values_list("endorser_email", flat=True).first()
-    if first == entry.endorser_email:
-        return True
-    return same.newest().history().first() == entry and not same.launchable().exists()
+    return sum(_tell_of(entry) for entry in news)
 
 
 def _tell_of(entry: Entry) -> int:
-    since = timezone.now() - USED_WITHIN
-    told = Reminder.objects.filter(entry=entry, about=ABOUT).values("to")
-    uses = Use.objects.filter(identifier=entry.identifier, last_at__gt=since)
+    now = timezone.now()
+    said = Entry.objects.filter(identifier=entry.identifier, endorser_email=entry.endorser_email)
+    told = Reminder.objects.filter(
+        Q(entry=entry) | Q(at__gt=now - AGAIN_AFTER), about=ABOUT, entry__in=said
+    ).values("to")
+    uses = Use.objects.filter(entry__in=said, last_at__gt=now - USED_WITHIN)
     users = User.objects.active().filter(pk__in=uses.values("user")).exclude(pk__in=told)
-    return sum(_tell_one(entry, user) for user in users if _may_see(user, entry))
-
-
-def _may_see(user: User, entry: Entry) -> bool:
-    if entry.visibility == Visibility.PUBLIC:
-        return True
-    return Entry.objects.visible_to(user).filter(pk=entry.pk).exists()
+    return sum(_tell_one(entry, user) for user in users if may_see(user, entry))
 
 
 def _tell_one(entry: Entry, user: User) -> int:
@@ -64,12 +55,12 @@ def _tell_one(entry: Entry, user: User) -> int:
         key = f"{ABOUT}:{entry.pk}:{user.pk}"
         if not Reminder.objects.get_or_create(key=key, defaults=said)[1]:
             return 0
-        who = f"{entry.endorser_name} ({entry.endorser_email})"
+        name, address = entry.endorser_name, entry.endorser_email
         emails.image_deprecated(
             user,
             image=label,
-            endorser=who if entry.endorser_name else entry.endorser_email,
-            reason=entry.deprecated,
+            endorser=f"{name} ({address})" if name and not names.has_link(name) else address,
+            reason=LINKED if names.has_link(entry.deprecated) else entry.deprecated,
             instead=_instead(entry),
             link=link,
         )

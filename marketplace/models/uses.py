@@ -5,20 +5,22 @@ from django.db import models
 
 
 class Use(models.Model):
-    """How often one person has launched one image. Shown to others as numbers only."""
+    """How often one person has launched an image by one entry. Shown to others as numbers only,
+    and only to those who may see the entry.
+    """
 
-    identifier = models.CharField(max_length=27)
+    entry = models.ForeignKey("marketplace.Entry", models.CASCADE, related_name="uses")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
     launches = models.PositiveIntegerField(default=0)
     last_at = models.DateTimeField()
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["identifier", "user"], name="marketplace_use_once"),
+            models.UniqueConstraint(fields=["entry", "user"], name="marketplace_use_of_entry_once"),
         ]
 
     def __str__(self) -> str:
-        return f"{self.identifier} by {self.user_id}"
+        return f"{self.entry_id} by {self.user_id}"
 
 
 class TestedSize(models.Model):
@@ -26,7 +28,7 @@ class TestedSize(models.Model):
 
     __test__ = False  # no test, whatever its name begins with
 
-    identifier = models.CharField(max_length=27)
+    entry = models.ForeignKey("marketplace.Entry", models.CASCADE, related_name="tested_sizes")
     size = models.CharField(max_length=40)  # the instance type's name
     vcpus = models.PositiveIntegerField()
     memory_mib = models.PositiveIntegerField()
@@ -37,13 +39,13 @@ class TestedSize(models.Model):
         ordering = ["memory_mib", "vcpus", "size"]
         constraints = [
             models.UniqueConstraint(
-                fields=["identifier", "size", "vcpus", "memory_mib"],
-                name="marketplace_tested_once",
+                fields=["entry", "size", "vcpus", "memory_mib"],
+                name="marketplace_entry_tested_once",
             ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.identifier} with {self.size}"
+        return f"{self.entry_id} with {self.size}"
 
 
 class LocationCheck(models.Model):

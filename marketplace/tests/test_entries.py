@@ -297,7 +297,7 @@ class TestPage:
         for user in (UserFactory(username="carol_9"), UserFactory(username="dave_9")):
             note_launch(entry, user)
             note_launch(entry, user)
-        note_tested(entry.identifier, "small", 1, 512)
+        note_tested(entry, "small", 1, 512)
         page = text_of(client.get(entry.permalink))
         assert "Launched 4 times by 2 people" in page
         assert "small" in page

@@ -93,6 +93,15 @@ class TestEnds:
         assert reminders.remind() == 1
         assert [to for to, _ in sent(mailoutbox)] == ["carol@example.org"]
 
+    def test_who_has_the_address_now_hears_of_no_private_image(self, mailoutbox):
+        person("old")
+        EntryFactory(
+            endorser_email="old@example.org", owner=person("carol"), visibility="private",
+            title="Secret", valid_until=in_days(2),
+        )  # fmt: skip
+        assert reminders.remind() == 1
+        assert [to for to, _ in sent(mailoutbox)] == ["carol@example.org"]
+
     def test_an_account_that_is_suspended_is_not_told(self):
         EntryFactory(
             endorser_email="old@example.net", valid_until=in_days(2),
@@ -178,12 +187,31 @@ class TestDeprecated:
         self.deprecate(entry)
         assert telling.tell() == 1
 
-    def test_the_last_one_who_vouched_for_it_is_news(self):
+    def test_only_who_launched_it_by_their_word_hears_of_it(self):
         entry = EntryFactory(expired=True)
         note_launch(entry, person("bob"))
         other = EntryFactory(identifier=entry.identifier, endorser_email="carol@example.org")
+        note_launch(other, person("dave"))
         self.deprecate(other)
         assert telling.tell() == 1
+        assert Reminder.objects.get().to.username == "dave"
+
+    def test_who_deprecates_again_and_again_is_one_mail_a_week(self):
+        entry = EntryFactory()
+        note_launch(entry, person("bob"))
+        for day in range(10):
+            with time_machine.travel(in_days(day)):
+                self.deprecate(entry, deprecated=f"Reason {day}.")
+                assert telling.tell() == (1 if day in (0, 7) else 0)
+
+    def test_a_link_in_a_reason_is_not_sent(self, mailoutbox):
+        entry = EntryFactory()
+        note_launch(entry, person("bob"))
+        self.deprecate(entry, deprecated="Get the good one at https://evil.example.com/x")
+        telling.tell()
+        sent(mailoutbox)
+        assert "evil" not in mailoutbox[0].body
+        assert "read it on the page of the image" in mailoutbox[0].body
 
     def test_who_may_not_see_it_is_not_told_of_it(self):
         alice = person("alice")

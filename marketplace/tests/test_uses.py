@@ -22,8 +22,9 @@ def test_launches_are_counted_by_person():
 
 @pytest.mark.django_db
 def test_sizes_are_counted_by_their_numbers():
+    entry = EntryFactory()
     for memory_mib in (512, 512, 1024):
-        note_tested("A" * 27, "small", 1, memory_mib)
+        note_tested(entry, "small", 1, memory_mib)
     assert dict(TestedSize.objects.values_list("memory_mib", "times")) == {512: 2, 1024: 1}
 
 
@@ -36,7 +37,7 @@ def test_of_several_at_once_each_counts():
     def use(_: int) -> None:
         try:
             note_launch(entry, user)
-            note_tested(entry.identifier, "small", 1, 512)
+            note_tested(entry, "small", 1, 512)
         finally:
             connection.close()
 

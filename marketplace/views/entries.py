@@ -47,7 +47,8 @@ class Key:
                 raise NotFound(NO_ENTRY)
             found[name] = part
         created = found.pop("created", "")
-        return cls(**found, created=_instant(created) if created else None)
+        email = found.pop("email", "").lower()
+        return cls(**found, email=email, created=_instant(created) if created else None)
 
     def rows(self, entries: EntryQuerySet) -> EntryQuerySet:
         if self.identifier:

@@ -81,7 +81,7 @@ def _wanted(request: HttpRequest, asked: QueryDict) -> EntryQuerySet:
     if identifier := _text(asked, "identifier"):
         rows = rows.filter(identifier=identifier)
     if email := _text(asked, "email"):
-        rows = rows.filter(endorser_email=email)
+        rows = rows.filter(endorser_email=email.lower())
     rows = rows.with_status(asked.get("status") or EntryStatus.VALID.value)
     return _at(rows, asked)
 

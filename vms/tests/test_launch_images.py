@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
+from marketplace.architectures import can_run
 from marketplace.models import (
     Document,
     DocumentArrival,
@@ -24,7 +25,6 @@ from marketplace.states import ArrivalState, ImageState, Trust
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import UserFactory
 from vms import actions
-from vms.actions.images import can_run
 from vms.lifecycle import STAGED_WITHIN
 from vms.models import VM, CloudStatus, Readiness
 from vms.states import VmState
@@ -441,7 +441,7 @@ def test_a_launch_is_counted_as_a_use_of_the_image(alice):
     actions.launch(owner=alice, order=order)
     actions.launch(owner=alice, order=order)  # the same order: one machine
     use = Use.objects.get()
-    assert (use.identifier, use.user, use.launches) == (entry.identifier, alice, 1)
+    assert (use.entry, use.user, use.launches) == (entry, alice, 1)
 
 
 def test_a_size_that_answered_by_ssh_is_tested(cloud, worker, free_port_with_ssh):
@@ -460,8 +460,8 @@ def test_a_size_that_answered_by_ssh_is_tested(cloud, worker, free_port_with_ssh
     Readiness.objects.update(state_since=now, next_tick_at=now, lease_until=None)
     worker.run(hours=0.001)
     tested = TestedSize.objects.get()
-    assert (tested.identifier, tested.size, tested.vcpus, tested.memory_mib, tested.times) == (
-        entry.identifier, "m1.small", 1, 512, 1,
+    assert (tested.entry, tested.size, tested.vcpus, tested.memory_mib, tested.times) == (
+        entry, "m1.small", 1, 512, 1,
     )  # fmt: skip
 
 
