@@ -6,7 +6,8 @@ published is what was previewed.
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.files.uploadedfile import UploadedFile
 
 from core import sizes
+from core.errors import Refused
 from marketplace.documents import Broken, Problem
 from marketplace.judging import Judged, Outcome, documents_in, judge
 from marketplace.models import Entry, Pending
@@ -33,12 +35,16 @@ class Carried:
     judged: Judged
     made: Entry | Pending | None = None
     refusal: str = ""
-    index: int = 0
 
     @property
     def text(self) -> str:
-        """Its bytes, for a hidden field."""
+        """Its bytes, for a hidden field; "" if they were too many to be carried."""
         return base64.b64encode(self.judged.xml).decode()
+
+    @property
+    def key(self) -> str:
+        """What the page calls it."""
+        return _key(self.judged.xml)
 
     @property
     def is_bad(self) -> bool:
@@ -63,69 +69,127 @@ class Carried:
         return self.judged.preview()
 
 
+#: Counts documents before they are judged; the second is whether they were judged before.
+Brake = Callable[[int, bool], None]
+
+
+def _no_brake(many: int, are_known: bool) -> None:
+    """For a page that carries none."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Load:
     """All documents of one page, each once."""
 
     by: User | None
+    brake: Brake = _no_brake
     documents: list[Carried] = field(default_factory=list)
     refusals: list[str] = field(default_factory=list)
     total: int = 0
-
-    def __contains__(self, xml: bytes) -> bool:
-        return any(one.judged.xml == xml for one in self.documents)
+    seen: set[bytes] = field(default_factory=set)
 
     def take(self, name: str, came: bytes) -> None:
-        """Judge what came: a document, or a list of some."""
+        """Judge what came: a document, or a list of some.
+
+        Raises: Refused: by the brake.
+        """
+        if came in self.seen:
+            return
+        self.brake(1, False)
         try:
             found = documents_in(came)
         except Broken as broken:
-            self._add(name, Judged(xml=came, outcome=Outcome.REFUSED, problems=broken.problems))
+            self._keep(name, Judged(xml=came, outcome=Outcome.REFUSED, problems=broken.problems))
             return
-        for number, xml in enumerate(found, start=1):
-            if xml not in self:
-                named = f"{name}, document {number}" if len(found) > 1 else name
-                self._add(named, judge(xml, by=self.by))
+        many = range(1, len(found) + 1)
+        named = [f"{name}, document {number}" for number in many] if len(found) > 1 else [name]
+        fresh = self._fitting(name, list(zip(named, found, strict=True)))
+        if len(fresh) > 1:
+            self.brake(len(fresh) - 1, False)
+        for each, xml in fresh:
+            self._add(each, judge(xml, by=self.by))
+
+    def _fitting(self, name: str, found: list[tuple[str, bytes]]) -> list[tuple[str, bytes]]:
+        """The first of those that are new, as many as there is room for; none is judged yet."""
+        fresh = list({xml: (named, xml) for named, xml in found if xml not in self.seen}.values())
+        room, left = MOST_DOCUMENTS - len(self.documents), MOST_BYTES - self.total
+        for count, (_, xml) in enumerate(fresh):
+            left -= len(xml)
+            if count == room or left < 0:
+                self._leave_out(name, len(fresh) - count, is_all=len(found) == 1)
+                return fresh[:count]
+        return fresh
+
+    def _leave_out(self, name: str, count: int, *, is_all: bool) -> None:
+        what = f"{name} was" if is_all else f"{count:,} of {name} were"
+        self.refusals.append(
+            f"{what} left out: a page takes {MOST_DOCUMENTS} documents, and "
+            f"{sizes.in_words(MOST_BYTES)} of them. Publish these first."
+        )
+
+    def _keep(self, name: str, judged: Judged) -> None:
+        """One that was not judged, if there is room."""
+        if self._fitting(name, [(name, judged.xml)]):
+            self._add(name, judged)
 
     def _add(self, name: str, judged: Judged) -> None:
-        if len(self.documents) >= MOST_DOCUMENTS or self.total + len(judged.xml) > MOST_BYTES:
-            self.refusals.append(
-                f"{name} was left out: a page takes {MOST_DOCUMENTS} documents, and "
-                f"{sizes.in_words(MOST_BYTES)} of them. Publish these first."
-            )
-            return
         self.total += len(judged.xml)
-        self.documents.append(Carried(name=name, judged=judged, index=len(self.documents)))
+        if judged.xml:  # of those that are too large nothing is kept, so two look the same
+            self.seen.add(judged.xml)
+        self.documents.append(Carried(name=name, judged=judged))
 
     def take_file(self, file: "UploadedFile[Any]") -> None:
+        """Raises: Refused: by the brake."""
         limit = settings.PORTAL_METADATA_KIB << 10
         name = (file.name or "A file")[:200]
         if file.size and file.size > limit:
-            self._add(name, _refused("too_large", f"It has {sizes.in_words(file.size)}; a document "
-                                     f"has at most {sizes.in_words(limit)}."))  # fmt: skip
-            return
-        self.take(name, file.read())
+            self._keep(name, _refused("too_large", f"It has {sizes.in_words(file.size)}; a document"
+                                      f" has at most {sizes.in_words(limit)}."))  # fmt: skip
+        elif not file.size:
+            self._keep(name, _refused("empty", "It is empty."))
+        else:
+            self.take(name, file.read())
 
-    def take_back(self, names: Sequence[str], texts: Sequence[str], *, but: int | None) -> None:
-        """What an earlier answer of the page carried, ``but`` the one of that number."""
-        for index, (name, text) in enumerate(zip(names, texts, strict=False)):
-            if index == but:
-                continue
+    def take_back(self, names: Sequence[str], texts: Sequence[str], *, but: str = "") -> None:
+        """What an earlier answer of the page carried, ``but`` the one that it called so."""
+        came = list(self._unpacked(names, texts))
+        fitting = self._fitting("this page", [one for one in came if _key(one[1]) != but])
+        why = self._braked(len(fitting))
+        for name, xml in fitting:
+            if why:  # nothing is lost: it is judged when it comes back once more
+                self._add(name, _refused("too_many_documents", why, xml))
+            else:
+                self._add(name, judge(xml, by=self.by))
+
+    def _braked(self, many: int) -> str:
+        try:
+            if many:
+                self.brake(many, True)
+        except Refused as refused:
+            return f"It was not looked at. {refused}"
+        return ""
+
+    def _unpacked(self, names: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for name, text in zip(names, texts, strict=False):
             try:
                 xml = base64.b64decode(text, validate=True)
             except (binascii.Error, ValueError):
                 self.refusals.append(f"{name[:200]} did not come back whole. Choose it again.")
                 continue
-            if xml not in self:
-                self._add(name[:200], judge(xml, by=self.by))
+            if xml:
+                yield name[:200], xml
 
     def ready(self) -> Iterator[Carried]:
         return (one for one in self.documents if one.can_be_published)
 
 
-def _refused(code: str, sentence: str) -> Judged:
+def _refused(code: str, sentence: str, xml: bytes = b"") -> Judged:
     problem = Problem(code=code, element="", sentence=sentence)
-    return Judged(xml=b"", outcome=Outcome.REFUSED, problems=(problem,))
+    return Judged(xml=xml, outcome=Outcome.REFUSED, problems=(problem,))
+
+
+def _key(xml: bytes) -> str:
+    return hashlib.sha256(xml).hexdigest()[:16]
 
 
 def bytes_of(pasted: str) -> bytes:

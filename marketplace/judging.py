@@ -6,7 +6,6 @@ address is asked by mail, and says so with a link that works once (``actions.con
 """
 
 import hashlib
-import re
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -31,10 +30,6 @@ from registration.models import Membership, User
 
 T = TypeVar("T")
 
-#: The root of a list, after whatever XML lets stand before it.
-_LIST = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:<\?xml[^>]*\?>\s*)?(?:<!--.*?-->\s*)*<metadata[\s>]", re.S
-)
 #: To one address, and by one sender, in a window (``throttle.WINDOW``).
 MOST_MAILS = 10
 #: A mail that may have got lost is sent again for the same document after this.
@@ -86,7 +81,7 @@ def documents_in(came: bytes) -> list[bytes]:
 
     Raises: Broken: a list that cannot be read.
     """
-    return documents.split_list(came) if _LIST.match(came) else [came]
+    return documents.split_list(came) if documents.is_list(came) else [came]
 
 
 def worth_most(found: Sequence[bytes]) -> bytes:

@@ -20,26 +20,26 @@ WINDOW = timedelta(minutes=15)
 IPV6_PREFIX = 64
 
 
-def take(limit: int, *what: str) -> datetime | None:
-    """Count a try before it is made: None if it may be made, or when the next one may.
+def take(limit: int, *what: str, many: int = 1) -> datetime | None:
+    """Count a try, or ``many``, before it is made: None if it may be, or when the next one may.
 
     Of tries made at once, no more than ``limit`` are let through.
     """
     now = timezone.now()
     rows = Attempts.objects.filter(key=_key(what))
-    if not _add(rows, now):
+    if not _add(rows, now, many):
         rows.filter(since__lte=now - WINDOW).update(since=now, count=0)
         Attempts.objects.bulk_create(
             [Attempts(key=_key(what), since=now, count=0)], ignore_conflicts=True
         )
-        _add(rows, now)
+        _add(rows, now, many)
         Attempts.objects.filter(since__lt=now - 4 * WINDOW).delete()
     began = rows.filter(count__gt=limit).values_list("since", flat=True).first()
     return began + WINDOW if began else None
 
 
-def _add(rows: QuerySet[Attempts], now: datetime) -> int:
-    return rows.filter(since__gt=now - WINDOW).update(count=F("count") + 1)
+def _add(rows: QuerySet[Attempts], now: datetime, many: int) -> int:
+    return rows.filter(since__gt=now - WINDOW).update(count=F("count") + many)
 
 
 def give_back(*what: str) -> None:

@@ -1,6 +1,6 @@
 """StratusLab metadata documents: read, judged, written, signed, verified. No Django here."""
 
-from marketplace.documents.lists import split_list, wrap_list
+from marketplace.documents.lists import is_list, split_list, wrap_list
 from marketplace.documents.model import (
     Broken,
     Endorsement,
@@ -25,6 +25,7 @@ __all__ = [
     "Problem",
     "Signature",
     "Signer",
+    "is_list",
     "parse",
     "rdf_json",
     "read_pkcs12",

@@ -6,6 +6,7 @@ document that needs it was not whole before, and is refused when it is read.
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import NoReturn
 from xml.parsers import expat
 
@@ -37,6 +38,37 @@ def wrap_list(documents: Iterable[bytes]) -> Iterator[bytes]:
     for document in documents:
         yield _DECLARATION.sub(b"", document).rstrip() + b"\n"
     yield b"</metadata>\n"
+
+
+def is_list(xml: bytes) -> bool:
+    """Whether its root element is that of a list. What is no XML, or has a DOCTYPE, is none."""
+    return _Root().name_in(xml).rpartition(":")[2] == WRAPPER
+
+
+class _Found(Exception):
+    """The name of the root is known: the rest is not read."""
+
+
+class _Root:
+    """Reads up to the first tag; a pattern would try in how many ways comments can be read."""
+
+    def __init__(self) -> None:
+        self.name = ""
+        self.parser = parser = expat.ParserCreate()
+        parser.StartElementHandler = self._start
+        parser.StartDoctypeDeclHandler = self._doctype
+
+    def name_in(self, xml: bytes) -> str:
+        with suppress(_Found, expat.ExpatError):
+            self.parser.Parse(xml, True)
+        return self.name
+
+    def _start(self, name: str, attributes: dict[str, str]) -> NoReturn:
+        self.name = name
+        raise _Found
+
+    def _doctype(self, *_: object) -> NoReturn:
+        raise _Found
 
 
 class _Splitter:

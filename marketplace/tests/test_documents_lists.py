@@ -1,8 +1,10 @@
 """Many documents in one, and each out of it again to the byte."""
 
+import time
+
 import pytest
 
-from marketplace.documents import Broken, parse, sign, split_list, verify, wrap_list
+from marketplace.documents import Broken, is_list, parse, sign, split_list, verify, wrap_list
 from marketplace.tests.signing import EXAMPLE, SIGNED_AT, alice, mallory
 
 
@@ -91,3 +93,27 @@ def test_the_end_of_a_document_is_its_own():
     ]
     xml = b"<metadata>" + b"".join(documents) + b"</metadata>"
     assert split_list(xml) == documents
+
+
+@pytest.mark.parametrize(
+    ("xml", "is_one"),
+    [
+        (b"<metadata/>", True),
+        (
+            b'\xef\xbb\xbf<?xml version="1.0"?>\n<!-- a --><!-- b --> <m:metadata>',
+            True,
+        ),
+        (b"<rdf:RDF><metadata/></rdf:RDF>", False),
+        (b"<!DOCTYPE metadata><metadata/>", False),
+        (b"no XML <metadata>", False),
+        (b"", False),
+    ],
+)
+def test_the_root_says_whether_it_is_a_list(xml, is_one):
+    assert is_list(xml) is is_one
+
+
+def test_comments_are_passed_over_once_each():
+    began = time.process_time()
+    assert not is_list(b"<!---->" * 100_000 + b"x")
+    assert time.process_time() - began < 1

@@ -13,6 +13,7 @@ from django.utils import timezone
 from core.errors import Refused
 from marketplace import documents
 from marketplace.actions import uploads
+from marketplace.carrying import MOST_DOCUMENTS
 from marketplace.documents import Broken
 from marketplace.judging import Outcome, judge, submit
 from marketplace.models import Entry, Pending, SigningKey, TrustedCertificate
@@ -21,6 +22,7 @@ from marketplace.states import Visibility
 from marketplace.tests.publishing import metadata_about, published, signed, signer_named
 from marketplace.trusting import pem_of
 from registration import emails
+from registration.models import Attempts
 from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -48,6 +50,11 @@ def carried(answer) -> list[bytes]:
     """The documents that an answer of the page carries."""
     found = re.findall(r'name="document" value="([^"]*)"', answer.content.decode())
     return [base64.b64decode(text) for text in found]
+
+
+def buttons(answer, act: str) -> list[str]:
+    """What the buttons for this send, one of each document."""
+    return re.findall(rf'name="act" value="({act}:\w+)"', answer.content.decode())
 
 
 def again(answer, act: str, **more):
@@ -305,13 +312,13 @@ def test_a_document_can_be_removed(signed_in):
     files = [file(signed(content, at=NOW), f"{content!r}.xml") for content in (b"one", b"two")]
     answer = signed_in.post(PAGE, {"file": files})
     _, second = carried(answer)
-    answer = signed_in.post(PAGE, again(answer, "drop:0"))
+    answer = signed_in.post(PAGE, again(answer, buttons(answer, "drop")[0]))
     assert carried(answer) == [second]
 
 
 def test_a_preview_shows_the_entrys_page_and_publishes_nothing(signed_in):
     answer = signed_in.post(PAGE, {"file": file(signed(at=NOW, description="Small. Really."))})
-    shown = signed_in.post(PAGE, again(answer, "preview:0"))
+    shown = signed_in.post(PAGE, again(answer, *buttons(answer, "preview")))
     text = shown.content.decode()
     assert "This is a preview" in text
     assert "SHA-256" in text
@@ -389,3 +396,36 @@ def test_the_page_asks_as_often_for_many_that_wait(signed_in, alice, django_asse
         )  # fmt: skip
     with django_assert_max_num_queries(12):
         signed_in.get(PAGE)
+
+
+def test_a_list_of_too_many_is_cut_before_anything_is_judged(client):
+    many = b"".join(b"<a>%d</a>" % number for number in range(2000))
+    answer = client.post(PAGE, {"text": f"<metadata>{many.decode()}</metadata>"})
+    assert Attempts.objects.get().count == MOST_DOCUMENTS  # counted before each is judged
+    assert b"1,950 of Pasted text were left out" in answer.content
+    assert answer.content.count(b"left out") == 2  # once on the page, once for a script
+
+
+def test_each_document_of_a_list_is_counted(client):
+    two = b"".join(documents.wrap_list([b"<a>1</a>", b"<a>2</a>"]))
+    for _ in range(uploads.MOST_OF_AN_ADDRESS // 2):
+        assert b"not looked at" not in client.post(PAGE, {"text": two.decode()}).content
+    answer = client.post(PAGE, {"text": two.decode()})
+    assert b"60 documents came from you" in answer.content
+
+
+def test_documents_that_a_page_brings_back_are_counted_and_none_is_lost(client, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_TIMES", 0)
+    xml = signed(at=NOW)
+    back = {"act": "publish", "name": "a.xml", "document": base64.b64encode(xml).decode()}
+    answer = client.post(PAGE, back)
+    assert b"It was not looked at." in answer.content
+    assert carried(answer) == [xml]
+    assert not Pending.objects.exists()
+
+
+def test_each_file_that_cannot_be_carried_has_a_line_of_its_own(client, settings):
+    settings.PORTAL_METADATA_KIB = 1
+    files = [file(b"x" * 3000, "one.img"), file(b"", "two.xml"), file(b"y" * 3000, "three.img")]
+    answer = client.post(PAGE, {"file": files})
+    assert answer.content.count(b"data-document") == 3

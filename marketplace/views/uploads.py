@@ -20,6 +20,7 @@ from marketplace.carrying import (
     MOST_BYTES,
     MOST_DOCUMENTS,
     PASTED,
+    Brake,
     Carried,
     Load,
     bytes_of,
@@ -43,17 +44,16 @@ def page(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         form = ReadersForm(user=by) if by else None
         return _show(request, Load(by=by), form)
-    act, _, number = request.POST.get("act", "check").partition(":")
-    index = int(number) if number.isdecimal() and len(number) < 4 else None
+    act, _, key = request.POST.get("act", "check").partition(":")
     form = ReadersForm(request.POST, user=by) if by else None
-    load = Load(by=by)
+    load = Load(by=by, brake=_brake(request, by))
     load.take_back(
         request.POST.getlist("name"),
         request.POST.getlist("document"),
-        but=index if act == "drop" else None,
+        but=key if act == "drop" else "",
     )
     if act == "preview":
-        return _preview(request, load, index)
+        return _preview(request, load, key)
     done = _publish(request, load, form) if act == "publish" else None
     text = _take_in(request, load)
     if is_fragment(request):
@@ -61,11 +61,17 @@ def page(request: HttpRequest) -> HttpResponse:
     return _show(request, load, form, text=text, done=done)
 
 
+def _brake(request: HttpRequest, by: User | None) -> Brake:
+    def count(many: int, are_known: bool) -> None:
+        must_not_be_many(by=by, address=address_of(request), many=many, are_known=are_known)
+
+    return count
+
+
 def _take_in(request: HttpRequest, load: Load) -> str:
     """Files and pasted text; what of the text is to stay in its field."""
     try:
         for file in request.FILES.getlist("file"):
-            must_not_be_many(by=load.by, address=address_of(request))
             load.take_file(file)
         return _take_pasted(request, load)
     except Refused as refused:
@@ -76,9 +82,8 @@ def _take_in(request: HttpRequest, load: Load) -> str:
 def _take_pasted(request: HttpRequest, load: Load) -> str:
     text = request.POST.get("text", "")
     came = bytes_of(text)
-    if not came or came in load:
+    if not came:
         return ""
-    must_not_be_many(by=load.by, address=address_of(request))
     had = len(load.documents)
     load.take(PASTED, came)
     is_bad = any(one.judged.problems for one in load.documents[had:])
@@ -134,8 +139,8 @@ def _show(
     return render(request, "marketplace/upload.html", context, status=status)
 
 
-def _preview(request: HttpRequest, load: Load, index: int | None) -> HttpResponse:
-    shown = next((one for one in load.documents if one.index == index), None)
+def _preview(request: HttpRequest, load: Load, key: str) -> HttpResponse:
+    shown = next((one for one in load.documents if one.key == key), None)
     entry = shown.preview if shown else None
     if shown is None or entry is None:
         raise Http404("No such document.")

@@ -27,7 +27,8 @@ function place(answer) {
   for (const refusal of template.content.querySelectorAll("[data-refusal]")) say("error", refusal.content.textContent.trim());
   const fresh = [];
   for (const item of template.content.querySelectorAll("[data-document]")) {
-    if (texts().includes(item.querySelector("[name=document]")?.value)) continue;
+    const text = item.querySelector("[name=document]")?.value;
+    if (text && texts().includes(text)) continue;
     if (!hasRoom(item)) {
       const name = item.querySelector(".upload-name").textContent;
       say("error", `${name} was left out: the page is full. Publish these first.`);
@@ -36,21 +37,13 @@ function place(answer) {
     fresh.push(item);
     list.append(item);
   }
-  number();
+  sum();
   return fresh;
 }
 
-/** Buttons name their document by its place; the page says what can be done with all. */
-function number() {
+/** The page says what can be done with all. */
+function sum() {
   const items = [...list.querySelectorAll("[data-document]")];
-  let place = 0;
-  for (const item of items) {
-    if (!item.querySelector("[name=document]")) continue;
-    for (const button of item.querySelectorAll("button[name=act]")) {
-      button.value = `${button.value.split(":")[0]}:${place}`;
-    }
-    place += 1;
-  }
   form.querySelector("[data-none]").hidden = items.length > 0;
   form.querySelector("[data-publish]").hidden = !items.some((item) => "ready" in item.dataset);
 }
@@ -95,15 +88,22 @@ text.addEventListener(
   "input",
   debounce(async () => {
     const pasted = text.value.trim();
-    if (pasted === last || !pasted.endsWith(">")) return;
+    if (pasted === last) return;
     last = pasted;
     list.querySelector("[data-pasted]")?.remove();
+    sum();
+    if (!pasted) return;
     const fresh = await check("text", text.value, "The pasted text");
+    if (pasted !== last) {
+      for (const item of fresh) item.remove(); // it was changed while it was looked at
+      sum();
+      return;
+    }
     tell(fresh);
     const isGood = fresh.every((item) => "ready" in item.dataset);
     if (isGood && fresh.length) text.value = last = "";
     else for (const item of fresh) mark(item);
-    number();
+    sum();
   }, PASTE_WAIT_MS),
 );
 
@@ -111,7 +111,7 @@ text.addEventListener(
 function mark(item) {
   item.dataset.pasted = "";
   for (const field of item.querySelectorAll("input[type=hidden]")) field.remove();
-  item.querySelector(".upload-acts")?.remove();
+  item.querySelector("[data-preview]")?.remove();
 }
 
 form.addEventListener("click", (event) => {
@@ -120,8 +120,9 @@ form.addEventListener("click", (event) => {
   event.preventDefault();
   const item = button.closest("[data-document]");
   const next = item.nextElementSibling ?? item.previousElementSibling;
+  if ("pasted" in item.dataset) text.value = last = "";
   item.remove();
-  number();
+  sum();
   (next?.querySelector("button") ?? form.querySelector("#documents-title")).focus();
 });
 
@@ -144,4 +145,4 @@ form.addEventListener("drop", (event) => {
 
 for (const element of form.querySelectorAll("[data-with-script]")) element.hidden = false;
 for (const element of form.querySelectorAll("[data-without-script]")) element.hidden = true;
-number();
+sum();
