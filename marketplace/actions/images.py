@@ -55,17 +55,27 @@ def image_for(
     it is. What failed is tried again, unless it failed after ``asked_at``, the moment of the wish
     behind this call (by default ten seconds ago): then that failure is the answer.
     """
-    image = _known(entry, cloud) or _ask_for(entry, cloud)
-    is_open = may_use(image, entry, by)
+    word = _whose_word(entry, by)
+    image = _known(entry, cloud) or _ask_for(word, cloud)
+    is_open = may_use(image, word, by)
     if is_open and image.is_kept:
         _note_use(image)
         refusal = _otherwise(image, entry)
         return Standing(image=image, is_ready=not refusal, is_open=not refusal, refusal=refusal)
-    if refusal := _failure(image, entry, asked_at or timezone.now() - FRESH):
+    if refusal := _failure(image, word, asked_at or timezone.now() - FRESH):
         return Standing(image=image, refusal=refusal)
     if image.state in _REST or image.state == ImageState.READY:
-        _want_again(image, entry=entry, bytes_done=0, bytes_total=0, used_at=timezone.now())
+        _want_again(image, entry=word, bytes_done=0, bytes_total=0, used_at=timezone.now())
     return Standing(image=image, is_open=is_open)
+
+
+def _whose_word(entry: Entry, by: User | None) -> Entry:
+    """What was said again of an image that this site keeps leads to the site's own entry of it,
+    for whoever may see that one now."""
+    if entry.said_again_of_id is None or by is None:
+        return entry
+    kept = Entry.objects.visible_to(by).filter(identifier=entry.identifier, is_kept_here=True)
+    return kept.best_first().first() or entry
 
 
 def ensure_image(
