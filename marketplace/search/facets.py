@@ -7,41 +7,16 @@ tags are too many for groups, so they are counted by themselves, the most freque
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
-
-from django.db.models import BooleanField, Case, Count, Q, Value, When
-from django.utils import timezone
 
 from marketplace.models import EntryQuerySet
-from marketplace.search.asked import ANY, LISTS, Asked
+from marketplace.search.asked import ANY, Asked
+from marketplace.search.tallying import Group, tallies
 from marketplace.states import EntryStatus
 
 #: Values of one facet that are counted for the page.
 MOST_VALUES = 24
 #: Filters of few values, by which groups are counted.
 GROUPED = ("os", "version", "arch", "kind")
-COUNTED = ("endorser", "tag")
-
-
-class Group(NamedTuple):
-    """Entries that are alike, how many of them in each status."""
-
-    os: str
-    version: str
-    arch: str
-    kind: str
-    is_on_web: bool
-    is_on_pdisk: bool
-    is_official: bool
-    valid: int
-    expired: int
-    deprecated: int
-
-    def number(self, status: str) -> int:
-        if status == ANY:
-            return self.valid + self.expired + self.deprecated
-        found: int = getattr(self, status)
-        return found
 
 
 @dataclass(slots=True)
@@ -53,44 +28,14 @@ class Counts:
 
 
 def count(rows: EntryQuerySet, asked: Asked) -> Counts:
-    """Counts among ``rows``, those that the words of the search find. Three queries."""
+    """Counts among ``rows``, those that the words of the search find; always the same queries."""
     found = Counts()
-    for group in _groups(filtered(rows, asked, *COUNTED)):
+    tallied = tallies(rows, asked, most=MOST_VALUES)
+    for group in tallied.groups:
         _add(found, group, asked)
-    for name in COUNTED:
-        others = [other for other in (*LISTS, "status", "location", "official") if other != name]
-        found.of[name].update(_most_frequent(filtered(rows, asked, *others), name, asked))
+    for name, numbers in tallied.frequent.items():
+        found.of[name].update(numbers)
     return found
-
-
-def filtered(rows: EntryQuerySet, asked: Asked, *names: str) -> EntryQuerySet:
-    """Those that these filters leave; all of them, if none is named."""
-    for name in names or (*LISTS, "status", "location", "official"):
-        value = getattr(asked, name)
-        if name == "status":
-            rows = rows.with_status(value)
-        elif name == "location":
-            if value != ANY:
-                rows = rows.filter(**{f"is_on_{value}": True})
-        elif name == "official":
-            rows = rows.filter(is_official=True) if value else rows
-        elif value:
-            rows = rows.filter(**{f"{LISTS[name]}__in": value})
-    return rows
-
-
-def _groups(rows: EntryQuerySet) -> list[Group]:
-    now = timezone.now()
-    is_current = Q(is_deprecated=False)
-    alike = rows.order_by().values_list(
-        "os", "os_version", "os_arch", "kind", "is_on_web", "is_on_pdisk", "is_official"
-    )
-    counted = alike.annotate(
-        n_valid=Count("pk", filter=is_current & Q(valid_until__gt=now)),
-        n_expired=Count("pk", filter=is_current & Q(valid_until__lte=now)),
-        n_deprecated=Count("pk", filter=Q(is_deprecated=True)),
-    )
-    return [Group(*row) for row in counted]
 
 
 def _add(found: Counts, group: Group, asked: Asked) -> None:
@@ -124,20 +69,3 @@ def _values(group: Group, name: str) -> list[str]:
         return ["1"] if group.is_official else []
     value = getattr(group, name)
     return [value] if value else []
-
-
-def _most_frequent(rows: EntryQuerySet, name: str, asked: Asked) -> dict[str, int]:
-    """Those that are chosen, then the most frequent ones."""
-    column, chosen = LISTS[name], getattr(asked, name)
-    is_chosen = Case(
-        When(**{f"{column}__in": chosen}, then=Value(True)),
-        default=Value(False),
-        output_field=BooleanField(),
-    )
-    rows = rows.exclude(**{column: ""}).order_by()
-    counted: Any = rows.values(column).annotate(n=Count("pk"))
-    if chosen:
-        counted = counted.annotate(is_chosen=is_chosen).order_by("-is_chosen", "-n", column)
-    else:
-        counted = counted.order_by("-n", column)
-    return {row[column]: row["n"] for row in counted[:MOST_VALUES]}

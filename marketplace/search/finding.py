@@ -15,6 +15,7 @@ from marketplace.search import facets, spelling
 from marketplace.search.asked import RELEVANCE, SORTS, Asked
 from marketplace.search.facets import Counts
 from marketplace.search.index import Matches, ranked, title_first
+from marketplace.search.tallying import filtered
 
 #: Hits that are ranked one by one.
 MOST_RANKED = 4000
@@ -104,10 +105,10 @@ def _ordered(
     listed: EntryQuerySet, matching: EntryQuerySet, asked: Asked, total: int
 ) -> EntryQuerySet:
     if asked.order == RELEVANCE and asked.terms:
-        hits = facets.filtered(_of_email(listed, asked), asked)
+        hits = filtered(_of_email(listed, asked), asked)
         by = ranked if total <= MOST_RANKED else title_first
         return by(hits, asked.terms, "-is_official", "-created_at", "-pk")
-    hits = facets.filtered(matching, asked)
+    hits = filtered(matching, asked)
     if asked.order == RELEVANCE or not asked.sort:
         return hits.best_first()
     first, *then = SORTS[asked.order.removeprefix("-")]

@@ -1,4 +1,4 @@
-"""The index of words: FTS5 beside the table in SQLite, a generated column in PostgreSQL.
+"""The index of words, beside the table of entries: FTS5 in SQLite, ``tsvector`` in PostgreSQL.
 
 The database keeps it, so it holds every entry however it was made. ``Matches`` and ``ranked``
 are all that the rest of the portal sees of it.
@@ -10,13 +10,14 @@ from typing import Any, TypeVar
 
 from django.db import connection, models
 from django.db.models import BooleanField, F, FloatField, Func
-from django.db.models.expressions import Col
 
 from marketplace.search.tokens import PARTS, Term
 
 Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 
-ENTRIES, TEXT, VECTOR = "marketplace_entry", "marketplace_text", "found_by"
+ENTRIES, TEXT = "marketplace_entry", "marketplace_text"
+#: Columns of the table in PostgreSQL.
+VECTOR, TITLE = "found_by", "title"
 _COLUMNS = ", ".join(PARTS)
 #: What a word in each part is worth.
 _WEIGHTS = (10, 4, 2, 2, 1, 1)
@@ -41,9 +42,14 @@ class Matches(Func):
         found = f"+{key} IN (SELECT rowid FROM {TEXT} WHERE {TEXT} MATCH %s)"  # noqa: S608
         return found, [*params, _fts5(self.terms)]
 
-    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
-        column = _vector(self.source_expressions[0], compiler)
-        return f"{column} @@ to_tsquery('simple', %s)", [_tsquery(self.terms)]
+    def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
+        """Titles have a column of their own: the index of the other one knows no parts."""
+        key, params = compiler.compile(self.source_expressions[0])
+        column, terms = VECTOR, self.terms
+        if {term.part for term in terms} == {"title"}:
+            column, terms = TITLE, tuple(replace(term, part="") for term in terms)
+        found = f"{column} @@ to_tsquery('simple', %s)"
+        return f"{key} IN (SELECT id FROM {TEXT} WHERE {found})", [*params, _tsquery(terms)]  # noqa: S608
 
 
 class _Rank(Func):
@@ -56,13 +62,11 @@ class _Rank(Func):
         self.terms = terms
 
     def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> tuple[str, list[Any]]:
-        column = _vector(self.source_expressions[0], compiler)
-        return f"ts_rank({column}, to_tsquery('simple', %s))", [_tsquery(self.terms)]
-
-
-def _vector(key: Any, compiler: Any) -> str:
-    assert isinstance(key, Col)  # noqa: S101
-    return f"{compiler.quote_name_unless_alias(key.alias)}.{VECTOR}"
+        """By its number: a join would have the planner rank every entry before it asks others."""
+        key, params = compiler.compile(self.source_expressions[0])
+        rank = f"ts_rank({VECTOR}, to_tsquery('simple', %s))"
+        found = f"(SELECT {rank} FROM {TEXT} WHERE {TEXT}.id = {key})"  # noqa: S608
+        return found, [_tsquery(self.terms), *params]
 
 
 def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
@@ -127,7 +131,8 @@ def make(of: Any = connection) -> None:
 def drop(of: Any = connection) -> None:
     with of.cursor() as cursor:
         if of.vendor == "postgresql":
-            cursor.execute(f"ALTER TABLE {ENTRIES} DROP COLUMN IF EXISTS {VECTOR}")
+            cursor.execute(f"DROP FUNCTION IF EXISTS {TEXT}_keep() CASCADE")  # and its triggers
+            cursor.execute(f"DROP TABLE IF EXISTS {TEXT}")
             return
         for name in _TRIGGERS:
             cursor.execute(f"DROP TRIGGER IF EXISTS {name}")
@@ -135,21 +140,59 @@ def drop(of: Any = connection) -> None:
 
 
 def _make_postgresql(cursor: Any) -> None:
-    cursor.execute(
-        "SELECT 1 FROM information_schema.columns WHERE table_schema = current_schema() "
-        "AND table_name = %s AND column_name = %s",
-        [ENTRIES, VECTOR],
-    )
-    if cursor.fetchone():
+    """A table of its own: the entries are so wide that to read them takes longer than to search.
+
+    Nothing of it refers to the entries, or a test could not empty their table.
+    """
+    cursor.execute("SELECT to_regclass(%s)", [TEXT])
+    if cursor.fetchone()[0]:
         return
-    parts = " || ".join(
-        f"setweight(to_tsvector('simple', split_part(words, chr(10), {n})), '{_LETTERS[part]}')"
-        for n, part in enumerate(PARTS, 1)
+    cursor.execute(
+        f"CREATE TABLE {TEXT} (id bigint PRIMARY KEY, {VECTOR} tsvector NOT NULL, "
+        f"{TITLE} tsvector NOT NULL)"
+    )
+    cursor.execute(f"INSERT INTO {TEXT} SELECT id, {_vectors('e')} FROM {ENTRIES} AS e")  # noqa: S608
+    for column in (VECTOR, TITLE):
+        # Without a list of what is yet to be sorted in: each search would go through it.
+        cursor.execute(f"CREATE INDEX ON {TEXT} USING gin ({column}) WITH (fastupdate = off)")
+    cursor.execute(f"ANALYZE {TEXT}")
+    cursor.execute(_KEEP)
+    cursor.execute(
+        f"CREATE TRIGGER {TEXT}_kept AFTER INSERT OR UPDATE OF words OR DELETE ON {ENTRIES} "
+        f"FOR EACH ROW EXECUTE FUNCTION {TEXT}_keep()"
     )
     cursor.execute(
-        f"ALTER TABLE {ENTRIES} ADD COLUMN {VECTOR} tsvector GENERATED ALWAYS AS ({parts}) STORED"
+        f"CREATE TRIGGER {TEXT}_emptied AFTER TRUNCATE ON {ENTRIES} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {TEXT}_keep()"
     )
-    cursor.execute(f"CREATE INDEX {ENTRIES}_{VECTOR} ON {ENTRIES} USING gin ({VECTOR})")
+
+
+def _vectors(row: str) -> str:
+    """The values of both columns, for the entry that is called so."""
+    lines = [
+        f"to_tsvector('simple', split_part({row}.words, chr(10), {n}))"
+        for n in range(1, len(PARTS) + 1)
+    ]
+    letters = (_LETTERS[part] for part in PARTS)
+    whole = [f"setweight({line}, '{letter}')" for line, letter in zip(lines, letters, strict=True)]
+    return f"{' || '.join(whole)}, {lines[PARTS.index('title')]}"
+
+
+_KEEP = f"""
+CREATE OR REPLACE FUNCTION {TEXT}_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF TG_OP = 'TRUNCATE' THEN
+        TRUNCATE {TEXT};
+    ELSIF TG_OP = 'DELETE' THEN
+        DELETE FROM {TEXT} WHERE id = old.id;
+    ELSIF TG_OP = 'INSERT' OR new.words <> old.words THEN
+        INSERT INTO {TEXT} (id, {VECTOR}, {TITLE}) VALUES (new.id, {_vectors("new")})
+        ON CONFLICT (id) DO UPDATE
+        SET {VECTOR} = excluded.{VECTOR}, {TITLE} = excluded.{TITLE};
+    END IF;
+    RETURN NULL;
+END $$
+"""  # noqa: S608
 
 
 def _lines(row: str) -> str:
