@@ -20,7 +20,7 @@ def keep_for_the_site(apps, schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("marketplace", "0015_uses_of_entries")]
+    dependencies = [("marketplace", "0016_whose_fetch_it_is")]
 
     operations = [
         migrations.RunPython(keep_for_the_site, migrations.RunPython.noop),
