@@ -18,9 +18,10 @@ from django.utils import timezone
 
 from core.errors import Refused
 from marketplace import documents, trusting
+from marketplace.architectures import architecture_named
 from marketplace.documents import Broken, Metadata, Signature
 from marketplace.feeds import Found, Item, Problem, SignedDocument
-from marketplace.feeds.naming import ARCHITECTURES, host_of
+from marketplace.feeds.naming import host_of
 from marketplace.identifiers import provisional_identifier_of
 from marketplace.models import Document, Entry, SigningKey, Source
 from marketplace.policy import Rules
@@ -228,11 +229,11 @@ def is_wanted(entry: Entry, wanted: Mapping[str, Any]) -> bool:
     """Whether an administrator's filters let it in; a filter that is empty lets in everything."""
     said = {
         "os": entry.os.casefold(),
-        "arch": _arch(entry.os_arch),
+        "arch": architecture_named(entry.os_arch),
         "endorser": entry.endorser_email.casefold(),
     }
     for name, value in said.items():
-        read = _arch if name == "arch" else str.casefold
+        read = architecture_named if name == "arch" else str.casefold
         allowed = {read(str(one)) for one in wanted.get(name) or ()}
         if allowed and value not in allowed:
             return False
@@ -242,12 +243,6 @@ def is_wanted(entry: Entry, wanted: Mapping[str, Any]) -> bool:
          entry.version, entry.publisher, entry.endorser_email)
     ).casefold()  # fmt: skip
     return all(word in text for word in words)
-
-
-def _arch(name: str) -> str:
-    """Some say "amd64" for what others call "x86_64"."""
-    lower = name.casefold()
-    return ARCHITECTURES.get(lower, lower)
 
 
 def _core(xml: bytes | memoryview) -> bytes:
@@ -267,7 +262,7 @@ def _why_not_theirs(
     email = proposed.endorser_email
     if SigningKey.objects.filter(fingerprint=signature.fingerprint, email__iexact=email).exists():
         return ""
-    trusts = trusting.trust_of(signature) is Trust.TRUSTED
+    trusts = trusting.trust_of(signature, proposed.created_at) is Trust.TRUSTED
     if trusts and email.casefold() in {one.casefold() for one in signature.emails}:
         return ""
     if is_of_this_site(email):

@@ -9,6 +9,7 @@ from django.utils.functional import SimpleLazyObject
 
 from registration.emails import is_kept_in_files
 from registration.models import Waiting
+from vms.actions.images import architectures_of
 
 
 def site(request: HttpRequest) -> dict[str, Any]:
@@ -24,5 +25,7 @@ def site(request: HttpRequest) -> dict[str, Any]:
         "reference": getattr(request, "reference", ""),
         # Asked for by whole pages only, and of administrators only; fragments never count.
         "waiting": SimpleLazyObject(Waiting.now) if is_staff else None,
+        # What machines can be here; asked for by pages that offer to launch one.
+        "architectures": SimpleLazyObject(lambda: architectures_of(settings.DEFAULT_CLOUD)),
         "mails_in_files": is_kept_in_files(),
     }

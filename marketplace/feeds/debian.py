@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import urljoin
 
 from core.fetch import Unfetchable
+from marketplace.architectures import architecture_named
 from marketplace.feeds import limits
 from marketplace.feeds.model import Found, Get, Item, Problem, Unreadable
-from marketplace.feeds.naming import ARCHITECTURES, below, day_of, host_of, problem, tag_of
+from marketplace.feeds.naming import below, day_of, problem, tag_of
 
 MOST_LISTING_BYTES = 1 << 20
 MOST_MANIFEST_BYTES = 8 << 20
@@ -117,23 +118,18 @@ def _item(base: str, url: str, upload: Any) -> Item | Problem:
     built = day_of(version)
     if built is None:
         return problem(url, f"The version {version[:50]} does not begin with a day.")
-    return _said(base, location, digest, version, built, named)
+    return _said(location, digest, version, built, named)
 
 
-def _said(
-    base: str, location: str, digest: str, version: str, built: datetime, named: re.Match[str]
-) -> Item:
-    number, arch = named["number"], ARCHITECTURES.get(named["arch"], named["arch"])
+def _said(location: str, digest: str, version: str, built: datetime, named: re.Match[str]) -> Item:
+    number, arch = named["number"], architecture_named(named["arch"])
     title = f"Debian {number} ({named['suite'].capitalize()})"
     until = SUPPORTED_UNTIL.get(int(number))
     return Item(
         location=location,
         sha512=digest,
         title=title,
-        description=(
-            f"{title} for {arch}, built on {built:%Y-%m-%d}. "
-            f"As {host_of(base)} lists it, with its SHA-512; nobody has signed this entry."
-        ),
+        description=f"{title} for {arch}, built on {built:%Y-%m-%d}.",
         os="Debian",
         os_version=number,
         os_arch=arch,

@@ -7,11 +7,6 @@ from urllib.parse import urlsplit
 
 from marketplace.feeds.model import Problem
 
-#: Debian's words for architectures, which Simplestreams uses as well.
-ARCHITECTURES: Mapping[str, str] = {
-    "amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "armhf": "armv7l",
-    "ppc64el": "ppc64le", "riscv64": "riscv64", "s390x": "s390x",
-}  # fmt: skip
 #: Whom cloud-init makes in images of each system. Source: cloud.cfg.tmpl of cloud-init.
 USERS: Mapping[str, str] = {
     "almalinux": "almalinux", "alpine": "alpine", "alpinelinux": "alpine",

@@ -9,15 +9,14 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+from marketplace.architectures import architecture_named
 from marketplace.feeds import limits
 from marketplace.feeds.model import Found, Get, Item, Problem, Unreadable
 from marketplace.feeds.naming import (
-    ARCHITECTURES,
     USERS,
     below,
     day_of,
     end_of,
-    host_of,
     order_of,
     problem,
     sha256_of,
@@ -114,25 +113,21 @@ def _item(
         format=form,
         version=version[:60],
         created=built,
-        **_said(base, product, built),
+        **_said(product, built),
     )
 
 
-def _said(base: str, product: Any, built: datetime) -> dict[str, Any]:
+def _said(product: Any, built: datetime) -> dict[str, Any]:
     """What the index says of the product, whatever its version."""
     system = _shown(limits.text(product, "os", 60) or "Linux")
     release = limits.text(product, "version", 60) or limits.text(product, "release", 60)
-    arch = limits.text(product, "arch", 30)
-    arch = ARCHITECTURES.get(arch, arch)
+    arch = architecture_named(limits.text(product, "arch", 30))
     variant = limits.text(product, "variant", 30)
     variant = "" if variant == "default" else variant
     title = _title(product, system, release, variant)
     return {
         "title": title,
-        "description": (
-            f"{title} for {arch}, built on {built:%Y-%m-%d}. "
-            f"As {host_of(base)} lists it, with its SHA-256; nobody has signed this entry."
-        ),
+        "description": f"{title} for {arch}, built on {built:%Y-%m-%d}.",
         "os": system,
         "os_version": release,
         "os_arch": arch,

@@ -1,12 +1,13 @@
 """How pages say what is done with an image, and for how long yet."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from django import template
 
-from marketplace.models import ImageFile
-from marketplace.states import ImageState
+from marketplace.architectures import why_foreign
+from marketplace.models import Entry, ImageFile
+from marketplace.states import ImageState, Kind
 
 register = template.Library()
 
@@ -21,6 +22,12 @@ _DOING: Mapping[str, str] = {
 def doing(image: ImageFile) -> str:
     """What moves its bytes now, or ""."""
     return _DOING.get(str(image.state), "")
+
+
+@register.filter
+def foreign_to(entry: Entry, architectures: Iterable[str]) -> str:
+    """Why no machine of the site starts from an image of this architecture, or ""."""
+    return why_foreign(entry.os_arch, architectures) if entry.kind == Kind.MACHINE else ""
 
 
 @register.filter

@@ -1,7 +1,8 @@
 """Which entry of an image a machine starts from, and what keeps it from doing so."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from django.conf import settings
 from django.db.models import Q
@@ -9,6 +10,8 @@ from django.utils import timezone
 from django.utils.timesince import timesince
 
 from core.errors import Refused
+from marketplace import reach
+from marketplace.architectures import why_foreign
 from marketplace.models import Document, Entry, EntryQuerySet
 from marketplace.policy import Rules, refusal
 from marketplace.states import EntryStatus, Kind, Trust
@@ -17,14 +20,6 @@ from vms.models import VM, CloudStatus
 
 #: Of the endorsers of one image, so many are looked at.
 MOST_CANDIDATES = 50
-#: Other names of architectures; QEMU's own are kept.
-_ALIASES: Mapping[str, str] = {
-    "amd64": "x86_64", "x64": "x86_64", "x86-64": "x86_64",
-    "i386": "i686", "i486": "i686", "i586": "i686", "x86": "i686",
-    "arm64": "aarch64", "ppc64el": "ppc64le", "powerpc64le": "ppc64le",
-}  # fmt: skip
-#: What a machine of an architecture runs besides its own.
-_RUNS: Mapping[str, frozenset[str]] = {"x86_64": frozenset({"i686"})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +30,36 @@ class Candidate:
     refused: Refused | None
 
 
-def candidates(rows: EntryQuerySet, *, cloud: str = settings.DEFAULT_CLOUD) -> list[Candidate]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class House:
+    """What a site's answer to a launch depends on, besides the entry: its lists, where it gets
+    bytes from, what its machines are, and what who asks may know.
+    """
+
+    rules: Rules
+    unreached: Mapping[int, str]
+    architectures: Sequence[str]
+    by: User
+
+    @classmethod
+    def about(
+        cls, entries: Sequence[Entry], *, by: User, cloud: str = settings.DEFAULT_CLOUD
+    ) -> Self:
+        return cls(
+            rules=Rules.about(entries),
+            unreached=reach.refusals(entries, cloud),
+            architectures=architectures_of(cloud),
+            by=by,
+        )
+
+
+def candidates(
+    rows: EntryQuerySet, *, by: User, cloud: str = settings.DEFAULT_CLOUD
+) -> list[Candidate]:
     """The entries of ``rows``, those that may be launched first, else in their order."""
     found = list(rows[:MOST_CANDIDATES])
-    rules, offered = Rules.about(found), architectures_of(cloud)
-    judged = [Candidate(entry, obstacle(entry, rules, offered)) for entry in found]
+    house = House.about(found, by=by, cloud=cloud)
+    judged = [Candidate(entry, obstacle(entry, house)) for entry in found]
     return sorted(judged, key=lambda one: one.refused is not None)
 
 
@@ -49,14 +69,18 @@ def architectures_of(cloud: str) -> Sequence[str]:
     return found.first() or ()
 
 
-def obstacle(entry: Entry, rules: Rules, architectures: Sequence[str] = ()) -> Refused | None:
+def obstacle(entry: Entry, house: House) -> Refused | None:
     """Why no machine may start from this entry now, in words that name the way out."""
-    for look in (_wrong_kind, _replaced, _deprecated, _out_of_date, _badly_signed):
+    if refused := _wrong_kind(entry) or _replaced(entry, house.by):
+        return refused
+    for look in (_deprecated, _out_of_date, _badly_signed):
         if refused := look(entry):
             return refused
-    if sentence := rules.refusal(entry):
+    if sentence := house.rules.refusal(entry):
         return Refused("image_policy", sentence)
-    return _foreign(entry, architectures)
+    if sentence := house.unreached.get(entry.pk, ""):
+        return Refused("image_nowhere", sentence)
+    return _foreign(entry, house.architectures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +119,24 @@ def _wrong_kind(entry: Entry) -> Refused | None:
     return Refused("image_kind", "This image is a data disk: no machine can boot from it.")
 
 
-def _replaced(entry: Entry) -> Refused | None:
+def _replaced(entry: Entry, by: User) -> Refused | None:
+    """What is said now is told to nobody who may not read it."""
     if entry.is_latest:
         return None
-    newest = newest_word(entry)
-    if newest and newest.deprecated:
+    said = Entry.objects.visible_to(by).newest().filter(identifier=entry.identifier)
+    newest = said.filter(endorser_email=entry.endorser_email).first()
+    if newest is None:
+        return Refused(
+            "image_replaced",
+            f"{entry.endorser_email} no longer stands by this entry. Choose another one in the "
+            "Marketplace.",
+        )
+    if newest.deprecated:
         return _deprecated(newest)
     return Refused(
         "image_replaced",
         f"{entry.endorser_email} has said something newer of this image. Launch it by that entry.",
     )
-
-
-def newest_word(entry: Entry) -> Entry | None:
-    """What its endorser says of the image by now."""
-    said = Entry.objects.newest().filter(identifier=entry.identifier)
-    return said.filter(endorser_email=entry.endorser_email).first()
 
 
 def _deprecated(entry: Entry) -> Refused | None:
@@ -154,20 +180,5 @@ def _badly_signed(entry: Entry) -> Refused | None:
 
 
 def _foreign(entry: Entry, offered: Sequence[str]) -> Refused | None:
-    if not offered or not entry.os_arch or can_run(entry.os_arch, offered):
-        return None
-    return Refused(
-        "image_architecture",
-        f"This image is for {entry.os_arch}; the machines of this site are {', '.join(offered)}.",
-    )
-
-
-def can_run(architecture: str, offered: Iterable[str]) -> bool:
-    """Whether a machine of one of ``offered`` runs what is made for ``architecture``."""
-    wanted = _named(architecture)
-    return any(wanted == _named(own) or wanted in _RUNS.get(_named(own), ()) for own in offered)
-
-
-def _named(architecture: str) -> str:
-    name = architecture.strip().lower()
-    return _ALIASES.get(name, name)
+    sentence = why_foreign(entry.os_arch, offered)
+    return Refused("image_architecture", sentence) if sentence else None
