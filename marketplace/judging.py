@@ -71,7 +71,7 @@ class Judged:
             return None
         entry = Entry(**columns_of(self.metadata))
         if self.signature:
-            entry.trust = trusting.trust_of(self.signature)
+            entry.trust = trusting.trust_of(self.signature, entry.created_at)
         entry.derive()
         return entry
 
@@ -178,7 +178,8 @@ def _why_theirs(metadata: Metadata, signature: Signature, by: User | None) -> st
 
 
 def _why_trusted(metadata: Metadata, signature: Signature) -> str:
-    if metadata.endorsement and trusting.skips_mail(signature, metadata.endorsement.email):
+    said = metadata.endorsement
+    if said and trusting.skips_mail(signature, said.email, said.created):
         return "An administrator lets documents of its certificate in without asking."
     return ""
 

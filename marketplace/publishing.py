@@ -92,7 +92,7 @@ def publish_document(
         "visibility": readers.visibility,
         "group": readers.group,
         "source": source,
-        "trust": trusting.trust_of(signature),
+        "trust": trusting.trust_of(signature, _endorsement(metadata).created),
     }
     wanted = _Wanted(
         xml=xml, metadata=metadata, signature=signature, by=by, verb=verb, columns=columns
@@ -270,7 +270,7 @@ def _keep_document(entry: Entry, xml: bytes, signature: Signature) -> None:
     Document.objects.create(
         entry=entry,
         xml=xml,
-        detail=trusting.in_words(signature),
+        detail=trusting.in_words(signature, entry.created_at),
         algorithm=signature.algorithm,
         subject=signature.subject,
         issuer=signature.issuer,

@@ -1,5 +1,7 @@
 """Which certificates this site trusts: its own, those of its users' keys, those on its list."""
 
+from datetime import datetime
+
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -10,42 +12,68 @@ from marketplace.documents import Signature
 from marketplace.models import Document, Entry, SigningKey, TrustedCertificate
 from marketplace.states import Trust
 
+#: When a certificate has to have been valid.
+Moments = tuple[datetime, datetime]
+
 #: A document has a MiB at most.
 WEIGHED_TOGETHER = 50
 
 
-def trust_of(signature: Signature) -> Trust:
-    """What a valid signature is worth here."""
-    return Trust.TRUSTED if _why_trusted(signature) else Trust.UNTRUSTED
+def trust_of(signature: Signature, at: datetime, *, came: datetime | None = None) -> Trust:
+    """What a valid signature is worth here that says that it was made ``at``, and ``came`` then.
+
+    Its certificates have to have been valid both times: whoever signs can write any date. Once
+    trusted, it stays so when they end. Without ``came`` it comes now.
+    """
+    return Trust.TRUSTED if _why_trusted(signature, _moments(at, came)) else Trust.UNTRUSTED
 
 
-def skips_mail(signature: Signature, email: str) -> bool:
+def skips_mail(signature: Signature, email: str, at: datetime) -> bool:
     """Whether an administrator lets what this certificate has signed be published at once.
 
-    An authority's word counts for the addresses that its certificates name, and no others.
+    An authority's word counts for the addresses that its certificates name, and no others. All
+    certificates have to be valid now, and when the signature says that it was made.
     """
-    listed = _listed(signature)
-    if listed is None or not listed.skips_mail or listed.not_after < timezone.now():
+    listed = _listed(signature, _moments(at, None))
+    if listed is None or not listed.skips_mail:
         return False
     named = {one.casefold() for one in signature.emails}
     return listed.fingerprint == signature.fingerprint or email.casefold() in named
 
 
-def in_words(signature: Signature) -> str:
-    """What is known of the certificate, as a sentence."""
-    why = _why_trusted(signature)
-    return why or (
+def in_words(signature: Signature, at: datetime, *, came: datetime | None = None) -> str:
+    """What is known of the certificate, as a sentence. See ``trust_of``."""
+    moments = _moments(at, came)
+    if why := _why_trusted(signature, moments):
+        return why
+    if not _was_valid(signature.certificate, moments):
+        return (
+            "The signature is valid, but its certificate was not when it signed, or when the "
+            "document came here. So it is not trusted, whoever has issued it."
+        )
+    return (
         "The signature is valid, and nobody vouches here for who made it: the certificate is not "
         "on this site's list, nor issued by an authority that is."
     )
 
 
-def _why_trusted(signature: Signature) -> str:
+def _moments(at: datetime, came: datetime | None) -> Moments:
+    return (at, came or timezone.now())
+
+
+def _was_valid(certificate: x509.Certificate, moments: Moments) -> bool:
+    begins, ends = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    return all(begins <= moment <= ends for moment in moments)
+
+
+def _why_trusted(signature: Signature, moments: Moments) -> str:
+    if not _was_valid(signature.certificate, moments):
+        return ""
     key = SigningKey.objects.filter(fingerprint=signature.fingerprint).first()
     if key is not None:
         whose = "one of its users" if key.user_id else "itself"
         return f"The key is kept by this site for {whose}."
-    listed = _listed(signature)
+    listed = _listed(signature, moments)
     if listed is None:
         return ""
     if listed.fingerprint == signature.fingerprint:
@@ -53,25 +81,28 @@ def _why_trusted(signature: Signature) -> str:
     return f"The certificate was issued by {listed.subject}, which this site trusts."
 
 
-def _listed(signature: Signature) -> TrustedCertificate | None:
+def _listed(signature: Signature, moments: Moments) -> TrustedCertificate | None:
     """The line of the list that this certificate is on, or was issued by a line's authority."""
+    if not _was_valid(signature.certificate, moments):
+        return None
     itself = TrustedCertificate.objects.filter(fingerprint=signature.fingerprint).first()
     if itself is not None:
         return itself
     for row in TrustedCertificate.objects.filter(is_authority=True).order_by("-skips_mail"):
         authority = x509.load_pem_x509_certificate(row.certificate.encode())
-        if _leads_to(signature, authority):
+        if _was_valid(authority, moments) and _leads_to(signature, authority, moments):
             return row
     return None
 
 
-def _leads_to(signature: Signature, authority: x509.Certificate) -> bool:
+def _leads_to(signature: Signature, authority: x509.Certificate, moments: Moments) -> bool:
     """Whether ``authority`` issued the certificate, or issued the chain that issued it."""
-    below, left = signature.certificate, list(signature.chain)
+    below = signature.certificate
+    left = [one for one in signature.chain if is_authority(one) and _was_valid(one, moments)]
     for _ in range(len(left) + 1):
         if _issued(below, authority):
             return True
-        above = next((one for one in left if is_authority(one) and _issued(below, one)), None)
+        above = next((one for one in left if _issued(below, one)), None)
         if above is None:
             return False
         left.remove(above)
@@ -119,7 +150,9 @@ def _weigh(document: Document) -> bool:
         signature = documents.verify(xml, largest_bytes=len(xml))
     except documents.Broken:
         return False
-    trust, detail = trust_of(signature), in_words(signature)
+    at, came = document.entry.created_at, document.verified_at
+    trust = trust_of(signature, at, came=came)
+    detail = in_words(signature, at, came=came)
     if trust == document.entry.trust and detail == document.detail:
         return False
     Document.objects.filter(pk=document.pk).update(detail=detail)

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -58,7 +59,9 @@ class Authority:
         issuer = above or self
         self.certificate = issuer.issue(self.name, self.key.public_key(), ca=ca)
 
-    def issue(self, subject, public_key, *, ca=False, emails=()) -> x509.Certificate:
+    def issue(
+        self, subject, public_key, *, ca=False, emails=(), ends=datetime(2040, 1, 1, tzinfo=UTC)
+    ) -> x509.Certificate:
         made = (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -66,7 +69,7 @@ class Authority:
             .public_key(public_key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(datetime(2020, 1, 1, tzinfo=UTC))
-            .not_valid_after(datetime(2040, 1, 1, tzinfo=UTC))
+            .not_valid_after(ends)
             .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
         if emails:
@@ -74,10 +77,10 @@ class Authority:
             made = made.add_extension(names, critical=False)
         return made.sign(self.key, hashes.SHA256())
 
-    def signer(self, *emails: str) -> Signer:
+    def signer(self, *emails: str, **more) -> Signer:
         key = rsa.generate_private_key(65537, 2048)
         name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Alice")])
-        issued = self.issue(name, key.public_key(), emails=emails)
+        issued = self.issue(name, key.public_key(), emails=emails, **more)
         return Signer(key=key, certificate=issued)
 
 
@@ -126,6 +129,30 @@ def test_an_authority_skips_the_mail_for_addresses_that_its_certificates_name(ad
     named, unnamed = root.signer("alice@example.org"), root.signer()
     assert judge(signed_by(named)).outcome is Outcome.PUBLISHED
     assert judge(signed_by(unnamed)).outcome is Outcome.MAILED
+
+
+@pytest.mark.slow
+def test_what_a_certificate_signs_when_it_is_over_is_worth_nothing(admin):
+    root = Authority()
+    trust_certificate(pem(root.certificate), by=admin, is_authority=True, skips_mail=True)
+    over = root.signer("alice@example.org", ends=timezone.now() - timedelta(hours=1))
+    xml = signed_by(over)  # of yesterday, it says: it was good then
+    assert judge(xml).outcome is Outcome.MAILED
+    entry = publish_document(xml, owner=None)
+    assert entry.trust == "untrusted"
+    assert "its certificate was not" in entry.document.detail
+    weigh()
+    assert Entry.objects.get().trust == "untrusted"
+
+
+def test_what_was_trusted_stays_so_when_its_certificate_ends(admin):
+    signer = signer_named("alice@example.org", ends=timezone.now() + timedelta(days=1))
+    trust_certificate(pem(signer.certificate), by=admin)
+    assert published(signer=signer, at=NOW).trust == "trusted"
+    with time_machine.travel(timezone.now() + timedelta(days=30)):
+        weigh()
+        assert Entry.objects.get().trust == "trusted"
+        assert published(b"another", signer=signer, at=NOW).trust == "untrusted"
 
 
 @pytest.mark.slow

@@ -139,12 +139,16 @@ def test_a_certificate_that_is_let_in_needs_no_mail_and_the_entry_is_nobodys():
 
 def test_a_certificate_that_is_only_trusted_needs_a_mail():
     signer = signer_named("alice@example.org")
-    row = listed(signer, skips_mail=False)
+    listed(signer, skips_mail=False)
     assert judge(signed(signer=signer, at=NOW)).outcome is Outcome.MAILED
-    TrustedCertificate.objects.filter(pk=row.pk).update(
-        skips_mail=True, not_after=timezone.now() - timedelta(days=1)
-    )
-    assert judge(signed(signer=signer, at=NOW)).outcome is Outcome.MAILED  # it is over
+
+
+def test_a_certificate_that_is_over_lets_nothing_in():
+    signer = signer_named("alice@example.org", ends=NOW + timedelta(hours=1))
+    listed(signer)
+    judged = judge(signed(signer=signer, at=NOW))
+    assert judged.outcome is Outcome.MAILED
+    assert judged.preview().trust == "untrusted"
 
 
 def test_every_fault_is_told_at_once():
