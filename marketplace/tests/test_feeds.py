@@ -94,8 +94,7 @@ def test_of_a_product_the_newest_version_is_taken_as_the_index_states_it():
         size_bytes=594_000_000,
         format="qcow2",
         title="Ubuntu 24.04 LTS (Noble Numbat)",
-        description="Ubuntu 24.04 LTS (Noble Numbat) for x86_64, built on 2026-03-21. "
-        "As cloud-images.example.org lists it, with its SHA-256; nobody has signed this entry.",
+        description="Ubuntu 24.04 LTS (Noble Numbat) for x86_64, built on 2026-03-21.",
         os="Ubuntu",
         os_version="24.04",
         os_arch="x86_64",
