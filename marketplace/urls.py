@@ -18,6 +18,7 @@ from marketplace.views import (
     policy,
     sources,
     uploads,
+    withdrawing,
 )
 
 
@@ -74,9 +75,12 @@ urlpatterns = [
     path("keys/<uuid:key>/end/", keys.end, name="end_key"),
     path("keys/<uuid:key>/certificate.pem", keys.certificate, name="key_certificate"),
     path("site-certificate.pem", keys.site_certificate, name="site_certificate"),
+    path("site-certificates.pem", keys.site_certificates, name="site_certificates"),
+    path("site-certificates/<uuid:key>.pem", keys.site_certificate_of, name="site_certificate_of"),
     re_path(r"^upload/*$", uploads.page, name="upload"),
     path("upload/fetch/", uploads.fetch, name="fetch"),
     path("upload/<uuid:key>/", uploads.pending, name="pending"),
+    path("upload/<uuid:key>/withdraw/", withdrawing.withdraw, name="pending_withdraw"),
     path("confirm/<uuid:key>/<str:token>/", confirming.confirm, name="confirm"),
     path("arrivals/<uuid:key>/", arrivals.arrival, name="arrival"),
     path("arrivals/<uuid:key>/progress/", arrivals.progress, name="arrival_progress"),

@@ -40,6 +40,7 @@ from marketplace.actions.keys import (
     signer_of,
     site_address,
     site_key,
+    site_keys,
 )
 from marketplace.actions.pens import Pen, pen_of_file, pen_of_key, pen_of_site
 from marketplace.actions.policy import PolicyChange, change_policy
@@ -56,6 +57,7 @@ from marketplace.actions.sources import (
 )
 from marketplace.actions.uploads import submit
 from marketplace.actions.uses import note_launch, note_tested
+from marketplace.actions.withdrawing import withdraw_document
 
 __all__ = [
     "EVERYBODY",
@@ -111,7 +113,9 @@ __all__ = [
     "signer_of",
     "site_address",
     "site_key",
+    "site_keys",
     "submit",
     "switch_source",
     "trust_certificate",
+    "withdraw_document",
 ]

@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
@@ -41,6 +42,11 @@ def site_address() -> str:
 def site_key() -> SigningKey:
     """The site's own key, made at its first use; one, whoever asks at the same time."""
     return _in_slot(SITE_SLOT) or _new_site_key()
+
+
+def site_keys() -> QuerySet[SigningKey]:
+    """The site's own key and those that it had before, the newest first."""
+    return SigningKey.objects.filter(user=None).order_by("-created_at", "-pk")
 
 
 def _in_slot(slot: str) -> SigningKey | None:

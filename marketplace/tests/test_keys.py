@@ -6,6 +6,7 @@ import pytest
 import time_machine
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from django.urls import reverse
 from django.utils import timezone
 
 from core.caller import Caller, called
@@ -128,6 +129,27 @@ def test_only_an_administrator_ends_the_sites_key(ada):
     boss = UserFactory(is_staff=True, state="active")
     actions.end_key(key, by=boss)
     assert actions.site_key() != key
+
+
+def test_former_certificates_of_the_site_are_handed_out_beside_the_new_one(client):
+    former = actions.site_key()
+    boss = UserFactory(is_staff=True, state="active")
+    actions.end_key(former, by=boss)
+    current = actions.site_key()
+    answer = client.get(reverse("marketplace:site_certificates"))
+    found = x509.load_pem_x509_certificates(answer.content)
+    assert found == [certificate_of(current), certificate_of(former)]
+    one = client.get(reverse("marketplace:site_certificate_of", args=[former.uuid]))
+    assert one.content.decode() == former.certificate
+    client.force_login(boss)
+    page = client.get(reverse("marketplace:keys")).content.decode()
+    assert reverse("marketplace:site_certificate_of", args=[former.uuid]) in page
+
+
+def test_certificates_of_people_are_not_the_sites(client, ada):
+    key = actions.new_key(ada, ada)
+    answer = client.get(reverse("marketplace:site_certificate_of", args=[key.uuid]))
+    assert answer.status_code == 404
 
 
 def test_a_key_that_another_secret_sealed_says_what_to_do(ada, settings):

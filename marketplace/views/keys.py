@@ -13,6 +13,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace import actions
+from marketplace.actions.keys import SITE_SLOT
 from marketplace.models import SigningKey
 from registration.doors import (
     UserRequest,
@@ -39,7 +40,8 @@ def _context(request: UserRequest, refusal: str = "") -> dict[str, Any]:
     return {
         "key": current,
         "ended": own.exclude(pk=current.pk if current else 0)[:ENDED],
-        "site": SigningKey.objects.filter(slot="site").first(),
+        "site": SigningKey.objects.filter(slot=SITE_SLOT).first(),
+        "former": actions.site_keys().filter(ended_at__isnull=False),
         "refusal": refusal,
         "next": path_to(request, ""),
         "speaks_for_another": current is not None
@@ -82,7 +84,7 @@ def end(request: UserRequest, key: UUID) -> HttpResponse:
 @proof_first
 def end_site(request: UserRequest) -> HttpResponse:
     """Have the site sign with another key from now on."""
-    found = SigningKey.objects.filter(slot="site").first()
+    found = SigningKey.objects.filter(slot=SITE_SLOT).first()
     return _ended(request, found) if found else redirect("marketplace:keys")
 
 
@@ -114,7 +116,25 @@ def site_certificate(request: HttpRequest) -> HttpResponse:
     return _pem(actions.site_key(), "site-certificate")
 
 
+@require_safe
+def site_certificates(request: HttpRequest) -> HttpResponse:
+    """That, and those of before, which what was signed with them needs: the newest first."""
+    actions.site_key()
+    every = "".join(key.certificate for key in actions.site_keys())
+    return _answer(every, "site-certificates.pem")
+
+
+@require_safe
+def site_certificate_of(request: HttpRequest, key: UUID) -> HttpResponse:
+    """One of them, for programs that read one of a file."""
+    return _pem(find_or_404(actions.site_keys(), request, uuid=key), "site-certificate")
+
+
 def _pem(key: SigningKey, name: str) -> HttpResponse:
-    response = HttpResponse(key.certificate, content_type="application/x-pem-file")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{key.fingerprint[:8]}.pem"'
+    return _answer(key.certificate, f"{name}-{key.fingerprint[:8]}.pem")
+
+
+def _answer(pem: str, name: str) -> HttpResponse:
+    response = HttpResponse(pem, content_type="application/x-pem-file")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -94,6 +94,8 @@ TABLE = (
         marketplace:file GET
         marketplace:measure GET
         marketplace:site_certificate GET
+        marketplace:site_certificate_of GET
+        marketplace:site_certificates GET
         marketplace:upload GET POST
         marketplace:confirm GET POST
         old_metadata GET POST

@@ -171,7 +171,7 @@ class World:
             user=self.alice, slot=f"user:{self.alice.pk}", email=self.alice.email, certificate=pem,
             sealed="", subject="CN=Alice", fingerprint="00" * 32, not_after=later,
         )  # fmt: skip
-        SigningKey.objects.create(
+        self.site_key = SigningKey.objects.create(
             slot="site", email="site@example.org", certificate=pem, sealed="", subject="CN=Site",
             fingerprint="11" * 32, not_after=later,
         )  # fmt: skip
@@ -221,6 +221,7 @@ class World:
         (r"marketplace:build_of_entry", "key", lambda world: world.said.uuid),
         (r"marketplace:(deprecate|extend|endorse|readers)", "key", lambda world: world.said.uuid),
         (r"marketplace:.*key.*", "key", lambda world: world.signing_key.uuid),
+        (r"marketplace:site_certificate_of", "key", lambda world: world.site_key.uuid),
         (r"marketplace:certificate.*", "key", lambda world: world.certificate.uuid),
         (r"marketplace:.*source.*", "key", lambda world: world.source.uuid),
         (r"marketplace:act_on_source", "verb", lambda world: "on"),
