@@ -11,7 +11,7 @@ from django.utils import timezone
 from cloud.images import BuiltImage
 from marketplace.actions import keys
 from marketplace.actions.endorsing import metadata_of, sign_and_publish
-from marketplace.actions.publishing import EVERYBODY, Reader, note
+from marketplace.actions.publishing import Reader, note
 from marketplace.documents import Metadata
 from marketplace.identifiers import identifier_of
 from marketplace.models import Entry
@@ -85,7 +85,7 @@ def endorse_anew(entry: Entry) -> Entry:
     if entry.is_kept_here:
         others = (one for one in metadata.locations if not _is_own(one, entry.identifier))
         metadata = replace(metadata, locations=(location_of(entry.identifier), *others))
-    return _say(metadata, is_kept_here=entry.is_kept_here, readers=_readers_of(entry))
+    return _say(metadata, **_kept_of(entry))
 
 
 def withdraw(entry: Entry, *, reason: str) -> Entry:
@@ -97,32 +97,25 @@ def withdraw(entry: Entry, *, reason: str) -> Entry:
     if entry.deprecated:
         return entry
     metadata = replace(metadata_of(entry), deprecated=reason[:500])
-    return _say(
-        metadata, is_kept_here=entry.is_kept_here, readers=_readers_of(entry), verb="deprecated"
-    )
+    return _say(metadata, **_kept_of(entry), verb="deprecated")
 
 
-def _readers_of(entry: Entry) -> Reader:
-    return Reader(visibility=Visibility(entry.visibility), group=entry.group)
+def _kept_of(entry: Entry) -> dict[str, Any]:
+    """What no document says of an entry, and what holds for the one that says it again."""
+    return {
+        "is_kept_here": entry.is_kept_here,
+        "readers": Reader(visibility=Visibility(entry.visibility), group=entry.group),
+        "said_again_of": entry.said_again_of,
+    }
 
 
 @transaction.atomic
-def _say(
-    metadata: Metadata, *, is_kept_here: bool, readers: Reader = EVERYBODY, verb: str = "endorsed"
-) -> Entry:
+def _say(metadata: Metadata, **said: Any) -> Entry:
     """In the site's name of today; what it says in one that it had before ends."""
     for former in _under_other_names(metadata.identifier):
         over = replace(metadata_of(former), valid=_now())
-        _sign(
-            over,
-            email=former.endorser_email,
-            is_kept_here=former.is_kept_here,
-            readers=_readers_of(former),
-            verb="expired",
-        )
-    return _sign(
-        metadata, email=keys.site_address(), is_kept_here=is_kept_here, readers=readers, verb=verb
-    )
+        _sign(over, email=former.endorser_email, **_kept_of(former), verb="expired")
+    return _sign(metadata, email=keys.site_address(), **said)
 
 
 def _under_other_names(identifier: str) -> list[Entry]:
