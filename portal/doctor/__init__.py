@@ -3,7 +3,7 @@
 ``run()`` asks everything anew and never fails: a check that cannot be made is a fault.
 """
 
-from portal.doctor import host, identities, services, site
+from portal.doctor import host, identities, images, services, site
 from portal.doctor.check import Check, Status
 
 __all__ = ["Check", "Status", "run"]
@@ -22,6 +22,12 @@ _CHECKS = (
     identities.ldap,
     host.web_port,
     host.machine_ports,
+    images.landing,
+    images.copies,
+    images.queue,
+    images.sources,
+    images.site_key,
+    images.of_the_site,
     site.static_files,
     site.proxy,
     site.public_host,
