@@ -9,7 +9,7 @@ import hashlib
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TypeVar
 
@@ -22,7 +22,7 @@ from django.utils import timezone
 from core.errors import Refused
 from marketplace import documents, trusting
 from marketplace.documents import Broken, Metadata, Problem, Signature
-from marketplace.models import CREATED_FORMAT, Entry, Pending, SigningKey
+from marketplace.models import Entry, Pending, SigningKey
 from marketplace.publishing import EVERYBODY, Reader, columns_of, publish_document, said_already
 from marketplace.states import PENDING_FOR, PendingState, Visibility
 from registration import emails, throttle
@@ -261,16 +261,27 @@ def _waiting(judged: Judged) -> Pending | None:
 
 
 def _must_not_be_many(email: str, *, by: User | None, address: str) -> None:
-    """Anybody can name any address in a document. Raises: Refused: ``too_many_mails``."""
+    """Anybody can name any address in a document. Raises: Refused: ``too_many_mails``.
+
+    A sender who may send no more does not use up what the address takes; and what strangers use
+    up is not taken from people with an account.
+    """
     sender = str(by.uuid) if by else address
-    for what in (("metadata to", email.casefold()), ("metadata by", sender)):
-        if until := throttle.take(MOST_MAILS, *what):
-            raise Refused(
-                "too_many_mails",
-                f"{MOST_MAILS} mails that ask for a confirmation were sent in a short time, to "
-                f"{email} or by you. Try again after {until:%H:%M} UTC. Whoever signs in with the "
-                "endorser's own address needs none.",
-            )
+    if until := throttle.take(MOST_MAILS, "metadata by", sender):
+        raise _too_many("by you", until)
+    to = ("metadata to", email.casefold(), str(by.uuid) if by else "")
+    if until := throttle.take(MOST_MAILS, *to):
+        throttle.give_back("metadata by", sender)
+        raise _too_many(f"to {email}", until)
+
+
+def _too_many(which: str, until: datetime) -> Refused:
+    return Refused(
+        "too_many_mails",
+        f"{MOST_MAILS} mails that ask for a confirmation were sent {which} in a short time. Try "
+        f"again after {until:%H:%M} UTC. Whoever signs in with the endorser's own address needs "
+        "none.",
+    )
 
 
 def _park(judged: Judged, *, by: User | None, address: str) -> Pending:
@@ -292,15 +303,27 @@ def _park(judged: Judged, *, by: User | None, address: str) -> Pending:
     return pending
 
 
+def sender_of(by: User | None, address: str) -> str:
+    """Who sent a document, to begin a sentence with."""
+    if by:
+        return f"{by.get_full_name()} ({by})"
+    return f"Somebody without an account here (from {address or 'nowhere'})"
+
+
+def when_signed(pending: Pending) -> str:
+    """As it says of itself."""
+    at = pending.endorsed_at.astimezone(UTC)
+    return f"{at.day} {at:%B %Y, %H:%M:%S} UTC"
+
+
 def _write_to_endorser(pending: Pending, token: str, *, by: User | None) -> None:
     """No words of the document are in the mail: it would be a stranger's, with our name on it."""
-    who = f"{by.get_full_name()} ({by})" if by else "somebody without an account here"
     emails.metadata_sent(
         pending.email,
-        who=f"{who}, from {pending.address}" if pending.address and not by else who,
+        who=sender_of(by, pending.address),
         what="deprecates" if pending.deprecates else "endorses",
         image=pending.identifier,
-        endorsed=pending.endorsed_at.strftime(CREATED_FORMAT),
+        endorsed=when_signed(pending),
         days=str(PENDING_FOR.days),
         link=settings.PORTAL_URL + reverse("marketplace:confirm", args=[pending.uuid, token]),
     )

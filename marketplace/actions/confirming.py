@@ -13,8 +13,9 @@ from django.views.decorators.debug import sensitive_variables
 
 from core.errors import Refused
 from core.machine import StaleState
-from marketplace.judging import digest
-from marketplace.models import CREATED_FORMAT, Entry, Pending
+from marketplace.actions.finishing import end_waiting
+from marketplace.judging import digest, sender_of, when_signed
+from marketplace.models import Entry, Pending
 from marketplace.publishing import publish_document
 from marketplace.states import PENDING_FOR, PendingState
 from registration import emails
@@ -56,6 +57,7 @@ def confirm_document(key: UUID, token: str) -> Entry:
     with transaction.atomic():
         entry = publish_document(bytes(pending.xml), owner=holder, by=holder)
         _answer(pending, PendingState.CONFIRMED, "confirmed_by_endorser", by=holder, entry=entry)
+        end_waiting(pending, entry)
     return entry
 
 
@@ -75,10 +77,10 @@ def report_document(key: UUID, token: str) -> None:
         emails.metadata_reported(
             pending.email,
             User.objects.administrators(),
-            who=_sender(pending),
+            who=sender_of(pending.owner, pending.address),
             what="deprecates" if pending.deprecates else "endorses",
             image=pending.identifier,
-            endorsed=pending.endorsed_at.strftime(CREATED_FORMAT),
+            endorsed=when_signed(pending),
             reference=pending.token,
         )
 
@@ -113,9 +115,3 @@ def _holder(email: str) -> User | None:
     people = User.objects.active().filter(email__iexact=email)
     holder: User | None = people.exclude(email_confirmed_at=None).first()
     return holder
-
-
-def _sender(pending: Pending) -> str:
-    if pending.owner:
-        return f"{pending.owner.get_full_name()} ({pending.owner})"
-    return f"Somebody without an account, from {pending.address or 'nowhere'},"

@@ -52,7 +52,9 @@ def page(link):
 
 def test_the_mail_says_who_and_what_and_none_of_the_documents_words(link):
     letter = mail.outbox[-1]
-    assert "somebody without an account here, from 192.0.2.1" in letter.body
+    assert "\nSomebody without an account here (from 192.0.2.1) sent" in letter.body
+    assert letter.subject.endswith("A document endorses an image in your name: is it yours?")
+    assert f"signed on {NOW.day} {NOW:%B %Y, %H:%M:%S} UTC" in " ".join(letter.body.split())
     assert "endorses the image PcW9GNhE3-YFGQ0hPFsSrRla7Sb" in letter.body
     assert "Debian" not in letter.body + letter.subject
     pending = Pending.objects.get()
@@ -64,6 +66,7 @@ def test_a_mail_about_a_deprecation_says_so():
     submit(signed(at=NOW, deprecated="Broken"), by=UserFactory(username="bob"))
     link_sent_to(ALICE)
     assert "It deprecates the image" in mail.outbox[-1].body
+    assert "deprecates an image" in mail.outbox[-1].subject
     assert "Jane Bob (bob) sent" in mail.outbox[-1].body
 
 
@@ -179,6 +182,24 @@ def test_strangers_cannot_flood_an_address():
     with pytest.raises(Refused, match="10 mails") as refused:
         submit(signed(b"one more", at=NOW), by=None, address="192.0.2.200")
     assert refused.value.code == "too_many_mails"
+
+
+def test_a_sender_who_is_refused_uses_up_nobodys_mails():
+    def send(content: str, to: str, address: str = "192.0.2.1", by=None) -> None:
+        submit(signed(content.encode(), at=NOW, email=to), by=by, address=address)
+
+    for number in range(10):
+        send(f"spam {number}", "spam@example.org")
+    for number in range(11):
+        with pytest.raises(Refused, match="were sent by you"):
+            send(f"image {number}", ALICE)
+    send("image", ALICE, address="192.0.2.2")
+
+
+def test_strangers_do_not_keep_people_from_asking():
+    for number in range(10):
+        submit(signed(f"image {number}".encode(), at=NOW), by=None, address=f"192.0.2.{number}")
+    assert isinstance(submit(signed(at=NOW), by=UserFactory(username="bob")), Pending)
 
 
 def test_a_person_without_an_account_is_led_through(client, page):

@@ -6,7 +6,7 @@ from registration.letters.placeholders import Placeholder, link
 _WHO = Placeholder("who", "who sent it", "Ali Ben (ali)")
 _WHAT = Placeholder("what", "endorses or deprecates", "endorses")
 _IMAGE = Placeholder("image", "the image's identifier", "PcW9GNhE3-YFGQ0hPFsSrRla7Sb")
-_ENDORSED = Placeholder("endorsed", "when it was signed", "2026-01-15T10:00:00Z")
+_ENDORSED = Placeholder("endorsed", "when it was signed", "15 January 2026, 10:00:00 UTC")
 
 METADATA: tuple[Kind, ...] = (
     Kind(
@@ -23,12 +23,12 @@ METADATA: tuple[Kind, ...] = (
                 "Look at it",
             ),
         ),
-        "Is this endorsement yours?",
+        "A document {what} an image in your name: is it yours?",
         """\
 Hello,
 
 {who} sent a metadata document to the Marketplace of {site}. It {what} the image {image} in your \
-name, and was signed at {endorsed}.
+name, and says that it was signed on {endorsed}.
 
 Look at it here, within {days} days, and say whether it may be published:
 
@@ -51,8 +51,8 @@ do nothing, it is not published.""",
         "Abuse reported: a document in the name of {email}",
         """\
 Whoever reads the mails to {email} reports a metadata document as abuse. It {what} the image \
-{image} in the name of that address, and was signed at {endorsed}. {who} sent it. It was not \
-published.
+{image} in the name of that address, and says that it was signed on {endorsed}. {who} sent it. \
+It was not published.
 
 Its number is {reference}; the audit has all that is known of it:
 
