@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.paginator import Page, Paginator
 
-from marketplace import policy
+from marketplace import policy, reach
 from marketplace.models import Entry, EntryQuerySet
 from marketplace.search import facets, spelling
 from marketplace.search.asked import RELEVANCE, SORTS, Asked
@@ -49,9 +49,12 @@ class Card:
 
 
 def cards(entries: list[Entry]) -> list[Card]:
-    """What lists show of them: one query, or none for none."""
+    """What lists show of them, in a number of queries that nothing makes larger."""
     verdicts = policy.verdicts(entries) if entries else {}
-    return [Card(entry, verdicts.get(entry.pk, "")) for entry in entries]
+    unreached = reach.refusals(entries)
+    return [
+        Card(entry, verdicts.get(entry.pk, "") or unreached.get(entry.pk, "")) for entry in entries
+    ]
 
 
 class _Counted(Paginator):  # type: ignore[type-arg]

@@ -12,7 +12,6 @@ from core.errors import Refused
 from core.models import deny
 from marketplace import actions as marketplace
 from marketplace.models import Entry
-from marketplace.policy import Rules
 from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
@@ -185,7 +184,7 @@ def _must_boot(owner: User, entry: Entry, cloud: str) -> None:
     now = Entry.objects.visible_to(owner).filter(pk=entry.pk).first()
     if now is None:
         raise Refused("image_unknown", "There is no such image in the Marketplace.")
-    if refused := images.obstacle(now, Rules.about([now]), images.architectures_of(cloud)):
+    if refused := images.obstacle(now, images.House.about([now], by=owner, cloud=cloud)):
         if refused.code == "image_policy":
             deny("entry", entry.uuid, "launch", by=owner, owner=entry.owner_id, label=str(entry),
                  reason=str(refused))  # fmt: skip

@@ -33,6 +33,7 @@ from vms.tests.factories import VMFactory
 pytestmark = pytest.mark.django_db
 
 BOB = "bob@example.org"
+WEB = "https://images.example.org/debian.qcow2"
 
 
 @pytest.fixture
@@ -88,7 +89,8 @@ def shown(browser, image, **more):
          "Not allowed here: the endorser bob@example.org is on this site's black list"),
         ({"os_arch": "aarch64"}, "image_architecture",
          "This image is for aarch64; the machines of this site are x86_64."),
-        ({"is_latest": False}, "image_replaced", "has said something newer of this image"),
+        ({"is_latest": False}, "image_replaced", "no longer stands by this entry"),
+        ({"is_kept_here": False}, "image_nowhere", "names no place where the file is"),
     ],
 )  # fmt: skip
 def test_each_refusal_says_why_and_what_to_do(alice, fields, code, words):
@@ -136,9 +138,8 @@ def test_architectures_by_all_their_names(image, site, runs):
 
 def test_an_image_of_no_known_architecture_is_tried(alice):
     CloudStatus.objects.create(cloud="local", architectures=["x86_64"])
-    assert (
-        actions.candidates(Entry.objects.filter(pk=EntryFactory(os_arch="").pk))[0].refused is None
-    )
+    rows = Entry.objects.filter(pk=EntryFactory(os_arch="").pk)
+    assert actions.candidates(rows, by=alice)[0].refused is None
 
 
 # Which of several entries -----------------------------------------------------
@@ -316,7 +317,9 @@ def test_a_visitor_comes_back_to_the_launch_after_signing_in(client):
     ],
 )
 def test_the_page_says_who_endorses_it_and_whether_it_is_here(browser, state, words):
-    entry = EntryFactory(is_kept_here=False, size_bytes=350 << 20, trust=Trust.TRUSTED)
+    entry = EntryFactory(
+        is_kept_here=False, locations=[WEB], size_bytes=350 << 20, trust=Trust.TRUSTED
+    )
     if state:
         copy = ImageFileFactory(entry=entry, state=state, reason="it was cut off")
         ImageFile.objects.filter(state=ImageState.READY).update(ref="x")
@@ -333,7 +336,11 @@ def test_a_copy_of_a_strangers_private_image_is_not_told_of(browser, state):
     copy = ImageFileFactory(entry=theirs, state=state, reason="their secret", ref="x")
     copy.proven_by.add(theirs)
     entry = EntryFactory(
-        identifier=theirs.identifier, is_kept_here=False, size_bytes=350 << 20, endorser_email=BOB
+        identifier=theirs.identifier,
+        is_kept_here=False,
+        locations=[WEB],
+        size_bytes=350 << 20,
+        endorser_email=BOB,
     )
     text = browser.get("/vms/launch/", {"image": entry.identifier}).text
     assert "the first launch fetches 350 MiB" in text
@@ -341,7 +348,7 @@ def test_a_copy_of_a_strangers_private_image_is_not_told_of(browser, state):
 
 
 def test_an_image_of_unknown_size_says_so(browser):
-    entry = EntryFactory(is_kept_here=False, size_bytes=None)
+    entry = EntryFactory(is_kept_here=False, locations=[WEB], size_bytes=None)
     text = browser.get("/vms/launch/", {"image": entry.identifier}).text
     assert "Not known before it is fetched" in text
     assert "the first launch fetches it" in text
