@@ -14,7 +14,7 @@ from marketplace.models import Entry, EntryQuerySet
 from marketplace.search import facets, spelling
 from marketplace.search.asked import RELEVANCE, SORTS, Asked
 from marketplace.search.facets import Counts
-from marketplace.search.index import Matches, ranked, title_first
+from marketplace.search.index import Matches, keep, ranked, title_first
 from marketplace.search.tallying import filtered
 
 #: Hits that are ranked one by one.
@@ -85,19 +85,26 @@ def find(asked: Asked, user: Any, *, page: Any = 1, size: int) -> Found:
 
 
 def _find(listed: EntryQuerySet, asked: Asked, page: Any, size: int) -> Found:
-    matching = _matching(listed, asked)
+    matching = _matching(listed, asked, is_kept=True)
     counts = facets.count(matching, asked)
     keys = _ordered(listed, matching, asked, counts.total).values_list("pk", flat=True)
     at: Page[int] = _Counted(keys, size, counts.total).get_page(page)
     return Found(asked=asked, page=at, entries=loaded(list(at)), counts=counts)
 
 
-def _matching(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:
-    """Those that have the words that are looked for, whatever the facets say."""
+def _matching(rows: EntryQuerySet, asked: Asked, *, is_kept: bool = False) -> EntryQuerySet:
+    """Those that have the words that are looked for, whatever the facets say.
+
+    ``is_kept``: for several questions, to be asked before the next search.
+    """
     rows = _of_email(rows, asked)
     if not asked.has_words:
         return rows
-    return rows.filter(Matches(asked.terms)) if asked.terms else rows.none()
+    if not asked.terms:
+        return rows.none()
+    if is_kept:
+        keep(asked.terms)
+    return rows.filter(Matches(asked.terms, is_kept=is_kept))
 
 
 def _of_email(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:

@@ -16,6 +16,8 @@ from marketplace.search.tokens import PARTS, Term
 Rows = TypeVar("Rows", bound=models.QuerySet[Any])
 
 ENTRIES, TEXT = "marketplace_entry", "marketplace_text"
+#: What one search finds, in SQLite; it ends with the connection.
+KEPT = "marketplace_kept"
 #: Columns of the table in PostgreSQL.
 VECTOR, TITLE = "found_by", "title"
 _COLUMNS = ", ".join(PARTS)
@@ -27,18 +29,21 @@ _LINES = """json_extract('["' || replace({row}.words, char(10), '","') || '"]', 
 
 
 class Matches(Func):
-    """Whether an entry has every term."""
+    """Whether an entry has every term. ``is_kept``: of those that ``keep`` has just found."""
 
     output_field = BooleanField()
 
-    def __init__(self, terms: tuple[Term, ...]) -> None:
+    def __init__(self, terms: tuple[Term, ...], *, is_kept: bool = False) -> None:
         super().__init__(F("pk"))
         self.terms = terms
+        self.is_kept = is_kept
 
     def as_sqlite(self, compiler: Any, connection: Any, **more: Any) -> Any:
         """The sign keeps SQLite from fetching whole rows by their numbers: it walks the narrow
         index of the catalogue, and asks of each whether it is among those found."""
         key, params = compiler.compile(self.source_expressions[0])
+        if self.is_kept:
+            return f"+{key} IN (SELECT id FROM temp.{KEPT})", params  # noqa: S608
         found = f"+{key} IN (SELECT rowid FROM {TEXT} WHERE {TEXT} MATCH %s)"  # noqa: S608
         return found, [*params, _fts5(self.terms)]
 
@@ -50,6 +55,18 @@ class Matches(Func):
             column, terms = TITLE, tuple(replace(term, part="") for term in terms)
         found = f"{column} @@ to_tsquery('simple', %s)"
         return f"{key} IN (SELECT id FROM {TEXT} WHERE {found})", [*params, _tsquery(terms)]  # noqa: S608
+
+
+def keep(terms: tuple[Term, ...]) -> None:
+    """Find them now, for questions that follow. SQLite would search anew for each of them, and
+    sort what it finds; PostgreSQL asks one."""
+    if connection.vendor == "postgresql":
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TEMP TABLE IF NOT EXISTS {KEPT} (id integer PRIMARY KEY)")
+        cursor.execute(f"DELETE FROM temp.{KEPT}")  # noqa: S608
+        found = f"SELECT rowid FROM {TEXT} WHERE {TEXT} MATCH %s"  # noqa: S608
+        cursor.execute(f"INSERT INTO temp.{KEPT} {found}", [_fts5(terms)])
 
 
 class _Rank(Func):
@@ -88,9 +105,9 @@ def ranked(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
 
 def title_first(rows: Rows, terms: tuple[Term, ...], *then: str) -> Rows:
     """Those that match, first those whose title does: for searches that find so many
-    that ranking them would take long and tell little."""
+    that ranking them would take long and tell little. They are kept."""
     within = tuple(replace(term, part="title") for term in terms)
-    found: Any = rows.filter(Matches(terms)).alias(is_titled=Matches(within))
+    found: Any = rows.filter(Matches(terms, is_kept=True)).alias(is_titled=Matches(within))
     return found.order_by("-is_titled", *then)  # type: ignore[no-any-return]
 
 
