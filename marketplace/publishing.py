@@ -19,6 +19,7 @@ from core.models import record
 from marketplace import documents, trusting
 from marketplace.documents import Endorsement, Metadata, Signature
 from marketplace.documents.reading import read
+from marketplace.documents.values import printable
 from marketplace.models import Document, Entry, EntryQuerySet, Source
 from marketplace.states import Visibility
 from registration.models import Group, User
@@ -78,7 +79,8 @@ def publish_document(
     Raises:
         documents.Broken: it breaks rules of the format, or its signature is not valid.
         Refused: ``older`` than what the endorser said last, ``taken``: other words of the same
-            endorser about the same image at the same second, ``in_future``: of a time to come.
+            endorser about the same image at the same second, ``in_future``: of a time to come,
+            ``fewer_readers``: not all who read the last word would read this one.
     """
     limit = settings.PORTAL_METADATA_KIB << 10
     metadata = documents.parse(xml, largest_bytes=limit)
@@ -112,6 +114,7 @@ def _publish(wanted: _Wanted) -> Entry:
         if last and last.created_at >= _endorsement(wanted.metadata).created:
             return _same_or_refused(last, wanted.metadata, wanted.xml)
         if last:
+            _must_reach_the_same(last, wanted.columns)
             Entry.objects.filter(pk=last.pk).update(is_latest=False)
         entry = Entry(**columns_of(wanted.metadata), **wanted.columns)
         entry.save(force_insert=True)
@@ -119,6 +122,23 @@ def _publish(wanted: _Wanted) -> Entry:
         said = {"identifier": entry.identifier, "endorser": entry.endorser_email}
         note(entry, wanted.verb, by=wanted.by, **said)
     return entry
+
+
+def _must_reach_the_same(last: Entry, new: Mapping[str, Any]) -> None:
+    """Who reads the endorser's last word is not left with an entry that is no longer stood by."""
+    was, group = last.visibility, last.group_id if last.visibility == Visibility.GROUP else None
+    if was == Visibility.PRIVATE or new["visibility"] == Visibility.PUBLIC:
+        return
+    is_same_group = group is not None and new["group"] is not None and new["group"].pk == group
+    if was == new["visibility"] == Visibility.GROUP and (group is None or is_same_group):
+        return
+    who = "Everybody" if was == Visibility.PUBLIC else "A group"
+    raise Refused(
+        "fewer_readers",
+        f"{who} can read what {last.endorser_email} said last about this image, and would not "
+        "hear of this. Let the same people read it, or change who may read that entry first.",
+        field="visibility",
+    )
 
 
 def said_already(metadata: Metadata, xml: bytes) -> Entry | None:
@@ -258,11 +278,11 @@ def _reason(metadata: Metadata) -> str:
 
 
 def common_name(subject: str) -> str:
-    """The CN of an RFC 2253 name, or ""."""
+    """The CN of an RFC 2253 name, as it can be shown; or ""."""
     for part in _BETWEEN_PARTS.split(subject):
         name, _, value = part.strip().partition("=")
         if name.upper() == "CN":
-            return _ESCAPED.sub(r"\1", value)
+            return printable(_ESCAPED.sub(r"\1", value))
     return ""
 
 

@@ -283,7 +283,7 @@ class _Description:
     def _text(self, element: etree._Element, *, is_noted: bool = False) -> str | None:
         reference = element.get(tag("rdf:resource"))
         if reference is not None and element.tag in _REFERENCES and not len(element):
-            return reference.strip()
+            return self._named(element, reference, is_noted=is_noted)
         try:
             text = text_of(element)
         except Broken as broken:
@@ -294,6 +294,17 @@ class _Description:
             self._wrong(element, "attribute", f"has the attribute {name_of(str(attribute))}, which "
                         "means nothing there")  # fmt: skip
         return text
+
+    def _named(self, element: etree._Element, named: str, *, is_noted: bool) -> str | None:
+        """What an rdf:resource names, if it is all that its element says."""
+        if len(element.attrib) == 1 and not (element.text or "").strip():
+            return named.strip()
+        if is_noted:
+            self._wrong(
+                element, "resource", "has text or another attribute beside its rdf:resource; it "
+                "says one thing or the other",
+            )  # fmt: skip
+        return None
 
     def _wrong(self, element: etree._Element, code: str, what: str) -> None:
         name = name_of(element.tag)

@@ -2,7 +2,6 @@
 
 import re
 from datetime import UTC, datetime
-from unicodedata import category
 
 DATE_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 EMAIL_PATTERN = r"[A-Za-z0-9._%+-]+@[A-Za-z0-9.-]+"
@@ -17,6 +16,13 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z")
 _NUMBER = re.compile(r"[0-9]{1,19}")
 _EMAIL = re.compile(EMAIL_PATTERN)
 _URI = re.compile(r"(?:(?:https?|ftp)://|pdisk:)[^\s<>\"\\^`{|}]+", re.IGNORECASE)
+#: What nobody sees, and what has text read otherwise than it is written: controls, marks of
+#: direction, blanks without width, tags.
+HIDDEN = (
+    r"\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    r"\U000e0000-\U000e007f"
+)
+_HIDDEN = re.compile(rf"[\x00-\x08\x0b\x0c\x0e-\x1f{HIDDEN}]")
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,31}")
 
 
@@ -96,9 +102,17 @@ def _printed(text: str, longest: int) -> str:
     if len(text) > longest:
         raise ValueError(f"has {len(text):,} characters; {longest:,} is most")
     if not _is_printed(text):
-        raise ValueError("has control characters, which cannot be shown")
+        raise ValueError(
+            "has characters that nobody can see: controls, marks of direction, or blanks without "
+            "width"
+        )
     return text
 
 
 def _is_printed(text: str) -> bool:
-    return all(category(one) != "Cc" or one in "\n\t\r" for one in text)
+    return _HIDDEN.search(text) is None
+
+
+def printable(text: str) -> str:
+    """One line, with a blank for all that nobody would see, or would see wrongly."""
+    return " ".join(_HIDDEN.sub(" ", text).split())

@@ -12,6 +12,7 @@ from typing import IO, Any
 
 import ijson
 
+from marketplace.documents.values import HIDDEN
 from marketplace.feeds.model import Unreadable
 
 #: Of one document.
@@ -23,8 +24,8 @@ MOST_DEPTH = 12
 MOST_MEMBERS = 20_000
 MOST_LETTERS = 4_000
 
-#: Controls, among them NUL, which databases refuse, and those that have text read otherwise.
-_UNPRINTED = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]+")
+#: All of one line; among them NUL, which databases refuse.
+_UNPRINTED = re.compile(rf"[\x00-\x1f{HIDDEN}]+")
 Events = Iterator[tuple[str, Any]]
 
 

@@ -126,7 +126,9 @@ RULES = [
     (">gz<", ">rar<", "dcterms:compression", "(rar) is not one of gz, bz2, xz, zst or empty"),
     (">raw<", ">ova<", "dcterms:format", "(ova) is not one of raw, qcow2"),
     ("Debian 12 minimal", "x" * 201, "dcterms:title", "has 201 characters; 200 is most"),
-    ("Debian 12 minimal", "a\x85\x9bb", "dcterms:title", "control characters"),
+    ("Debian 12 minimal", "a\x85\x9bb", "dcterms:title", "nobody can see"),
+    ("Debian 12 minimal", "Debian \u202egnp.exe", "dcterms:title", "marks of direction"),
+    ("Debian 12 minimal", "De\u200bbian", "dcterms:title", "blanks without width"),
     ("https://images.example.org/debian-12.img.gz", "javascript:alert(1)", "slterms:location",
      "is not an address that begins with http://, https://, ftp:// or pdisk:"),
     ("https://images.example.org/debian-12.img.gz", "file:///etc/passwd", "slterms:location",
@@ -160,6 +162,10 @@ RULES = [
     (END, f'<dcterms:rights xml:base="http://elsewhere/">x</dcterms:rights>{END}',
      "dcterms:rights", "dcterms:rights has an xml:base of its own"),
     (END, f"{XHTML}{END}", "{http://www.w3.org/1999/xhtml}script", "a browser would run"),
+    ("<slterms:location>", '<slterms:location rdf:resource="https://elsewhere.example/a">',
+     "slterms:location", "text or another attribute beside its rdf:resource"),
+    (END, f'<slterms:location rdf:resource="" rdf:datatype="x"/>{END}', "slterms:location",
+     "text or another attribute beside its rdf:resource"),
     # Signatures where none belongs
     ("<rdf:Description ", '<Signature xmlns="http://www.w3.org/2000/09/xmldsig#"/>'
      "<rdf:Description ", "ds:Signature", "ds:Signature must be the last child of the root"),

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
+from django.template.loader import render_to_string
 from django.utils import timezone
 
 from core.errors import Refused
@@ -145,3 +146,42 @@ def test_what_a_key_of_the_site_has_signed_is_trusted():
 )
 def test_the_name_of_an_endorser_is_the_certificates(subject, name):
     assert common_name(subject) == name
+
+
+def test_the_name_in_a_certificate_is_shown_without_what_nobody_sees():
+    assert common_name("CN=Strat\u202eus\u200bLab,O=Lab") == "Strat us Lab"
+
+
+def test_a_name_that_nobody_vouches_for_is_not_shown_for_the_address():
+    """Anybody can write any name into a certificate of their own."""
+    signer = signer_named("m@example.org", name="Official (this site)")
+    entry = published(signer=signer, email="m@example.org")
+    told = render_to_string("marketplace/_trust.html", {"entry": entry})
+    assert "m@example.org <span" in told
+    assert "certificate unknown" in told
+    assert "Official" not in told
+
+
+def test_two_spellings_of_an_address_are_one_endorser():
+    first = published(at=NOW, email="Alice@example.org")
+    later = published(at=NOW + timedelta(hours=1), email="alice@example.org")
+    first.refresh_from_db()
+    assert (first.endorser_email, first.is_latest) == ("alice@example.org", False)
+    assert b"Alice@example.org" in bytes(first.document.xml)
+    assert later.is_latest
+
+
+def test_the_last_word_reaches_all_who_read_the_one_before():
+    group = GroupFactory()
+    of_group = Reader(visibility=Visibility.GROUP, group=group)
+    only_mine = Reader(visibility=Visibility.PRIVATE)
+    published(at=NOW, readers=only_mine)
+    published(at=NOW + timedelta(hours=1), readers=of_group)
+    for readers in (only_mine, Reader(visibility=Visibility.GROUP, group=GroupFactory())):
+        with pytest.raises(Refused) as refusal:
+            published(at=NOW + timedelta(hours=2), readers=readers)
+        assert refusal.value.code == "fewer_readers"
+    published(at=NOW + timedelta(hours=2), readers=of_group)
+    published(at=NOW + timedelta(hours=3))
+    with pytest.raises(Refused, match="Everybody can read what"):
+        published(at=NOW + timedelta(hours=4), readers=of_group)
