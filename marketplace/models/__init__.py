@@ -4,6 +4,7 @@ from marketplace.models.drafts import DocumentArrival, Draft, Pending
 from marketplace.models.endorsers import SigningKey, TrustedCertificate
 from marketplace.models.entries import (
     CREATED_FORMAT,
+    NO_SYSTEM,
     Document,
     Entry,
     EntryQuerySet,
@@ -17,6 +18,7 @@ from marketplace.models.vocabulary import Learned, Word
 
 __all__ = [
     "CREATED_FORMAT",
+    "NO_SYSTEM",
     "Document",
     "DocumentArrival",
     "Draft",

@@ -21,6 +21,8 @@ from marketplace.search.index import Matches
 from marketplace.states import Compression, EntryStatus, Kind, Trust, Visibility
 from registration.models import Membership
 
+#: What StratusLab's tools write where there is no system and no architecture.
+NO_SYSTEM = "none"
 #: How an endorsement's instant is written in addresses and documents.
 CREATED_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 
@@ -277,7 +279,8 @@ class Entry(models.Model):
     @property
     def label(self) -> str:
         """Its title; without one, what system it is; without that, its identifier."""
-        return self.title or f"{self.system} {self.os_arch}".strip() or self.identifier
+        arch = "" if self.os_arch == NO_SYSTEM else self.os_arch
+        return self.title or f"{self.system} {arch}".strip() or self.identifier
 
     @property
     def summary(self) -> str:
@@ -291,7 +294,9 @@ class Entry(models.Model):
 
     @property
     def system(self) -> str:
-        return " ".join(filter(None, (self.os, self.os_version)))
+        """What runs in a machine made from it; "" for a disk, whose endorser says "none"."""
+        said = (self.os, self.os_version)
+        return " ".join(word for word in said if word and word.lower() != NO_SYSTEM)
 
     @property
     def file_name(self) -> str:

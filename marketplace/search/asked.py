@@ -32,6 +32,7 @@ SORTS: Mapping[str, tuple[str, ...]] = {
     "arch": ("os_arch",),
     "kind": ("kind",),
     "endorser": ("endorser_email",),
+    "valid": ("valid_until",),
 }
 SORT_LABELS = {
     NEWEST: "Newest first",
@@ -41,6 +42,8 @@ SORT_LABELS = {
     "arch": "Architecture",
     "kind": "Kind",
     "endorser": "Endorser",
+    "-valid": "Valid longest first",
+    "valid": "Ends soonest first",
 }
 #: Filters that are lists, each with its column.
 LISTS: Mapping[str, str] = {

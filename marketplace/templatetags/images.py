@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 
 from django import template
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString, mark_safe
 
 from marketplace.architectures import why_foreign
 from marketplace.models import Entry, ImageFile
@@ -21,7 +23,16 @@ _DOING: Mapping[str, str] = {
 @register.filter
 def doing(image: ImageFile) -> str:
     """What moves its bytes now, or ""."""
+    if image.is_in_line:
+        return ""
     return _DOING.get(str(image.state), "")
+
+
+@register.filter
+def breaking(address: str) -> SafeString:
+    """An address that is broken after its @, if it has to be broken."""
+    parts = ((part,) for part in address.split("@"))
+    return format_html_join(mark_safe("@<wbr>"), "{}", parts)
 
 
 @register.filter

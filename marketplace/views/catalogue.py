@@ -1,6 +1,8 @@
 """The catalogue. Everybody may read it; launching asks to sign in, and then goes on."""
 
+import re
 from typing import Any
+from urllib.parse import parse_qsl
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -13,6 +15,8 @@ from marketplace.views import sidebar
 
 #: Entries on a page of each view.
 SIZES = {"cards": 24, "table": 50}
+#: How other searches are told to leave a word out.
+_MINUS = re.compile(r"(?:^|\s)[-\u2212]([^\W_]\S*)")
 
 
 @require_safe
@@ -24,13 +28,19 @@ def catalogue(request: HttpRequest) -> HttpResponse:
 
 def _context(request: HttpRequest, found: Found) -> dict[str, Any]:
     asked = found.asked
+    filters = list(sidebar.filters(asked))
     return {
         "asked": asked,
         "page": found.page,
         "total": found.counts.total,
         "cards": cards(found.entries),
         "facets": sidebar.facets(asked, found.counts),
-        "filters": list(sidebar.filters(asked)),
+        "filters": filters,
+        "pairs": parse_qsl(asked.query),
+        "words_url": f"?{Asked(q=asked.q, view=asked.view).query}" if asked.q and filters else "",
+        "minus": match[1] if (match := _MINUS.search(asked.q)) else "",
+        "sorted_by": asked.order,
+        "but_sorted": asked.with_(sort="").removeprefix("?"),
         "instead_of": found.instead_of,
         "exactly": asked.with_(q=found.instead_of, exact=True) if found.instead_of else "",
         "meant": found.meant,

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from marketplace.models import NO_SYSTEM
 from marketplace.search.asked import ANY, KINDS, LISTS, LOCATIONS, STATUSES, Asked
 from marketplace.search.facets import MOST_VALUES, Counts
 from marketplace.states import EntryStatus
@@ -26,12 +27,13 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Facet:
-    """``more``: the values that unfold."""
+    """``more``: the values that unfold; ``is_cut``: there may be others yet, less frequent."""
 
     name: str
     label: str
     values: Sequence[Value]
     more: Sequence[Value] = ()
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,8 @@ def _listed(name: str, asked: Asked, counts: Counts) -> Facet:
         url = asked.with_(official=not asked.official)
         own = Value("This site (official)", counts.of["official"]["1"], url, asked.official)
         values = [own, *values]
-    return Facet(name, LABELS[name], values[:SHOWN], values[SHOWN:])
+    is_cut = len(counted) >= MOST_VALUES
+    return Facet(name, LABELS[name], values[:SHOWN], values[SHOWN:], is_cut)
 
 
 def _values(
@@ -108,7 +111,7 @@ def _values(
         Value((labels or {}).get(value, value), counted[value], asked.toggled(name, value),
               value in chosen)
         for value in names
-        if counted[value] or value in chosen
+        if value in chosen or (counted[value] and value.lower() != NO_SYSTEM)
     ]  # fmt: skip
 
 

@@ -10,12 +10,12 @@ const LINKS = "a[data-list-to], th a.sort, .pager a";
 let under_way = new AbortController();
 
 const shown = (region) => region.querySelector("[data-live-list][data-live-what]") ?? region;
-const fields = (region) => [...region.querySelectorAll("form[method=get] [name]")];
+const fields = (region) => [...region.querySelectorAll("form[data-list-form] [name]")];
 
 /** A field keeps what is typed into it while the answer is on its way. */
 function fill(region, fresh, sent) {
   for (const field of fields(region)) {
-    const now = fresh.querySelector(`form[method=get] [name="${CSS.escape(field.name)}"]`);
+    const now = fresh.querySelector(`form[data-list-form] [name="${CSS.escape(field.name)}"]`);
     const typed = field === document.activeElement && field.value !== sent.get(field.name);
     if (now && field.type !== "checkbox" && !typed) field.value = now.value;
   }

@@ -13,7 +13,7 @@ const callbacks = {
     if (old.nodeType !== Node.ELEMENT_NODE) return true;
     if (old.hasAttribute("data-keep")) return false;
     // Script shows what needs script; the server always sends it hidden.
-    if (old.matches("[data-copy], [data-dismiss], [data-keygen]")) fresh.hidden = old.hidden;
+    if (old.matches("[data-copy], [data-dismiss], [data-keygen], [data-search-key]")) fresh.hidden = old.hidden;
     return true;
   },
   beforeAttributeUpdated(name, element) {
