@@ -52,6 +52,7 @@ urlpatterns = [
     re_path(r"^endorsers/+(?P<email>[^/]+)/*$", endorsers.endorser, name="endorser"),
     re_path(r"^endorsers/+(?P<email>[^/]+)/+tags/*$", endorsers.tags, name="endorser_tags"),
     path("copies/<uuid:key>/", copies.copy, name="copy"),
+    path("copies/<uuid:key>/stop/", copies.stop, name="stop_copy"),
     re_path(rf"^files/(?P<identifier>{identifiers.PATTERN})/?$", files.file, name="file"),
     path("policy/", policy.index, name="policy"),
     path("policy/policy.cfg", policy.file, name="policy_file"),
@@ -91,5 +92,6 @@ urlpatterns = [
     path("sources/", sources.index, name="sources"),
     path("sources/new/", sources.add, name="source_new"),
     path("sources/<uuid:key>/", sources.source, name="source"),
+    path("sources/<uuid:key>/entries/", sources.entries, name="source_entries"),
     path("sources/<uuid:key>/<str:verb>/", sources.act, name="act_on_source"),
 ]

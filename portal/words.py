@@ -121,6 +121,9 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "snapshot": Verb("took a snapshot of {}", "take a snapshot of {}"),
         "snapshot_deleted": Verb("deleted {}", "delete {}"),
     },
+    ("Marketplace", "a copy of an image"): {
+        "stopped": Verb("stopped the fetching of {}", "stop the fetching of {}"),
+    },
     ("Marketplace", "an entry"): {
         "built": Verb("built {}", "build {}"),
         "deprecated": Verb("withdrew {}", "withdraw {}"),
@@ -133,6 +136,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "source_off": Verb("switched off {}", "switch off {}"),
         "source_on": Verb("switched on {}", "switch on {}"),
         "extended": Verb("endorsed {} for longer", "endorse {} for longer"),
+        "withdrawn": Verb("took back {}", "take back {}"),
         "readers_changed": Verb("changed who may read {}", "change who may read {}"),
         "refused_by_endorser": Verb("refused {}", "refuse {}"),
         "reported": Verb("reported {} as abuse", "report {} as abuse"),

@@ -32,6 +32,8 @@ from marketplace.actions.images import (
     evict,
     image_for,
     image_lost,
+    let_go,
+    stop_image,
 )
 from marketplace.actions.keys import (
     end_key,
@@ -93,6 +95,7 @@ __all__ = [
     "import_source",
     "keep_draft",
     "key_of",
+    "let_go",
     "measure_again",
     "metadata_of",
     "new_key",
@@ -114,6 +117,7 @@ __all__ = [
     "site_address",
     "site_key",
     "site_keys",
+    "stop_image",
     "submit",
     "switch_source",
     "trust_certificate",

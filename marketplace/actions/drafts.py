@@ -189,7 +189,7 @@ def _must_not_be_many(owner: User, *, is_measured: bool) -> None:
 def keep_draft(draft: Draft, fields: Mapping[str, Any]) -> None:
     """Keep the answers of the form as they are, good or not: nothing that was typed is lost.
 
-    Raises: Refused: ``draft_state``, ``too_long``.
+    Raises: Refused: ``draft_state``, ``draft_waiting``, ``too_long``.
     """
     _must_allow(draft, "change")
     kept = _kept(fields)
@@ -226,12 +226,23 @@ def measure_again(draft: Draft, *, by: User) -> None:
 
 
 def drop_draft(draft: Draft, *, by: User) -> None:
-    """Throw a draft away. Raises: Refused: ``draft_state``."""
+    """Throw a draft away. Raises: Refused: ``draft_state``, ``draft_waiting``."""
     _must_allow(draft, "drop")
     _move(draft, DraftState.DROPPED, by=by, verb="dropped")
 
 
+def must_not_wait(draft: Draft) -> None:
+    """Raises: Refused: ``draft_waiting``: it is signed, and its endorser is asked by mail."""
+    if draft.is_waiting and draft.pending is not None:
+        raise Refused(
+            "draft_waiting",
+            f"It is signed, and {draft.pending.email} is asked by mail whether it may be "
+            "published: wait for the answer, or withdraw it.",
+        )
+
+
 def _must_allow(draft: Draft, verb: str) -> None:
+    must_not_wait(draft)
     if verb not in draft.verbs:
         raise _changed(draft)
 

@@ -9,6 +9,7 @@ from core.machine import StaleState
 from core.models import Event
 from marketplace import documents
 from marketplace.actions import uploads
+from marketplace.actions.drafts import must_not_wait
 from marketplace.actions.endorsing import (
     end_of_validity,
     is_their_address,
@@ -21,7 +22,7 @@ from marketplace.actions.readers import bound_of, must_reach_nobody_new, seen_no
 from marketplace.composing import Said, compose
 from marketplace.documents import Metadata
 from marketplace.models import Draft, Entry, Pending
-from marketplace.states import DraftSource, DraftState, Kind
+from marketplace.states import DraftSource, DraftState, Kind, PendingState
 from registration.models import User
 from volumes import actions as volumes
 from volumes.models import Attachment, DiskType
@@ -35,27 +36,38 @@ ORIGINALS = {
 
 
 def publish_draft(
-    draft: Draft, *, by: User, said: Said, pen: Pen, readers: Reader, address: str = ""
+    draft: Draft,
+    *,
+    by: User,
+    said: Said,
+    pen: Pen,
+    readers: Reader,
+    address: str = "",
+    ask_by_mail: bool = False,
 ) -> Entry | Pending:
     """Sign what was said and publish it; a disk becomes a read-only original with it.
 
-    An address that is not known to be this person's is written to first: then a ``Pending``
-    comes back, and the draft stays until its owner says yes. ``address`` is where the request
-    comes from.
+    An address that is not known to be this person's is written to first, if ``ask_by_mail``: then
+    a ``Pending`` comes back, and the draft waits until its owner has answered. ``address`` is
+    where the request comes from.
 
     Raises:
-        Refused: ``draft_state``, ``until``, ``unwritable``, ``readers_narrower``,
-            ``entry_gone``, ``disk_written_since``, ``disk_gone``, those of ``volumes.change`` and of
-            ``uploads.submit``.
+        Refused: ``draft_state``, ``draft_waiting``, ``other_address``, ``until``, ``unwritable``,
+            ``readers_narrower``, ``entry_gone``, ``disk_written_since``, ``disk_gone``, those of
+            ``volumes.change`` and of ``uploads.submit``.
     """
     if draft.state != DraftState.READY:
         raise Refused("draft_state", "Wait until it is measured: then it can be signed.")
+    must_not_wait(draft)
     end_of_validity(said.valid)
     metadata = compose(draft, said)
     try:
         if pen.is_site or is_their_address(pen.email, by):
             return _published(draft, metadata, by, pen, readers)
-        return _submitted(draft, metadata, by, pen, readers, address)
+        _must_be_as_measured(draft)
+        xml = signed(metadata, signer=pen.signer, email=pen.email)
+        _must_be_meant(pen.email, xml, by, ask_by_mail=ask_by_mail)
+        return _submitted(draft, xml, by, readers, address)
     except documents.Broken as broken:
         raise Refused("unwritable", str(broken)) from broken
 
@@ -85,17 +97,58 @@ def _published(draft: Draft, metadata: Metadata, by: User, pen: Pen, readers: Re
 
 
 def _submitted(
-    draft: Draft, metadata: Metadata, by: User, pen: Pen, readers: Reader, address: str
+    draft: Draft, xml: bytes, by: User, readers: Reader, address: str
 ) -> Entry | Pending:
-    """Somebody else's address, as far as the portal knows: they are asked by mail."""
-    _must_be_as_measured(draft)
-    xml = signed(metadata, signer=pen.signer, email=pen.email)
-    _make_original(draft, metadata.kind, by)
-    made = uploads.submit(xml, by=by, address=address, readers=readers)
-    if isinstance(made, Entry):
-        with suppress(StaleState):  # it is published, whatever became of the draft
-            draft.move(DraftState.PUBLISHED, by=by, verb="published", entry=made)
+    """Somebody else's address, as far as the portal knows: they are asked by mail.
+
+    All of it or nothing: the disk becomes an original only with a document that is on its way.
+    """
+    with transaction.atomic():
+        if draft.based_on is not None:
+            source = seen_now(draft.based_on, by)
+            must_reach_nobody_new(bound_of(source, by), readers)
+        made = uploads.submit(xml, by=by, address=address, readers=readers)
+        _make_original(draft, documents.parse(xml, largest_bytes=len(xml)).kind, by)
+        if isinstance(made, Entry):
+            _end(draft, made, by=by)
+        else:
+            _wait(draft, made)
     return made
+
+
+def _must_be_meant(email: str, xml: bytes, by: User, *, ask_by_mail: bool) -> None:
+    """Raises: Refused: ``other_address``: nobody writes to a stranger by a wrong certificate."""
+    if ask_by_mail or uploads.judge(xml, by=by).outcome is not uploads.Outcome.MAILED:
+        return
+    own = by.email if by.email_confirmed_at else f"{by.email}, which nobody has confirmed"
+    raise Refused(
+        "other_address",
+        f"This certificate speaks for {email}, and your address is {own}. Sign with a certificate "
+        f"of your own; or tick below that {email} is asked by mail, and publish it then.",
+        field="ask_by_mail",
+    )
+
+
+def _wait(draft: Draft, pending: Pending) -> None:
+    """Raises: Refused: ``draft_state``."""
+    rows = Draft.objects.filter(pk=draft.pk, state=DraftState.READY)
+    waiting = rows.filter(pending__state=PendingState.WAITING)
+    if not rows.exclude(pk__in=waiting.values("pk")).update(pending=pending):
+        raise Refused("draft_state", "This draft has changed meanwhile: reload it.")
+    draft.pending = pending
+    draft.record_event("sent", by=draft.owner, endorser=pending.email)
+    draft.announce()
+
+
+def end_waiting(pending: Pending, entry: Entry) -> None:
+    """Whoever has the address in it said yes: the draft that it was made from is published."""
+    for draft in Draft.objects.filter(pending=pending, state=DraftState.READY):
+        _end(draft, entry)
+
+
+def _end(draft: Draft, entry: Entry, *, by: User | None = None) -> None:
+    with suppress(StaleState):  # it is published, whatever became of the draft
+        draft.move(DraftState.PUBLISHED, by=by, verb="published", entry=entry)
 
 
 def _source_now(

@@ -23,9 +23,6 @@ from marketplace.states import Visibility
 from registration.forms.base import Form
 from registration.models import Group, User
 
-#: StratusLab's own reason, where nobody gave one.
-USUAL_REASON = "This image has been deprecated"
-
 
 class With(TextChoices):
     """What is signed with."""
@@ -89,6 +86,16 @@ class PenForm(Form):
             raise Refused("file_large", sentence, field="file")
         data = given.read() if given else b""
         return pens.pen_of_file(data, self.cleaned_data["password"], user=self.user)
+
+
+class SignForm(PenForm):
+    """The choice of the key for something new, which may be in somebody else's name."""
+
+    ask_by_mail = forms.BooleanField(
+        label="If the certificate is of an address that is not mine: ask its owner by mail",
+        required=False,
+        help_text="The entry is published once they say yes, for everybody, and is theirs.",
+    )
 
 
 class ReadersForm(Form):
@@ -170,7 +177,7 @@ class EndorseForm(_UntilForm):
 
 class DeprecateForm(PenForm):
     reason = forms.CharField(
-        label="Reason", max_length=LONGEST_REASON, initial=USUAL_REASON,
+        label="Reason", max_length=LONGEST_REASON,
         widget=forms.Textarea(attrs={"rows": 3}),
         help_text="What is wrong with it, and what to use instead: whoever wants to launch it "
         "reads this.",

@@ -6,8 +6,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils.functional import cached_property
 
 from core.machine import Stateful
+from marketplace import documents
 from marketplace.models.entries import Entry
 from marketplace.states import (
     DOCUMENT_ARRIVAL_DEADLINES,
@@ -161,6 +163,15 @@ class Pending(Stateful):
 
     def __str__(self) -> str:
         return f"{self.identifier} by {self.email}"
+
+    @cached_property
+    def title(self) -> str:
+        """What its document calls the image; "" if it says nothing, or cannot be read any more."""
+        xml = bytes(self.xml or b"")
+        try:
+            return documents.parse(xml, largest_bytes=max(len(xml), 1)).title
+        except documents.Broken:
+            return ""
 
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,) if self.owner_id else ()

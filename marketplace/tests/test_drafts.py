@@ -15,6 +15,8 @@ from django.utils import timezone
 from core.errors import Refused
 from marketplace import actions, documents, pdisk
 from marketplace.composing import Said
+from marketplace.judging import digest
+from marketplace.lifecycle.images import proving
 from marketplace.models import Draft, Entry, Pending
 from marketplace.states import Visibility
 from marketplace.tests.drafting import CONTENT, arrived, endorser, measure, measured
@@ -345,21 +347,93 @@ def test_a_wrong_password_is_told_beside_the_file_and_nothing_is_published(page,
     assert draft.volume.type == DiskType.DATA_IMAGE_RAW_READ_WRITE
 
 
-def test_a_certificate_of_another_address_is_confirmed_by_mail(page, ada, cloud):
-    draft = measured(ada)
-    bob = endorser("bob")
-    actions.new_key(bob, bob)
+@pytest.fixture
+def bob(db):
+    user = endorser("bob")
+    actions.new_key(user, user)
+    return user
+
+
+def sign_as(page, bob, draft, **more):
+    """On the page, with somebody else's certificate."""
     page.post(draft.get_absolute_url(), answers(go="sign"))
     file = SimpleUploadedFile("bob.p12", p12_of(bob))
     form = {"sign_with": "file", "visibility": "public", "file": file, "password": "secret"}
-    answer = page.post(url("sign", draft), form)
-    assert answer.status_code == 302
+    return page.post(url("sign", draft), form | more)
+
+
+def test_nobody_is_written_to_by_a_wrong_certificate(page, ada, bob, cloud):
+    draft = measured(ada)
+    answer = sign_as(page, bob, draft)
+    assert answer.status_code == 422
+    assert f"speaks for {bob.email}, and your address is {ada.email}" in unescape(answer.text)
+    assert not Pending.objects.exists()
+    assert Volume.objects.get(pk=draft.volume_id).type == DiskType.DATA_IMAGE_RAW_READ_WRITE
+
+
+def test_a_certificate_of_another_address_is_confirmed_by_mail(page, ada, bob, cloud):
+    draft = measured(ada)
+    answer = sign_as(page, bob, draft, ask_by_mail="on")
+    assert answer.url == draft.get_absolute_url()
     assert Pending.objects.get().email == bob.email
     assert not Entry.objects.exists()
-    draft.refresh_from_db()
-    assert draft.state == "ready"
     told = [str(message) for message in get_messages(answer.wsgi_request)]
     assert any(bob.email in one for one in told)
+
+
+def test_a_draft_waits_with_its_document(page, ada, bob, cloud):
+    draft = measured(ada)
+    sign_as(page, bob, draft, ask_by_mail="on")
+    assert bob.email in page.get(reverse("marketplace:drafts")).text
+    assert "Take it back" in page.get(draft.get_absolute_url()).text
+    assert page.get(url("sign", draft)).url == draft.get_absolute_url()
+    draft.refresh_from_db()
+    with pytest.raises(Refused) as refused:
+        actions.keep_draft(draft, {"title": "Other"})
+    assert refused.value.code == "draft_waiting"
+
+
+def test_what_waits_is_taken_back_by_who_sent_it(page, ada, bob, cloud, client):
+    draft = measured(ada)
+    sign_as(page, bob, draft, ask_by_mail="on")
+    pending = Pending.objects.get()
+    act = reverse("marketplace:pending_withdraw", args=[pending.uuid])
+    other = Client()
+    other.force_login(bob)
+    assert other.post(act).status_code == 404
+    assert page.post(act).url == draft.get_absolute_url()
+    pending.refresh_from_db()
+    assert pending.state == "withdrawn"
+    assert not actions.confirming.can_answer(pending)
+    assert "withdrawn by its sender" in page.get(draft.get_absolute_url()).text
+    assert actions.publish_draft(
+        Draft.objects.get(pk=draft.pk), by=ada, said=said_of(draft), readers=actions.EVERYBODY,
+        pen=pen_of_hers(ada),
+    )  # fmt: skip
+
+
+def pen_of_hers(ada):
+    actions.new_key(ada, ada)
+    return actions.pen_of_key(ada)
+
+
+@pytest.mark.parametrize("has_account", [True, False])
+def test_a_disk_in_anothers_name_is_read_once_they_say_yes(ada, bob, cloud, has_account):
+    draft = measured(ada)
+    pen, token = actions.pen_of_key(bob), "known to bob"
+    pending = actions.publish_draft(
+        draft, by=ada, said=said_of(draft), readers=actions.EVERYBODY, pen=pen, ask_by_mail=True
+    )
+    if not has_account:
+        type(bob).objects.filter(pk=bob.pk).update(email="bob@elsewhere.example")
+    Pending.objects.filter(pk=pending.pk).update(token_hash=digest(token))
+    entry = actions.confirm_document(pending.uuid, token)
+    draft.refresh_from_db()
+    assert (draft.state, draft.entry) == ("published", entry)
+    assert entry.owner == (bob if has_account else None)
+    assert proving.may_read(entry, draft.volume)
+    stranger = EntryFactory(owner=bob, endorser_email="eve@example.org", locations=entry.locations)
+    assert not proving.may_read(stranger, draft.volume)
 
 
 def test_the_sites_key_is_for_administrators(page, ada, cloud, client):

@@ -157,7 +157,8 @@ def test_somebody_elses_image_is_endorsed_beside_its_first_entry(ada, bob, said)
 
 def test_what_a_group_reads_is_not_opened_by_endorsing_it_again(ada, bob, said):
     group = GroupFactory()
-    MembershipFactory(group=group, user=ada)
+    for user in (ada, bob):
+        MembershipFactory(group=group, user=user)
     readers = actions.reader(Visibility.GROUP, group, by=ada)
     actions.set_readers(said, by=ada, readers=readers)
     pen = actions.pen_of_key(bob)

@@ -18,7 +18,7 @@ from core.http import UNPROCESSABLE, is_fragment
 from marketplace import actions, documents
 from marketplace.actions import drafts
 from marketplace.forms.drafts import DraftForm
-from marketplace.forms.signing import PenForm, ReadersForm
+from marketplace.forms.signing import ReadersForm, SignForm
 from marketplace.models import Draft, Entry, Pending
 from marketplace.states import DraftSource, DraftState, Kind
 from registration.doors import UserRequest, address_of, answers, find_or_404
@@ -34,7 +34,7 @@ _NOT_READY = {DraftState.WANTED: _WAIT, DraftState.MEASURING: _WAIT}
 def _find(request: UserRequest, key: UUID, verb: str = "") -> Draft:
     """One's own: not even an administrator writes what somebody else is about to say."""
     own = Draft.objects.filter(owner=request.user)
-    rows = own.select_related("owner", "volume", "based_on", "based_on__owner", "entry")
+    rows = own.select_related("owner", "volume", "based_on", "based_on__owner", "entry", "pending")
     found: Draft = find_or_404(rows, request, verb, uuid=key)
     return found
 
@@ -43,7 +43,7 @@ def _find(request: UserRequest, key: UUID, verb: str = "") -> Draft:
 @require_safe
 def index(request: UserRequest) -> HttpResponse:
     own = Draft.objects.filter(owner=request.user).exclude(state=DraftState.DROPPED)
-    rows = own.select_related("volume", "entry", "based_on")
+    rows = own.select_related("volume", "entry", "based_on", "pending")
     page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
     template = "_drafts.html" if is_fragment(request) else "drafts.html"
     return render(request, f"marketplace/{template}", {"page": page})
@@ -59,6 +59,9 @@ def draft(request: UserRequest, key: UUID) -> HttpResponse:
         return render(request, "marketplace/_measured.html", {"draft": found})
     if found.state not in drafts.OPEN:
         return _over(request, found)
+    if found.is_waiting:
+        context = {"draft": found, "pending": found.pending, "crumbs": _crumbs()}
+        return render(request, "marketplace/draft_waiting.html", context)
     form = DraftForm(answers(request), draft=found)
     if not form.is_bound:
         return render(request, "marketplace/draft.html", _context(found, form))
@@ -182,18 +185,21 @@ def sign(request: UserRequest, key: UUID) -> HttpResponse:
     found = _find(request, key)
     if found.state not in drafts.OPEN:
         return _over(request, found)
+    if found.is_waiting:
+        return redirect(found)
     said = _bound(found)
     shown = _preview(found, said)
     if found.state != DraftState.READY or shown["problems"]:
         messages.error(request, "Not ready to be signed: see what is missing.")
         return redirect(found)
-    pens = PenForm(answers(request), request.FILES or None, user=request.user)
+    pens = SignForm(answers(request), request.FILES or None, user=request.user)
     readers = ReadersForm(answers(request), user=request.user, initial=_readers_before(found))
     if pens.is_valid() and readers.is_valid():
         try:
             made = actions.publish_draft(
                 found, by=request.user, said=said.said(), readers=readers.readers(),
                 pen=pens.pen(), address=address_of(request),
+                ask_by_mail=pens.cleaned_data.get("ask_by_mail", False),
             )  # fmt: skip
         except Refused as refused:
             (readers if refused.field in readers.fields else pens).refuse(refused)
@@ -228,9 +234,8 @@ def _published(request: UserRequest, found: Draft, made: Entry | Pending) -> Htt
     if isinstance(made, Pending):
         messages.info(
             request,
-            f"A mail was sent to {made.email}: the entry is published when its link is used. The "
-            "draft stays until then.",
+            f"A mail was sent to {made.email}: the entry is published when its link is used.",
         )
-        return redirect("marketplace:drafts")
+        return redirect(found)
     messages.success(request, "Signed and published.")
     return redirect(made.permalink)

@@ -152,6 +152,11 @@ def evicted() -> None:
     assert catalogue.evict("local", ()) == 1
 
 
+def let_go() -> None:
+    ImageFileFactory(state="fetching")
+    assert catalogue.let_go("local", ()) == 1
+
+
 def someone_elses() -> Entry:
     return EntryFactory(endorser_email="eve@example.org", locations=["https://example.org/a.img"])
 
@@ -202,6 +207,10 @@ CATALOGUE: Mapping[str, Callable[[Any], object]] = {
     "image_lost": lambda case: (
         image := ImageFileFactory(ready=True)
     ) and catalogue.image_lost(image.identifier, "local"),
+    "let_go": lambda case: let_go(),
+    "stop_image": lambda case: catalogue.stop_image(
+        ImageFileFactory(state="fetching"), by=case.admin
+    ),
     "import_source": lambda case: catalogue.import_source(
         source(case, state="due"), by=case.admin
     ),
@@ -232,6 +241,9 @@ CATALOGUE: Mapping[str, Callable[[Any], object]] = {
     "switch_source": lambda case: catalogue.switch_source(source(case), is_on=True, by=case.admin),
     "trust_certificate": lambda case: catalogue.trust_certificate(
         pem_of(signing.alice().certificate).encode(), by=case.admin
+    ),
+    "withdraw_document": lambda case: catalogue.withdraw_document(
+        Pending.objects.get(uuid=waiting(case)[0]), by=case.alice
     ),
 }  # fmt: skip
 #: They change nothing that the audit is about: they look, count, or hold for one request.

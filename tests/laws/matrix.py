@@ -265,6 +265,7 @@ TABLE = (
         marketplace:draft_preview GET
         marketplace:draft_drop POST
         marketplace:draft_retry POST
+        marketplace:pending_withdraw POST
         marketplace:sign GET POST
         marketplace:end_key GET
         marketplace:key_certificate GET
@@ -444,12 +445,14 @@ TABLE = (
         vms:usage_report GET
         vms:usage_table GET
         marketplace:policy GET POST
+        marketplace:stop_copy POST
         marketplace:policy_file GET
         marketplace:certificates GET POST
         marketplace:certificate GET POST
         marketplace:certificate_remove POST
         marketplace:sources GET
         marketplace:source GET POST
+        marketplace:source_entries GET
         marketplace:source_new GET POST
         marketplace:act_on_source POST
         marketplace:end_site GET POST

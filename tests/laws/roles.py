@@ -216,7 +216,7 @@ class World:
     _VALUES: tuple[tuple[str, str, Callable[["World"], Any]], ...] = (
         (r"vms:.*(person|act_as).*", "key", lambda world: world.alice.uuid),
         (r"api:entry", "entry", lambda world: world.entry.uuid),
-        (r"marketplace:copy", "key", lambda world: world.copy.uuid),
+        (r"marketplace:(stop_)?copy", "key", lambda world: world.copy.uuid),
         (r"marketplace:(draft.*|sign)", "key", lambda world: world.draft.uuid),
         (r"marketplace:build_of_entry", "key", lambda world: world.said.uuid),
         (r"marketplace:(deprecate|extend|endorse|readers)", "key", lambda world: world.said.uuid),
@@ -225,7 +225,7 @@ class World:
         (r"marketplace:certificate.*", "key", lambda world: world.certificate.uuid),
         (r"marketplace:.*source.*", "key", lambda world: world.source.uuid),
         (r"marketplace:act_on_source", "verb", lambda world: "on"),
-        (r"marketplace:(pending|confirm)", "key", lambda world: world.pending.uuid),
+        (r"marketplace:(pending.*|confirm)", "key", lambda world: world.pending.uuid),
         (r"marketplace:confirm", "token", lambda world: CONFIRMATION),
         (r"marketplace:arrival.*", "key", lambda world: world.arrival.uuid),
         (r"(marketplace:|old_)entries", "parts", lambda world: world.entry.endorser_email),
