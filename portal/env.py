@@ -15,12 +15,15 @@ def text(name: str, default: str = "") -> str:
     return os.environ.get(name) or default
 
 
-def number(name: str, default: int) -> int:
+def number(name: str, default: int, *, most: int | None = None) -> int:
     value = text(name, str(default))
     try:
-        return int(value)
+        found = int(value)
     except ValueError:
         raise ImproperlyConfigured(f"{name} is {value!r}; write a whole number.") from None
+    if most is not None and not 0 < found <= most:
+        raise ImproperlyConfigured(f"{name} is {found:,}; write a number from 1 to {most:,}.")
+    return found
 
 
 def flag(name: str, *, default: bool = False) -> bool:

@@ -185,8 +185,8 @@ PORTAL_IMAGE_GIB = env.number("PORTAL_IMAGE_GIB", 100)
 PORTAL_IMAGE_CACHE_GIB = env.number("PORTAL_IMAGE_CACHE_GIB", 200)
 # Mail endorsers a list of what they vouch for, every so many days. 0: never.
 PORTAL_ENDORSER_DAYS = env.number("PORTAL_ENDORSER_DAYS", 0)
-# The largest metadata document that is read, in KiB.
-PORTAL_METADATA_KIB = env.number("PORTAL_METADATA_KIB", 1024)
+# The largest metadata document that is taken in, in KiB. What reads one reads no more than 1 MiB.
+PORTAL_METADATA_KIB = env.number("PORTAL_METADATA_KIB", 1024, most=1024)
 
 # What the sign-in pages count: in the database, so that it outlives every process.
 CACHES = {

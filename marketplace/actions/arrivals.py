@@ -8,6 +8,7 @@ from core import fetch
 from core.errors import Refused
 from core.machine import StaleState
 from marketplace import tasks
+from marketplace.actions.uploads import must_not_be_many
 from marketplace.models import DocumentArrival
 from marketplace.states import ArrivalState
 from registration.models import User
@@ -23,10 +24,11 @@ def fetch_document(url: str, *, owner: User, to_launch: bool = False) -> Documen
     ``to_launch``: its page leads on to the launch of the image.
 
     Raises:
-        Refused: ``url``, ``too_many_fetches``, ``not_active``.
+        Refused: ``url``, ``too_many_fetches``, ``too_many_documents``, ``not_active``.
     """
     url = url.strip()
     _must_be_fetchable(url)
+    must_not_be_many(by=owner, address="")
     with transaction.atomic():
         if not User.objects.select_for_update(no_key=True).get(pk=owner.pk).is_active:
             raise Refused("not_active", "Your account is not active; ask an administrator.")
@@ -45,8 +47,13 @@ def fetch_document(url: str, *, owner: User, to_launch: bool = False) -> Documen
 
 
 def fetch_again(arrival: DocumentArrival, *, by: User) -> None:
-    """Try once more. Raises: Refused: ``document_state``, it did not fail."""
+    """Try once more.
+
+    Raises:
+        Refused: ``document_state``, it did not fail; ``too_many_documents``.
+    """
     if arrival.state == ArrivalState.FAILED:
+        must_not_be_many(by=by, address="")
         try:
             arrival.move(ArrivalState.FETCHING, by=by, verb="asked")
         except StaleState:

@@ -132,6 +132,16 @@ def test_what_is_wrong_is_said_in_the_form_that_is_wanted(strict):
     assert json.loads(answer.content)["400"].startswith("invalid metadata: ")
 
 
+def test_each_fault_has_a_line_and_says_where_it_is(strict):
+    answer = send(strict, b"<rdf:RDF>\n<oops")
+    assert answer.content.startswith(b"invalid metadata: line 2: The document is not well-formed")
+    xml = signed(at=NOW).replace(b">debian<", b">" + b"x" * 99 + b"<")
+    faults = send(strict, xml).content.decode().splitlines()
+    assert len(faults) == 2
+    assert "slterms:os" in faults[0]
+    assert faults[1].startswith("The signature is not valid")
+
+
 def test_an_older_word_is_invalid(strict):
     published(at=NOW)
     answer = send(strict, signed(at=NOW - timedelta(hours=1)))

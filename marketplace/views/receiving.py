@@ -47,7 +47,7 @@ def _receive(request: HttpRequest) -> HttpResponse:
     except _NoDocument as nothing:
         return _say(request, str(nothing), BAD_REQUEST)
     except Broken as broken:
-        return _say(request, f"invalid metadata: {broken}", BAD_REQUEST)
+        return _say(request, f"invalid metadata: {_said(broken)}", BAD_REQUEST)
     except Refused as refused:
         return _refusal(request, refused)
     if not isinstance(made, Entry):
@@ -68,6 +68,13 @@ def _document_in(request: HttpRequest) -> bytes:
     if not xml:
         raise _NoDocument("post with null entity")
     return xml
+
+
+def _said(broken: Broken) -> str:
+    """Each fault on a line, with where it is."""
+    return "\n".join(
+        f"line {one.line}: {one.sentence}" if one.line else one.sentence for one in broken.problems
+    )
 
 
 def _announced(request: HttpRequest) -> int:
