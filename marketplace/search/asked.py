@@ -50,6 +50,8 @@ LISTS: Mapping[str, str] = {
     "os": "os", "version": "os_version", "arch": "os_arch", "kind": "kind",
     "endorser": "endorser_email", "tag": "alternative",
 }  # fmt: skip
+#: Those of which "Debian" and "debian" are one value.
+FOLDED = ("os", "version", "arch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,7 @@ class Asked:
         said: dict[str, Any] = {
             name: _text(query.get(name)) for name in ("q", "creator", "email", "description")
         }
-        said |= {name: _values(query.getlist(name)) for name in LISTS}
+        said |= {name: _values(query.getlist(name), name in FOLDED) for name in LISTS}
         status, location = query.get("status", ""), query.get("location", "")
         sort, view = query.get("sort", ""), query.get("view", "")
         return cls(
@@ -152,6 +154,9 @@ def _text(value: str | None) -> str:
     return " ".join((value or "").replace("\0", " ").split())[:LONGEST_TEXT]
 
 
-def _values(values: list[str]) -> tuple[str, ...]:
-    plain = (value.replace("\0", "")[:LONGEST_TEXT] for value in values[:MOST_VALUES])
-    return tuple(dict.fromkeys(value for value in plain if value))
+def _values(values: list[str], is_folded: bool) -> tuple[str, ...]:
+    found: dict[str, str] = {}
+    for value in values[:MOST_VALUES]:
+        plain = value.replace("\0", "")[:LONGEST_TEXT]
+        found.setdefault(plain.casefold() if is_folded else plain, plain)
+    return tuple(filter(None, found.values()))

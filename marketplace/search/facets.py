@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from marketplace.models import EntryQuerySet
-from marketplace.search.asked import ANY, Asked
+from marketplace.search.asked import ANY, FOLDED, Asked
 from marketplace.search.tallying import Group, tallies
 from marketplace.states import EntryStatus
 
@@ -35,7 +35,19 @@ def count(rows: EntryQuerySet, asked: Asked) -> Counts:
         _add(found, group, asked)
     for name, numbers in tallied.frequent.items():
         found.of[name].update(numbers)
+    for name in FOLDED:
+        _fold(found.of[name], getattr(asked, name))
     return found
+
+
+def _fold(counted: Counter[str], chosen: tuple[str, ...]) -> None:
+    """Count spellings that differ in case as one: that which is chosen, or the most frequent."""
+    spelled = {value.casefold(): value for value in chosen}
+    for value, number in sorted(counted.items(), key=lambda one: (-one[1], one[0])):
+        name = spelled.setdefault(value.casefold(), value)
+        if name != value:
+            counted[name] += number
+            del counted[value]
 
 
 def _add(found: Counts, group: Group, asked: Asked) -> None:
@@ -59,7 +71,7 @@ def _add(found: Counts, group: Group, asked: Asked) -> None:
 
 
 def _refuses(wanted: tuple[str, ...], value: str) -> bool:
-    return bool(wanted) and value not in wanted
+    return bool(wanted) and value.casefold() not in {one.casefold() for one in wanted}
 
 
 def _values(group: Group, name: str) -> list[str]:

@@ -4,7 +4,7 @@ SQLite counts thrice: each time it walks an index in the order of what is counte
 less there than to keep the rows. PostgreSQL counts everything in one pass over the rows.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ from django.db.models import BooleanField, Case, Count, ExpressionWrapper, Q, Va
 from django.utils import timezone
 
 from marketplace.models import EntryQuerySet
-from marketplace.search.asked import ANY, LISTS, Asked
+from marketplace.search.asked import ANY, FOLDED, LISTS, Asked
 from marketplace.states import EntryStatus
 
 ALIKE = ("os", "os_version", "os_arch", "kind", "is_on_web", "is_on_pdisk", "is_official")
@@ -80,8 +80,17 @@ def _passing(asked: Asked, names: tuple[str, ...]) -> Q:
             found &= Q(**{f"is_on_{value}": True}) if value != ANY else Q()
         elif name == "official":
             found &= Q(is_official=True) if value else Q()
+        elif name in FOLDED:
+            found &= _any_case(LISTS[name], value)
         elif value:
             found &= Q(**{f"{LISTS[name]}__in": value})
+    return found
+
+
+def _any_case(column: str, values: Iterable[str]) -> Q:
+    found = Q()
+    for value in values:
+        found |= Q(**{f"{column}__iexact": value})
     return found
 
 

@@ -229,6 +229,15 @@ class TestFacets:
         assert set(titles(search("os=Debian&os=Fedora"))) == {"1", "2", "3"}
         assert titles(search("os=Debian&os=Fedora&arch=arm64")) == ["2"]
 
+    @pytest.mark.parametrize("asked", ["Debian", "debian", "DEBIAN"])
+    def test_systems_that_differ_in_case_are_one_value(self, asked):
+        for os in ("Debian", "Debian", "debian", "Fedora"):
+            EntryFactory(os=os)
+        found = search(f"os={asked}&os=deBian")
+        assert found.counts.total == 3
+        assert found.counts.of["os"] == {asked: 3, "Fedora": 1}
+        assert search("").counts.of["os"] == {"Debian": 3, "Fedora": 1}
+
     def test_words_and_facets_add_up(self, some):
         found = search("q=fedora&status=all")
         assert found.counts.total == 2
