@@ -28,14 +28,16 @@ class ImageState(TextChoices):
 S = ImageState
 
 IMAGE_MOVES: Moves = {
-    S.WANTED: frozenset({S.FETCHING, S.COPYING, S.READY, S.FAILED}),
-    S.FETCHING: frozenset({S.CHECKING, S.CLEARING}),
+    S.WANTED: frozenset({S.FETCHING, S.COPYING, S.READY, S.FAILED, S.CLEARING}),
+    # Back to WANTED: it is slow, and another entry may lead to it sooner.
+    S.FETCHING: frozenset({S.CHECKING, S.CLEARING, S.WANTED}),
     # Back to FETCHING: from the entry's next location, or anew if what had come is gone.
     S.CHECKING: frozenset({S.UNPACKING, S.COPYING, S.FETCHING, S.CLEARING}),
     S.UNPACKING: frozenset({S.COPYING, S.FETCHING, S.CLEARING}),
     S.COPYING: frozenset({S.READY, S.FETCHING, S.CLEARING}),
     # To READY: the cloud has these bytes all the same; one entry's locations do not lead to them.
-    S.CLEARING: frozenset({S.FAILED, S.READY}),
+    # To EVICTED: nobody waits for it any more.
+    S.CLEARING: frozenset({S.FAILED, S.READY, S.EVICTED}),
     S.EVICTING: frozenset({S.EVICTED, S.READY}),
     # The cloud has lost it or found it damaged, an entry has yet to prove that its locations
     # lead to these bytes, or its room is needed.
@@ -47,7 +49,7 @@ IMAGE_MOVES: Moves = {
 #: A state listed here is moving: a worker looks at it until it leaves.
 IMAGE_DEADLINES: Deadlines = {
     S.WANTED: Deadline(
-        timedelta(minutes=10), S.FAILED, _SOON, "The cloud took no image within {limit}."
+        timedelta(minutes=10), S.CLEARING, _SOON, "The cloud took no image within {limit}."
     ),
     S.FETCHING: Deadline(
         timedelta(hours=24), S.CLEARING, _SOON, "The image could not be fetched within {limit}."
@@ -66,6 +68,12 @@ IMAGE_DEADLINES: Deadlines = {
         timedelta(hours=1), S.READY, _SOON, "The cloud did not remove its copy within {limit}."
     ),
 }
+
+#: How the reason of a row begins that waits until a lane has room for it.
+IN_LINE = "Waiting for its turn"
+
+#: Why a fetch ends that no machine waits for; no failure of its entry.
+LET_GO = "No machine waited for it any more, so its fetching was ended."
 
 #: Bytes are on their way; a machine that needs the image waits in Prolog.
 ON_ITS_WAY = frozenset({S.WANTED, S.FETCHING, S.CHECKING, S.UNPACKING, S.COPYING})

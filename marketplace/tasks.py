@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from threading import BoundedSemaphore
+from threading import Lock
 from typing import Any
 
 from celery import shared_task
@@ -10,7 +10,7 @@ from django.conf import settings
 
 from core.bells import NOW, ring
 from core.machine import Stateful, due, tick
-from marketplace import trusting
+from marketplace import lanes, trusting
 from marketplace.lifecycle import (
     DOCUMENT_STEPS,
     DRAFT_STEPS,
@@ -18,6 +18,7 @@ from marketplace.lifecycle import (
     PENDING_STEPS,
     SOURCE_STEPS,
     checks,
+    forgetting,
     images,
     importing,
     reminders,
@@ -32,27 +33,11 @@ from marketplace.models import (
     TrustedCertificate,
 )
 from marketplace.search import spelling
-from marketplace.states import ArrivalState, DraftSource, DraftState, ImageState, SourceState
 
 #: Rows of each table that one sweep rings; the next sweep is two seconds away.
 SWEEP_ROWS = 200
-#: Steps that move bytes and run at the same time in one process; its other threads answer
-#: questions.
-COPIES_AT_ONCE = 2
-#: They wait for servers of others, so they have lanes of their own, and hold up nothing else.
-FETCHES_AT_ONCE = 4
-BULK: Mapping[type[Stateful], frozenset[str]] = {
-    ImageFile: frozenset({ImageState.CHECKING, ImageState.UNPACKING, ImageState.COPYING}),
-    Draft: frozenset({DraftState.MEASURING}),
-}
-FETCHES: Mapping[type[Stateful], frozenset[str]] = {
-    ImageFile: frozenset({ImageState.FETCHING}),
-    DocumentArrival: frozenset({ArrivalState.FETCHING}),
-    Source: frozenset({SourceState.IMPORTING}),
-}
-
-_lanes = BoundedSemaphore(COPIES_AT_ONCE)
-_fetches = BoundedSemaphore(FETCHES_AT_ONCE)
+#: Servers that do not answer keep one look at locations busy, never two.
+_looks = Lock()
 
 
 @shared_task(name="marketplace.tick_image")
@@ -85,28 +70,18 @@ def tick_source(pk: int) -> None:
 def _tick(row: Any, steps: Mapping[str, Any]) -> None:
     if row is None:
         return
-    lane = _lane(row)
-    if lane and not lane.acquire(blocking=False):
-        return  # the sweep rings again; a bell of our own would multiply with it
-    try:
-        wait = tick(row, steps, is_long=lane is not None)
-    finally:
-        if lane:
-            lane.release()
+    lane = lanes.lane_of(row)
+    if lane is None:
+        wait = tick(row, steps)
+    else:
+        with lane.room(row) as why_not:
+            if why_not:
+                lanes.tell(row, why_not)
+                return  # the sweep rings again; a bell of our own would multiply with it
+            lanes.tell_no_more(row)
+            wait = tick(row, steps, is_long=True)
     if wait is not None:
         ring_row(row, after=wait)
-
-
-def _lane(row: Stateful) -> BoundedSemaphore | None:
-    if _is_fetch(row):
-        return _fetches
-    return _lanes if str(row.state) in BULK.get(type(row), frozenset()) else None
-
-
-def _is_fetch(row: Stateful) -> bool:
-    if isinstance(row, Draft) and row.about == DraftSource.URL:
-        return row.state == DraftState.MEASURING
-    return str(row.state) in FETCHES.get(type(row), frozenset())
 
 
 @shared_task(name="marketplace.sweep")
@@ -128,18 +103,29 @@ def sweep() -> None:
 
 @shared_task(name="marketplace.tidy")
 def tidy() -> None:
-    """Remove stray files of the landing place."""
+    """Remove stray files of the landing place, and what came in and was answered long ago."""
     images.tidy()
+    forgetting.forget()
 
 
 @shared_task(name="marketplace.check_locations")
 def check_locations() -> None:
-    """Look whether files are where entries say, some of them; a fetch more or less waits."""
-    if _fetches.acquire(blocking=False):
+    """Look whether files are where entries say, some of them."""
+    if _looks.acquire(blocking=False):
         try:
             checks.check_some()
         finally:
-            _fetches.release()
+            _looks.release()
+
+
+@shared_task(name="marketplace.check_new_locations")
+def check_new_locations() -> None:
+    """Look whether the files of what has just been published are there."""
+    if _looks.acquire(blocking=False):
+        try:
+            checks.check_new()
+        finally:
+            _looks.release()
 
 
 @shared_task(name="marketplace.remind")
@@ -176,7 +162,7 @@ _TASKS: Mapping[type[Stateful], Any] = {
 
 def ring_row(row: Any, *, after: timedelta = NOW) -> None:
     """Have a worker look at it, one of its cloud's, once this transaction commits."""
-    lane = "bulk" if _lane(row) else "cloud"
+    lane = "bulk" if lanes.lane_of(row) else "cloud"
     cloud = row.cloud_name or settings.DEFAULT_CLOUD
     ring(_TASKS[type(row)], row.pk, queue=f"{lane}.{cloud}", after=after)
 

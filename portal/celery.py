@@ -57,6 +57,11 @@ app.conf.update(
             "schedule": 3600.0,
             "options": {"expires": 3600},
         },
+        "marketplace.check_new_locations": {
+            "task": "marketplace.check_new_locations",
+            "schedule": 20.0,
+            "options": {"expires": 20},
+        },
         "marketplace.remind": {
             "task": "marketplace.remind",
             "schedule": 3600.0,
@@ -91,6 +96,7 @@ app.conf.update(
             "schedule": 300.0,
             "options": {"expires": 300},
         },
+        "vms.let_go": {"task": "vms.let_go", "schedule": 20.0, "options": {"expires": 20}},
         "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
         "registration.deliver": {
             "task": "registration.deliver",

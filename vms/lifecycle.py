@@ -36,6 +36,7 @@ PROBE_TIMEOUT_S = 0.3
 #: a time: silent guests must not keep every thread of a worker.
 LONGEST_PROBE_S = 5.0
 _patient = threading.BoundedSemaphore(2)
+_AHEAD = "Another fetch of the same image is ahead; if it is slow, this one takes its place."
 #: From when its image is here.
 STAGED_WITHIN = timedelta(hours=1)
 #: How much of the console log is searched for the mark of a finished contextualization.
@@ -119,7 +120,9 @@ def prepare(vm: VM, cloud: CloudDriver) -> Go | None:
 
 def _note_image(vm: VM, image: ImageFile) -> None:
     """While it waits: what keeps its image from coming. Of another's entry it says nothing."""
-    note = image.reason[:300] if image.entry_id == vm.entry_id else ""
+    note = image.reason[:300]
+    if image.entry_id != vm.entry_id:
+        note = _AHEAD if image.state == ImageState.FETCHING else ""
     if note != vm.note:
         vm.keep(note=note)
 

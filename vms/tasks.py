@@ -76,6 +76,15 @@ def make_room() -> None:
         marketplace.evict(cloud, set(needed))
 
 
+@shared_task(name="vms.let_go")
+def let_go() -> None:
+    """Have the fetching of images ended that no machine waits for any more."""
+    for cloud in settings.CLOUDS:
+        waiting = VM.objects.filter(cloud=cloud, state__in=(VmState.PENDING, VmState.PROLOG))
+        entries = waiting.filter(entry__isnull=False).values_list("entry_id", flat=True)
+        marketplace.let_go(cloud, set(entries))
+
+
 @shared_task(name="vms.sample")
 def sample() -> None:
     for cloud in settings.CLOUDS:

@@ -58,16 +58,17 @@ def _line(
     is_now = end is None
     if not (is_now and image and state == VmState.PROLOG and image.is_moving):
         image = None
+    is_in_line = image is not None and image.is_in_line
     return Line(
         state=state,
         label=VmState(state).label,
         meaning=VM_MEANINGS[state],
         began_at=began_at,
         took=(end or timezone.now()) - began_at,
-        reason=(vm.note or reason) if is_now else reason,
+        reason=(vm.note or reason) if is_now and not is_in_line else reason,
         is_now=is_now,
         image=image,
-        doing=_DOING.get(image.state, "") if image else "",
+        doing=_DOING.get(image.state, "") if image and not is_in_line else "",
     )
 
 

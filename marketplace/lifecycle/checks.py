@@ -4,6 +4,7 @@ No row's life: what was found is written down, the longest not looked at first.
 """
 
 import logging
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
@@ -38,13 +39,27 @@ class _Seen(Exception):
 
 def check_some(*, most: int = MOST_PER_RUN) -> int:
     """Look at the addresses that are due; how many were looked at."""
+    looked = _look_at(_due(most))
+    LocationCheck.objects.filter(checked_at__lt=timezone.now() - KEEP).delete()
+    return looked
+
+
+def check_new() -> int:
+    """Look at the addresses of what was published last, if nobody has; how many were."""
+    entries = Entry.objects.newest().with_status(EntryStatus.VALID).filter(is_on_web=True)
+    lists = entries.order_by("-pk").values_list("locations", flat=True)[:MOST_PER_RUN]
+    urls = {url for urls in lists for url in urls if _is_elsewhere(url)}
+    known = LocationCheck.objects.filter(url__in=urls).values_list("url", flat=True)
+    return _look_at(sorted(urls - set(known)))
+
+
+def _look_at(urls: Sequence[str]) -> int:
     began, looked = timezone.now(), 0
-    for url in _due(most):
+    for url in urls:
         if timezone.now() - began > RUN_FOR:
             break
         look(url)
         looked += 1
-    LocationCheck.objects.filter(checked_at__lt=timezone.now() - KEEP).delete()
     return looked
 
 
@@ -55,16 +70,35 @@ def look(url: str) -> LocationCheck:
         size = _head(url).length
     except fetch.Unfetchable as error:
         said, is_there = str(error)[:300], False
-    check = LocationCheck(
-        url=url, checked_at=timezone.now(), is_there=is_there, said=said, size_bytes=size
+    return _keep(
+        LocationCheck(
+            url=url, checked_at=timezone.now(), is_there=is_there, said=said, size_bytes=size
+        )
     )
+
+
+def note(url: str, *, size_bytes: int | None = None, fault: str = "") -> None:
+    """What a fetch has found there: no look is a better one."""
+    if _is_elsewhere(url):
+        _keep(
+            LocationCheck(
+                url=url,
+                checked_at=timezone.now(),
+                is_there=not fault,
+                said=fault[:300],
+                size_bytes=size_bytes,
+            )
+        )
+
+
+def _keep(check: LocationCheck) -> LocationCheck:
     LocationCheck.objects.bulk_create(
         [check],
         update_conflicts=True,
         unique_fields=["url"],
         update_fields=["checked_at", "is_there", "said", "size_bytes"],
     )
-    logger.info("location.looked", extra={"is_there": is_there})
+    logger.info("location.looked", extra={"is_there": check.is_there})
     return check
 
 

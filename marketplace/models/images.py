@@ -3,13 +3,22 @@
 from datetime import timedelta
 from typing import Any, Self
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
 from core.machine import Stateful
 from marketplace.models.entries import Entry
-from marketplace.states import IMAGE_DEADLINES, IMAGE_MEANINGS, IMAGE_MOVES, KEPT, ImageState
+from marketplace.states import (
+    IMAGE_DEADLINES,
+    IMAGE_MEANINGS,
+    IMAGE_MOVES,
+    IN_LINE,
+    KEPT,
+    ON_ITS_WAY,
+    ImageState,
+)
 
 #: A rate over less than this says little.
 _TELLING_S = 2.0
@@ -58,6 +67,13 @@ class ImageFile(Stateful):
     failing_since = models.DateTimeField(null=True, blank=True)  # its server, now
     failures = models.JSONField(default=list, blank=True)  # [location, sentence] of this try
     used_at = models.DateTimeField(null=True, blank=True)  # a launch needed it last
+    # Whose wish it is: one person's fetches leave room for those of others.
+    asked_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    handed_at = models.DateTimeField(null=True, blank=True)  # from a slow entry to another
+    # Of entries that a disk of this site has proven: which. The right to read it may end.
+    proof_disks = models.JSONField(default=dict, blank=True)  # {pk of the entry: uuid}
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ImageFileQuerySet.as_manager()
@@ -94,6 +110,15 @@ class ImageFile(Stateful):
     def is_kept(self) -> bool:
         """Whether the cloud has a copy, be it that another entry is being proven meanwhile."""
         return bool(self.ref) and self.state in KEPT
+
+    @property
+    def is_in_line(self) -> bool:
+        """Whether it waits until there is room for one more step of its kind."""
+        return self.is_moving and self.reason.startswith(IN_LINE)
+
+    @property
+    def is_on_its_way(self) -> bool:
+        return self.state in ON_ITS_WAY
 
     @property
     def percent(self) -> int:

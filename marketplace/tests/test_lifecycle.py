@@ -1,3 +1,4 @@
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 
 import pytest
@@ -6,11 +7,11 @@ from django.utils import timezone
 
 from cloud.errors import CloudBusy, CloudUnavailable
 from cloud.local.driver import LocalDriver
-from marketplace import actions, tasks
+from marketplace import actions, lanes, tasks
 from marketplace.lifecycle import IMAGE_STEPS
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
-from marketplace.tests.factories import ImageFileFactory
+from marketplace.tests.factories import EntryFactory, ImageFileFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -128,35 +129,40 @@ def test_progress_is_written_while_it_copies(cloud, entry, monkeypatch):
     assert seen[-1] == {"bytes_done": entry.size_bytes, "bytes_total": entry.size_bytes}
 
 
+@contextmanager
+def full(lane):
+    """Others are in it, as many as there may be."""
+    with ExitStack() as stack:
+        for _ in range(lane.most):
+            other = ImageFileFactory.build(entry=EntryFactory.build())
+            assert not stack.enter_context(lane.room(other))
+        yield
+
+
 class TestLanes:
     def test_no_thread_waits_for_a_lane(self, cloud, entry):
         image = ImageFileFactory(entry=entry, state=ImageState.COPYING)
-        for _ in range(tasks.COPIES_AT_ONCE):
-            assert tasks._lanes.acquire(blocking=False)
-        try:
+        with full(lanes.COPIES):
             assert step(image) == ImageState.COPYING
             assert "import_image" not in cloud.world.calls
-        finally:
-            tasks._lanes.release(tasks.COPIES_AT_ONCE)
+            assert image.reason == (
+                "Waiting for its turn: the portal copies and checks images, 2 at a time."
+            )
         assert step(image) == ImageState.READY
 
     def test_questions_are_asked_while_every_lane_is_busy(self, cloud, entry):
         image = actions.ensure_image(entry, "local")
-        for _ in range(tasks.COPIES_AT_ONCE):
-            tasks._lanes.acquire(blocking=False)
-        try:
+        with full(lanes.COPIES):
             assert step(image) == ImageState.COPYING
-        finally:
-            tasks._lanes.release(tasks.COPIES_AT_ONCE)
 
     def test_a_failing_step_gives_its_lane_back(self, cloud, entry):
         image = ImageFileFactory(entry=entry, state=ImageState.COPYING)
-        for _ in range(tasks.COPIES_AT_ONCE + 1):
+        for _ in range(lanes.COPIES.most + 1):
             cloud.fail_next(RuntimeError("a bug"))
             with pytest.raises(RuntimeError, match="a bug"):
                 step(image)
-        assert tasks._lanes.acquire(blocking=False)
-        tasks._lanes.release()
+        with lanes.COPIES.room(image) as why_not:
+            assert not why_not
 
 
 class TestSweep:

@@ -11,7 +11,7 @@ from cloud.types import DiskFormat, ImageFormat, ImageInfo, ImageSource
 from core.machine import Go, Step, progress
 from core.room import waiting_for_room
 from marketplace import arrivals
-from marketplace.lifecycle.images import locating
+from marketplace.lifecycle.images import locating, proving
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
 
@@ -108,6 +108,7 @@ def ready(image: ImageFile, info: ImageInfo) -> Go:
             "ref": info.ref,
             "virtual_size_bytes": info.virtual_size_bytes,
             "kept_bytes": info.size_bytes if info.used_bytes is None else info.used_bytes,
+            "proof_disks": proving.disks(image),
             "bytes_done": info.size_bytes,
             "bytes_total": info.size_bytes,
             "failures": [],

@@ -7,7 +7,7 @@ from core.machine import Go, Step
 from marketplace import arrivals
 from marketplace.lifecycle.images import locating
 from marketplace.models import Draft, ImageFile
-from marketplace.states import ON_ITS_WAY, DraftState, ImageState
+from marketplace.states import LET_GO, ON_ITS_WAY, DraftState, ImageState
 
 #: Rows whose files are still coming, or being looked at.
 _LANDING = (*ON_ITS_WAY, ImageState.CLEARING)
@@ -23,10 +23,14 @@ def clear(image: ImageFile, cloud: CloudDriver) -> Go | None:
         locating.note_failure(image, reason)
 
     info = cloud.find_image(image.identifier)
+    is_let_go = reason == LET_GO
     if info is not None and image.ref:
-        return Go(ImageState.READY, fields={"failures": []}, alongside=note)
+        alongside = None if is_let_go else note
+        return Go(ImageState.READY, fields={"failures": []}, alongside=alongside)
     if info is not None:
         cloud.delete_image(info.ref)
+    if is_let_go:
+        return Go(ImageState.EVICTED, reason, fields={"ref": "", "kept_bytes": 0})
     return Go(ImageState.FAILED, reason, fields={"ref": "", "kept_bytes": 0}, alongside=note)
 
 

@@ -6,6 +6,7 @@ Nothing is written but the row's own file on the landing place.
 
 from collections.abc import Mapping
 from datetime import timedelta
+from time import monotonic
 from uuid import UUID
 
 from django.conf import settings
@@ -20,10 +21,11 @@ from cloud.types import DiskFormat
 from core import fetch
 from core.clouds import clouds
 from core.machine import Go, Step, progress
-from marketplace import arrivals
-from marketplace.lifecycle.images import locating
-from marketplace.models import Draft, Entry, ImageFile
-from marketplace.states import DraftState, ImageState
+from marketplace import arrivals, lanes
+from marketplace.lifecycle import checks
+from marketplace.lifecycle.images import locating, proving
+from marketplace.models import ImageFile
+from marketplace.states import IN_LINE, ImageState
 from registration.models import GIB
 from volumes.models import Volume
 from volumes.states import USABLE
@@ -33,6 +35,11 @@ PORTION = 1 << 20
 #: What is packed may be larger than what is in it, by next to nothing.
 _PACKED_MORE = 1 << 20
 _LONGEST_PAUSE = timedelta(seconds=60)
+#: How often a fetch asks whether it is still wanted.
+_LOOKS_EVERY_S = 1.0
+#: So long a fetch has its lane while others wait for one; those come first then.
+_TURN_S = 600.0
+_OTHERS_FIRST = timedelta(seconds=10)
 _NO_ROOM = "The site's disk has no room for the image now. Ask an administrator."
 
 
@@ -64,6 +71,10 @@ def _fetched(image: ImageFile) -> Go | None:
         writer.close()
 
 
+class _GaveWay(fetch.Unfetchable):
+    """Its turn is over; others wait."""
+
+
 class _Landing:
     """One try to have a file come in."""
 
@@ -76,6 +87,7 @@ class _Landing:
         self._length: int | None = None
         self._is_whole = False  # all of it came by this try, from its beginning
         self._is_packed = bool(image.entry.compression)
+        self._began = self._looked = monotonic()
         self._most_bytes = settings.PORTAL_IMAGE_GIB * GIB
         # Of what may be packed too: endorsers forget to say so, and then sums of either will do.
         self._digests = Digests(locating.summed(image.entry))
@@ -95,12 +107,16 @@ class _Landing:
         if not writer.offset or writer.offset != image.bytes_total:
             try:
                 self._fetch()
+            except _GaveWay:
+                self._give_way()
+                return None
             except fetch.Unfetchable as error:
                 error = self._keep_what_came() or error
                 spent_s = (timezone.now() - began).total_seconds()
                 has_come = writer.offset - had > fetch.SLOWEST_BYTES_S * spent_s
                 return self._not_fetched(error, has_come=has_come)
         make_durable(arrivals.received(image.uuid))
+        checks.note(image.location, size_bytes=writer.offset)
         sums = self._digests.found() if self._is_whole else {}
         there = writer.offset
         fields = {"came_sums": sums, "bytes_done": there, "bytes_total": there}
@@ -147,10 +163,31 @@ class _Landing:
             raise fetch.Unfetchable(_NO_ROOM, is_passing=True)
 
     def _take(self, offset: int, piece: bytes) -> None:
+        self._must_go_on()
         self._held.append(piece)
         self._held_bytes += len(piece)
         if self._held_bytes >= PORTION:
             self._write()
+
+    def _must_go_on(self) -> None:
+        """A portion of a slow server takes minutes: whoever ended the fetch waits for none of it.
+
+        Raises: StaleState. _GaveWay.
+        """
+        now = monotonic()
+        if now - self._looked < _LOOKS_EVERY_S:
+            return
+        self._looked = now
+        self._image.keep()
+        is_resumable = bool(self._image.validator)
+        if is_resumable and now - self._began > _TURN_S and lanes.IMAGES.is_wanted(self._image):
+            raise _GaveWay("Others wait.", is_passing=True)
+
+    def _give_way(self) -> None:
+        """It goes on from where it is, after those that wait."""
+        self._keep_what_came()
+        why = f"{IN_LINE}: it goes on once others have had theirs."
+        self._image.keep(reason=why, next_tick_at=timezone.now() + _OTHERS_FIRST)
 
     def _write(self) -> None:
         """Write and sum what has come since the last time."""
@@ -189,16 +226,22 @@ class _Landing:
     def _not_fetched(self, error: fetch.Unfetchable, *, has_come: bool) -> Go | None:
         """Give up on what can't be had here; of what is not to be had now, try again."""
         image, now = self._image, timezone.now()
-        if not error.is_passing:
-            return locating.next_or_over(image, str(error))
         since = image.failing_since if image.failing_since and not has_come else now
-        if now - since > locating.patience(image):
+        if not error.is_passing or now - since > locating.patience(image):
+            self._note_look(error)
             return locating.next_or_over(image, str(error))
         pause = min(max((now - since) / 4, timedelta(seconds=1)), _LONGEST_PAUSE)
         image.keep(
             reason=f"{error} The portal tries again.", failing_since=since, next_tick_at=now + pause
         )
         return None
+
+    def _note_look(self, error: fetch.Unfetchable) -> None:
+        """Whoever reads an entry of this location learns what became of it."""
+        if self._length is not None:
+            checks.note(self._image.location, size_bytes=self._length)
+        elif str(error) != _NO_ROOM:
+            checks.note(self._image.location, fault=str(error))
 
 
 def _other_size(expected: int, got: str) -> str:
@@ -256,19 +299,9 @@ def _readable(image: ImageFile, key: str) -> Volume | None:
         return None
     there = Volume.objects.filter(state__in=USABLE, cloud__in=list(settings.CLOUDS))
     volume = there.filter(uuid=uuid).first()
-    if volume is None or not _may_read(image.entry, volume):
+    if volume is None or not proving.may_read(image.entry, volume):
         return None
     return volume
-
-
-def _may_read(entry: Entry, volume: Volume) -> bool:
-    """The site reads nobody's disk by itself: for an entry of its own, the disk's owner must
-    have published the image from this disk."""
-    if entry.owner is not None:
-        return volume.access_of(entry.owner) is not None
-    published = Draft.objects.filter(state=DraftState.PUBLISHED, owner=volume.owner_id)
-    of_it = published.filter(volume=volume, entry__identifier=entry.identifier)
-    return entry.is_official and of_it.filter(entry__is_official=True).exists()
 
 
 def _not_exported(image: ImageFile, error: CloudError) -> Go | None:

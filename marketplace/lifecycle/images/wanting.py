@@ -7,7 +7,7 @@ from django.conf import settings
 from cloud.driver import CloudDriver
 from core.machine import Go, Step
 from core.sizes import in_words
-from marketplace.lifecycle.images import locating
+from marketplace.lifecycle.images import locating, proving
 from marketplace.lifecycle.images.copying import ready
 from marketplace.models import Entry, ImageFile
 from marketplace.states import ImageState
@@ -17,7 +17,7 @@ from registration.models import GIB
 def look(image: ImageFile, cloud: CloudDriver) -> Go:
     entry = image.entry
     info = cloud.find_image(image.identifier)
-    if info is not None and image.is_proven_by(entry):
+    if info is not None and proving.is_proven(image, entry):
         return ready(image, info)
     if problem := missing(entry):
         return _failed(image, problem)
@@ -51,7 +51,7 @@ def missing(entry: Entry) -> str:
 
 
 def _failed(image: ImageFile, reason: str) -> Go:
-    # What the cloud has of it, others may use.
+    # What the cloud has of it, others may use: it is looked at there.
     return (
         Go(ImageState.CLEARING, reason)
         if image.ref
