@@ -199,7 +199,7 @@ class TestServers:
         image = actions.ensure_image(an_entry(server, "/disk"), "local")
         step(image)
         assert step(image) == S.FETCHING
-        assert image.reason == "The server does not answer, or hung up. The portal tries again."
+        assert image.reason == "The server hung up before the end. The portal tries again."
         server.answers["/disk"] = serving(RAW)
         assert [step(image) for _ in range(3)] == [S.CHECKING, S.COPYING, S.READY]
         assert server.asked[-1]["range"] == "bytes=5000-"
@@ -402,7 +402,9 @@ class TestDisksOfThisSite:
 
     def test_their_bytes_come_through_the_cloud(self, server, cloud, disk, tmp_path, alice):
         entry = self.entry(server, disk, cloud, tmp_path, owner=alice)
-        assert bring(entry).state == S.READY
+        image = bring(entry)
+        assert image.state == S.READY
+        assert image.proof_disks == {str(entry.pk): str(disk.uuid)}
         assert "export_volume" in cloud.world.calls
 
     def test_not_for_an_entry_whose_owner_may_not_read_it(self, server, cloud, disk, tmp_path, bob):
