@@ -24,7 +24,7 @@ def copy(request: HttpRequest, key: str) -> HttpResponse:
 @require_POST
 def stop(request: UserRequest, key: str) -> HttpResponse:
     """End the fetching of an image: whoever waits for it is told so."""
-    image = find_or_404(ImageFile.objects.select_related("entry"), request, "stop", uuid=key)
+    image = find_or_404(ImageFile.objects.select_related("entry"), request, "stopped", uuid=key)
     try:
         actions.stop_image(image, by=request.user)
     except Refused as refused:

@@ -24,7 +24,7 @@ from marketplace.models import (
 from marketplace.states import ArrivalState, ImageState, Trust
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import UserFactory
-from vms import actions
+from vms import actions, tasks
 from vms.lifecycle import STAGED_WITHIN
 from vms.models import VM, CloudStatus, Readiness
 from vms.states import VmState
@@ -415,6 +415,27 @@ def test_the_timeline_shows_how_far_the_image_is(browser, alice, state, words):
     assert words in text
     moves = state in (ImageState.FETCHING, ImageState.UNPACKING, ImageState.COPYING)
     assert ("5 MiB of 20 MiB" in text) is moves
+
+
+def test_the_timeline_says_that_a_fetch_has_not_begun(browser, alice):
+    vm = VMFactory(owner=alice)
+    vm.move(VmState.PROLOG)
+    why = "Waiting for its turn: the portal fetches images, 4 at a time."
+    ImageFileFactory(entry=vm.entry, state=ImageState.FETCHING, reason=why, bytes_total=20 << 20)
+    text = browser.get(vm.get_absolute_url()).text
+    assert why in text
+    assert "Fetching the image" not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "goes_on"), [(VmState.PROLOG, True), (VmState.DONE, False), (VmState.FAILED, False)]
+)
+def test_an_image_is_fetched_for_as_long_as_a_machine_waits(cloud, state, goes_on):
+    vm = VMFactory(state=state)
+    image = ImageFileFactory(entry=vm.entry, state=ImageState.FETCHING)
+    tasks.let_go()
+    image.refresh_from_db()
+    assert (image.state == ImageState.FETCHING) is goes_on
 
 
 def test_a_machine_waits_for_its_image_longer_than_for_the_engine(cloud, worker):
