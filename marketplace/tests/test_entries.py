@@ -231,12 +231,30 @@ class TestTag:
         answer = client.get("/marketplace/tag/alice@example.org/debian?media=xml")
         assert answer.url == f"{entry.permalink}?media=xml"
 
-    def test_no_such_tag_is_not_found(self, client):
-        EntryFactory(alternative="debian", deprecated="Old.")
+    def test_a_tag_of_nothing_but_deprecated_images_says_so(self, client):
+        entry = EntryFactory(alternative="debian", deprecated="Old")
         address = "/marketplace/tag/alice@example.org/debian"
-        assert client.get(address).status_code == 404
+        page = client.get(address)
+        assert page.status_code == 404
+        assert "All images with this tag are deprecated" in text_of(page)
+        assert entry.permalink in text_of(page)
         said = json.loads(client.get(f"{address}?media=json").content)
         assert said == {"404": "no metadata matching query found"}
+
+    def test_no_such_tag_is_not_found(self, client):
+        EntryFactory(alternative="debian", visibility="private", owner=UserFactory())
+        address = "/marketplace/tag/alice@example.org/debian"
+        assert client.get(address).status_code == 404
+        assert "deprecated" not in text_of(client.get(address))
+
+    def test_another_spelling_of_the_endorser_leads_there_too(self, client):
+        entry = EntryFactory(endorser_email="Alice@Example.org", alternative="debian")
+        assert entry.endorser_email == "alice@example.org"
+        for address in ("tag/ALICE@example.org/debian", "metadata/Alice@example.org?tag=debian"):
+            assert client.get(f"/marketplace/{address}").url == entry.permalink
+        shown = client.get(entry.permalink.replace("alice", "Alice"))
+        assert shown.status_code == 200
+        assert client.get("/marketplace/endorsers/Alice@example.org").status_code == 200
 
     def test_tags_have_blanks_and_slashes(self, client):
         entry = EntryFactory(alternative="my tag/v1")
@@ -331,8 +349,66 @@ class TestPage:
             subject=Subject.ENDORSER, colour=Colour.BLACK, value="alice@example.org"
         )
         page = text_of(client.get(entry.permalink))
-        assert "Machines start from the endorsement of" in page
-        assert "/vms/launch/" in page
+        assert "Machines can start from the endorsement of" in page
+        assert "/vms/launch/" not in page
+
+    def test_an_older_word_says_what_is_said_since(self, client):
+        said = {"content": b"one", "endorser_name": "Alice"}
+        oldest, old = EntryFactory(**said), EntryFactory(**said)
+        page = text_of(client.get(oldest.permalink))
+        assert "Alice has endorsed this image again since." in page
+        assert "<dt>Status</dt><dd>Replaced</dd>" in page
+        assert f"entry={oldest.uuid}" not in page
+        newest = EntryFactory(**said, deprecated="It has a hole")
+        for entry in (oldest, old):
+            entry.refresh_from_db()
+            page = text_of(client.get(entry.permalink))
+            assert "Deprecated since by its endorser:</strong> It has a hole. <a" in page
+            assert newest.permalink in page
+            assert "<dd>Replaced, and deprecated since</dd>" in page
+            assert "endorsed this image again" not in page
+            assert "/vms/launch/" not in page
+
+    def test_what_is_said_in_private_since_is_told_to_nobody_else(self, client):
+        old, alice = EntryFactory(content=b"one"), UserFactory()
+        EntryFactory(
+            content=b"one", deprecated="Our lab was broken into.", owner=alice, visibility="private"
+        )
+        page = text_of(client.get(old.permalink))
+        assert "broken into" not in page
+        assert "no longer stands by this entry" in page
+        assert "broken into" in text_of(signed_in(alice).get(old.permalink))
+
+    def test_an_image_that_nobody_can_fetch_has_no_button(self, client):
+        entry = EntryFactory(is_kept_here=False)
+        page = text_of(client.get(entry.permalink))
+        assert "names no place where the file is" in page
+        assert "/vms/launch/" not in page
+
+    def test_a_tag_that_leads_nowhere_is_no_link(self, client):
+        entry = EntryFactory(alternative="debian")
+        address = "/marketplace/tag/alice@example.org/debian"
+        assert address in text_of(client.get(entry.permalink))
+        Entry.objects.update(deprecated="Old.")
+        assert address not in text_of(client.get(entry.permalink))
+
+    def test_a_launch_of_a_private_entry_is_counted_for_its_readers_alone(self, client):
+        entry, bob = EntryFactory(content=b"one"), UserFactory()
+        secret = EntryFactory(
+            content=b"one", endorser_email="bob@example.org", owner=bob, visibility="private"
+        )
+        note_launch(secret, bob)
+        note_tested(secret, "huge", 8, 65536)
+        page = text_of(client.get(entry.permalink))
+        assert "Nobody has launched it yet" in page
+        assert "huge" not in page
+        page = text_of(signed_in(bob).get(entry.permalink))
+        assert "Launched 1 time by 1 person" in page
+        assert "huge" in page
+
+    def test_a_description_is_not_cut_in_two(self, client):
+        entry = EntryFactory(description="Small. For tests.")
+        assert "<p>Small. For tests.</p>" in text_of(client.get(entry.permalink))
 
     def test_checking_a_packed_file_unpacks_it_on_the_way(self, client):
         entry = EntryFactory(
@@ -388,11 +464,9 @@ class TestPage:
             EntryFactory(content=b"one", endorser_email=f"e{n}@example.org")
             EntryFactory(alternative="x")
             TestedSize.objects.create(
-                identifier=entry.identifier, size=f"s{n}", vcpus=1, memory_mib=n,
+                entry=entry, size=f"s{n}", vcpus=1, memory_mib=n,
                 last_at=timezone.now(),
             )  # fmt: skip
-            Use.objects.create(
-                identifier=entry.identifier, user=UserFactory(), launches=1, last_at=timezone.now()
-            )
-        with django_assert_max_num_queries(11):
+            Use.objects.create(entry=entry, user=UserFactory(), launches=1, last_at=timezone.now())
+        with django_assert_max_num_queries(12):
             client.get(entry.get_absolute_url())

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 from urllib.parse import unquote, urlsplit
 
 from django.conf import settings
@@ -11,7 +11,7 @@ from django.db.models import Count, Max, Q, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 
-from marketplace import identifiers, policy
+from marketplace import identifiers, policy, reach
 from marketplace.actions.endorsing import may_speak_for
 from marketplace.actions.readers import may_set_readers
 from marketplace.models import (
@@ -64,12 +64,35 @@ class Kin:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What an entry is worth now: by its own status, or by what its endorser has said since."""
+
+    label: str
+    deprecated: str = ""  # the reason, a sentence
+    newest: Entry | None = None  # the endorser's last word, if it is another one
+
+    @classmethod
+    def of(cls, shown: Entry, newest: Entry | None) -> Self:
+        if shown.is_latest:
+            return cls(shown.status.label, _sentence(shown.deprecated))
+        if newest is not None and newest.deprecated:
+            return cls("Replaced, and deprecated since", _sentence(newest.deprecated), newest)
+        return cls("Replaced", newest=newest)
+
+
+def _sentence(text: str) -> str:
+    return text if not text or text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def about(request: HttpRequest, shown: Entry) -> dict[str, Any]:
     visible = Entry.objects.visible_to(request.user)
     said = visible.filter(identifier=shown.identifier)
-    candidates = list(said.launchable()[:MOST_LISTED])
-    verdicts = policy.verdicts([shown, *candidates])
-    allowed = [one for one in candidates if not verdicts[one.pk]]
+    candidates = list(said.launchable().exclude(trust=Trust.INVALID)[:MOST_LISTED])
+    looked_at = {one.pk: one for one in (shown, *candidates)}.values()
+    refusals = dict(reach.refusals(looked_at))
+    refusals |= {key: why for key, why in policy.verdicts(looked_at).items() if why}
+    allowed = [one for one in candidates if one.pk not in refusals]
     history = list(said.history()[: MOST_LISTED + 1])
     document = Document.objects.filter(entry=shown).defer("xml").first()
     locations = _locations(shown)
@@ -79,20 +102,21 @@ def about(request: HttpRequest, shown: Entry) -> dict[str, Any]:
         "certificate": _certificate(shown, document),
         "history": history[:MOST_LISTED],
         "has_more_history": len(history) > MOST_LISTED,
-        "newest": None if shown.is_latest else _newest(said, shown),
-        "launched_by": allowed[0] if allowed else None,
-        "can_launch": bool(allowed),
-        "refusal": verdicts[shown.pk],
+        "word": Word.of(shown, None if shown.is_latest else _newest(said, shown)),
+        "can_launch": shown in allowed,
+        "instead": allowed[0] if allowed and shown not in allowed else None,
+        "refusal": refusals.get(shown.pk, ""),
         "locations": locations,
         "file_url": _file_url(shown, locations),
         "file_page": _file_page(shown),
         "verify_command": verify_command(shown),
-        "tested": list(TestedSize.objects.filter(identifier=shown.identifier)[:MOST_VERSIONS]),
-        "used": _used(shown),
+        "tested": _tested(said),
+        "used": _used(said),
         "versions": _versions(visible, shown),
         "copies": list(_copies(request, shown)),
         "acts": _acts(request, shown),
         "kin": _kin(shown),
+        "is_tag_in_use": bool(shown.alternative) and _is_tag_in_use(visible, shown),
         "permalink": f"{settings.PORTAL_URL}{shown.permalink}",
         "crumbs": [{"label": "Marketplace", "url": reverse("marketplace:catalogue")}],
     }
@@ -155,10 +179,25 @@ def _file_name(shown: Entry) -> str:
     return f"{shown.file_name}{_ENDINGS.get(Compression(shown.compression), '')}"
 
 
-def _used(shown: Entry) -> Mapping[str, Any]:
-    """How often it was launched, and by how many: nobody is named."""
-    uses = Use.objects.filter(identifier=shown.identifier)
-    return uses.aggregate(launches=Sum("launches"), people=Count("pk"), last_at=Max("last_at"))
+def _used(said: EntryQuerySet) -> Mapping[str, Any]:
+    """How often it was launched by what the reader may see, and by how many: nobody is named."""
+    uses = Use.objects.filter(entry__in=said)
+    return uses.aggregate(
+        launches=Sum("launches"), people=Count("user", distinct=True), last_at=Max("last_at")
+    )
+
+
+def _tested(said: EntryQuerySet) -> list[Mapping[str, Any]]:
+    """Sizes that machines of these entries came up with, the smallest first."""
+    sizes = TestedSize.objects.filter(entry__in=said).order_by("memory_mib", "vcpus", "size")
+    by_size = sizes.values("size", "vcpus", "memory_mib")
+    return list(by_size.annotate(times=Sum("times"), last_at=Max("last_at"))[:MOST_VERSIONS])
+
+
+def _is_tag_in_use(visible: EntryQuerySet, shown: Entry) -> bool:
+    """Whether the tag leads to an image now."""
+    own = visible.newest().filter(endorser_email=shown.endorser_email, deprecated="")
+    return own.filter(alternative=shown.alternative).exists()
 
 
 def _versions(visible: EntryQuerySet, shown: Entry) -> list[Entry]:

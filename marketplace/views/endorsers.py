@@ -25,6 +25,8 @@ LONGEST_SEARCH = 200
 #: Days that an endorser's history can be looked at. Source: stratuslab.md 6.5.
 RANGES = (30, 60, 90)
 MOST_LISTED = 200
+#: Certificates of endorsers in one answer to a program.
+MOST_ENDORSERS = 5000
 #: Columns of ``/endorsers``, of one endorser's history, and of their tags, for programs.
 WHO = ("email", "subject", "issuer")
 SAID = ("identifier", "created", "title", "os", "osversion", "arch", "location", "deprecated")
@@ -45,7 +47,8 @@ def endorsers(request: HttpRequest, media: Media) -> HttpResponseBase:
     if media is not Media.HTML:
         fields = ("endorser_email", "document__subject", "document__issuer")
         who = visible.order_by(*fields).values_list(*fields).distinct()
-        return table(media, WHO, ([text or "" for text in line] for line in who))
+        lines = ([text or "" for text in line] for line in who[:MOST_ENDORSERS])
+        return table(media, WHO, lines)
     asked = request.GET.get("q", "").strip()[:LONGEST_SEARCH]
     rows = _people(visible, asked)
     context = {
@@ -71,7 +74,7 @@ def _people(visible: EntryQuerySet, asked: str) -> Any:
         images=Count("identifier", distinct=True),
         last_at=Max("created_at"),
         official=Count("pk", filter=Q(is_official=True)),
-        trusted=Count("pk", filter=Q(trust=Trust.TRUSTED)),
+        trusted=Count("pk", filter=is_valid & Q(trust=Trust.TRUSTED)),
     )  # fmt: skip
     return people.order_by("-official", "-valid", "endorser_email")
 
@@ -88,7 +91,7 @@ def endorser(request: HttpRequest, media: Media, email: str) -> HttpResponseBase
     shown = list(recent[: MOST_LISTED + 1])
     newest = said.history()[0]
     context = {
-        "email": email,
+        "email": newest.endorser_email,
         "newest": newest,
         "is_official": newest.is_official,
         "certificates": _certificates(said),
@@ -125,7 +128,7 @@ def tags(request: HttpRequest, media: Media, email: str) -> HttpResponseBase:
 
 def _said_by(request: HttpRequest, email: str) -> EntryQuerySet:
     """Raises: NotFound: they have said nothing that the reader may see."""
-    said = Entry.objects.visible_to(request.user).filter(endorser_email=email)
+    said = Entry.objects.visible_to(request.user).filter(endorser_email=email.lower())
     if not said.exists():
         raise NotFound(NO_ENDORSER)
     return said

@@ -101,7 +101,7 @@ def parts(request: HttpRequest, media: Media, parts: str) -> HttpResponseBase:
     if key.identifier and key.email and key.created:
         return _one(request, media, key)
     if (tagged := request.GET.get("tag")) and key.email and not key.identifier:
-        return _newest_of_tag(request, key.email, tagged)
+        return _newest_of_tag(request, media, key.email, tagged)
     return _some(request, media, key)
 
 
@@ -109,21 +109,36 @@ def parts(request: HttpRequest, media: Media, parts: str) -> HttpResponseBase:
 @negotiated
 def tag(request: HttpRequest, media: Media, email: str, tag: str) -> HttpResponseBase:
     """The newest image of an endorser that has this tag and is not deprecated."""
-    return _newest_of_tag(request, email, tag)
+    return _newest_of_tag(request, media, email, tag)
 
 
-def _newest_of_tag(request: HttpRequest, email: str, tag: str) -> HttpResponse:
-    """On to the entry, in the form that is asked for."""
+def _newest_of_tag(request: HttpRequest, media: Media, email: str, tag: str) -> HttpResponse:
+    """On to the entry, in the form that is asked for; people read why there is none any more."""
     said = Entry.objects.visible_to(request.user).newest().history()
-    tagged = said.filter(endorser_email=email, alternative=tag, deprecated="")
-    found = tagged.first()
+    tagged = said.filter(endorser_email=email.lower(), alternative=tag)
+    found = tagged.filter(deprecated="").first()
     if found is None:
-        raise NotFound(NO_MATCH)
+        last = tagged.first()
+        if last is None or media is not Media.HTML:
+            raise NotFound(NO_MATCH)
+        return _tag_is_over(request, tag, last)
     asked = request.GET.get("media", "")
     query = f"?{urlencode({'media': asked})}" if asked else ""
     response = redirect(f"{found.permalink}{query}")
     patch_cache_control(response, no_cache=True)  # tomorrow another one is the newest
     return response
+
+
+def _tag_is_over(request: HttpRequest, tag: str, last: Entry) -> HttpResponse:
+    crumbs = [
+        {"label": "Marketplace", "url": reverse("marketplace:catalogue")},
+        {
+            "label": last.endorser_email,
+            "url": reverse("marketplace:endorser", args=[last.endorser_email]),
+        },
+    ]
+    context = {"tag": tag, "entry": last, "crumbs": crumbs}
+    return render(request, "marketplace/tag_over.html", context, status=404)
 
 
 def _one(request: HttpRequest, media: Media, key: Key) -> HttpResponseBase:
