@@ -36,8 +36,13 @@ class ReadersForm(Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        mine = Group.objects.filter(memberships__user=user)
         groups: Any = self.fields["group"]
-        groups.queryset = Group.objects.filter(memberships__user=user)
+        groups.queryset = mine
+        if not mine.exists():
+            visibility: Any = self.fields["visibility"]
+            visibility.choices = [choice for choice in READERS if choice[0] != Visibility.GROUP]
+            del self.fields["group"]
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean()

@@ -80,6 +80,12 @@ def test_looking_at_the_link_changes_nothing(client, page):
     assert not Entry.objects.exists()
 
 
+def test_who_confirms_is_told_that_the_validity_is_over(client):
+    submit(signed(at=NOW, valid=NOW - timedelta(days=2)), by=None, address="192.0.2.1")
+    answer = client.get(reverse("marketplace:confirm", args=link_sent_to(ALICE)))
+    assert b"Its validity is over" in answer.content
+
+
 def test_yes_publishes_it_for_everybody(client, page):
     answer = client.post(page, {"answer": "yes"})
     assert b"It is published" in answer.content

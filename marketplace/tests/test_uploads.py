@@ -249,8 +249,12 @@ def test_a_file_is_checked_then_published(signed_in, alice):
     answer = signed_in.post(PAGE, again(answer, "publish"))
     entry = Entry.objects.get()
     assert (entry.owner, bytes(entry.document.xml)) == (alice, xml)
+    assert answer.status_code == 302  # a reload sends nothing again
+    answer = signed_in.get(answer["Location"])
+    assert "Published: 1." in answer.content.decode()
     assert entry.permalink in answer.content.decode()
     assert carried(answer) == []
+    assert entry.permalink not in signed_in.get(PAGE).content.decode()
 
 
 def test_one_bad_file_of_three_is_told_and_the_others_go_on(signed_in):
@@ -267,7 +271,20 @@ def test_one_bad_file_of_three_is_told_and_the_others_go_on(signed_in):
     assert carried(answer) == [b"<rdf:RDF>\n<oops"]  # nothing is lost
 
 
-def test_a_group_that_was_not_chosen_publishes_nothing_and_loses_nothing(signed_in):
+def test_who_is_in_no_group_is_not_offered_one(signed_in, alice):
+    assert b"A group that I am in" not in signed_in.get(PAGE).content
+    MembershipFactory(user=alice)
+    assert b"A group that I am in" in signed_in.get(PAGE).content
+
+
+def test_a_validity_that_is_over_is_told_before_it_is_published(signed_in):
+    xml = signed(at=NOW, valid=NOW - timedelta(days=2))
+    answer = signed_in.post(PAGE, {"file": file(xml)})
+    assert b"Its validity is over" in answer.content
+
+
+def test_a_group_that_was_not_chosen_publishes_nothing_and_loses_nothing(signed_in, alice):
+    MembershipFactory(user=alice)
     xml = signed(at=NOW)
     answer = signed_in.post(PAGE, {"act": "check", "file": file(xml), "visibility": "public"})
     answer = signed_in.post(PAGE, again(answer, "publish", visibility="group"))
@@ -325,6 +342,8 @@ def test_a_preview_shows_the_entrys_page_and_publishes_nothing(signed_in):
     shown = signed_in.post(PAGE, again(answer, *buttons(answer, "preview")))
     text = shown.content.decode()
     assert "This is a preview" in text
+    assert "<dt>Listed</dt><dd>not yet</dd>" in text
+    assert "Not published; valid once it is" in text
     assert "SHA-256" in text
     assert "Small." in text
     assert not Entry.objects.exists()
@@ -346,7 +365,7 @@ def test_in_another_name_a_mail_goes_out_and_the_page_shows_that_it_waits(client
     client.force_login(bob)
     answer = client.post(PAGE, {"file": file(signed(at=NOW)), "visibility": "public"})
     assert b"A mail would go to alice@example.org" in answer.content
-    answer = client.post(PAGE, again(answer, "publish"))
+    answer = client.post(PAGE, again(answer, "publish"), follow=True)
     assert b"A mail has gone to alice@example.org" in answer.content
     assert b"Waiting for their endorser" in answer.content
     emails.settle()

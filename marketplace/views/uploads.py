@@ -4,6 +4,7 @@ Each answer carries the documents with it, so it works without JavaScript and lo
 """
 
 import uuid
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -36,6 +37,8 @@ from registration.models import User
 
 #: Of the documents that wait for their endorser, and of those answered lately, so many are shown.
 MOST_SHOWN = 20
+#: What was published last, until the page has said so: a reload must not send it once more.
+MADE = "metadata_published"
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -43,7 +46,8 @@ def page(request: HttpRequest) -> HttpResponse:
     by = request.user if isinstance(request.user, User) else None
     if request.method != "POST":
         form = ReadersForm(user=by) if by else None
-        return _show(request, Load(by=by), form)
+        made = request.session.pop(MADE, []) if request.method == "GET" else []
+        return _show(request, Load(by=by), form, made=made)
     act, _, key = request.POST.get("act", "check").partition(":")
     form = ReadersForm(request.POST, user=by) if by else None
     load = Load(by=by, brake=_brake(request, by))
@@ -58,6 +62,9 @@ def page(request: HttpRequest) -> HttpResponse:
     text = _take_in(request, load)
     if is_fragment(request):
         return render(request, "marketplace/_upload_documents.html", {"load": load})
+    if done and not text and not load.refusals and all(one.made for one in load.documents):
+        request.session[MADE] = [_made(one) for one in load.documents]
+        return redirect("marketplace:upload")
     return _show(request, load, form, text=text, done=done)
 
 
@@ -99,10 +106,25 @@ def _publish(request: HttpRequest, load: Load, form: ReadersForm | None) -> dict
         readers = form.readers()
     for one in load.ready():
         _publish_one(request, one, load.by, readers)
-    made = [one.made for one in load.documents]
-    asked = sum(isinstance(one, Pending) for one in made)
+    made = [one.made for one in load.documents if one.made]
     left = sum(one.is_bad for one in load.documents)
-    return {"published": sum(map(bool, made)) - asked, "asked": asked, "left": left}
+    return _counts([isinstance(one, Pending) for one in made], left)
+
+
+def _counts(are_asked: list[bool], left: int = 0) -> dict[str, int]:
+    asked = sum(are_asked)
+    return {"published": len(are_asked) - asked, "asked": asked, "left": left}
+
+
+def _made(one: Carried) -> dict[str, str]:
+    """What the page says of it when it is opened next."""
+    entry = one.entry
+    return {
+        "name": one.name,
+        "asked": one.asked,
+        "label": str(entry) if entry else "",
+        "url": entry.permalink if entry else "",
+    }
 
 
 def _publish_one(request: HttpRequest, one: Carried, by: User | None, readers: Reader) -> None:
@@ -119,6 +141,7 @@ def _show(
     *,
     text: str = "",
     done: dict[str, int] | None = None,
+    made: Sequence[Mapping[str, str]] = (),
     address_form: AddressForm | None = None,
 ) -> HttpResponse:
     is_bad = bool(load.refusals or (form and form.errors) or address_form)
@@ -127,7 +150,8 @@ def _show(
         "load": load,
         "form": form,
         "text": text,
-        "done": done,
+        "done": done or (_counts([bool(one["asked"]) for one in made]) if made else None),
+        "made": made,
         "ready": sum(1 for one in load.ready()),
         "waiting": _waiting(load.by),
         "address_form": address_form or AddressForm(),
