@@ -6,7 +6,7 @@ the beginning or from the middle, changes nothing.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parseaddr
@@ -24,6 +24,7 @@ from marketplace.feeds import Found, Item, Problem, SignedDocument
 from marketplace.feeds.naming import host_of
 from marketplace.identifiers import provisional_identifier_of
 from marketplace.models import Document, Entry, SigningKey, Source
+from marketplace.outcomes import Figure, Outcome
 from marketplace.policy import Rules
 from marketplace.publishing import columns_of, note, publish_document
 from marketplace.states import EntryStatus, Trust
@@ -33,8 +34,6 @@ from registration.models import User
 VALID_FOR = timedelta(days=183)
 #: The end of validity is written anew when it moves by more than this.
 MOVED_BY = timedelta(days=7)
-#: Lines of what was refused that are kept and shown.
-MOST_LINES = 100
 
 _DECLARATION = re.compile(rb"^\s*(?:\xef\xbb\xbf)?<\?xml[^>]{0,200}\?>")
 
@@ -46,18 +45,18 @@ class Import:
     source: Source
     now: datetime = field(default_factory=timezone.now)
     rules: Rules = field(default_factory=Rules.now)
-    seen: int = 0  # images that the catalogue lists
-    taken: set[int] = field(default_factory=set)  # the entries that they are
-    added: int = 0
-    refused: list[tuple[str, str]] = field(default_factory=list)
-    more: int = 0  # refusals beyond those that are kept
+    outcome: Outcome = field(default_factory=Outcome)
+    has_images: bool = False
+    taken: set[int] = field(default_factory=set)  # entries that it lists
+    files: set[str] = field(default_factory=set)  # identifiers of an index that were met
 
     def take(self, batch: Sequence[Found]) -> None:
         """Take over what is wanted of a few finds; each once, however often it is done."""
-        self.seen += sum(not isinstance(one, Problem) for one in batch)
         for problem in batch:
             if isinstance(problem, Problem):
-                self.refuse(problem.what, problem.sentence)
+                self.outcome.refuse(problem.what, problem.sentence)
+            else:
+                self.has_images = True
         items = [one for one in batch if isinstance(one, Item)]
         if items:
             self._take_items(items)
@@ -65,25 +64,8 @@ class Import:
             if isinstance(one, SignedDocument):
                 self._take_document(one.xml)
 
-    def refuse(self, what: str, sentence: str) -> None:
-        if len(self.refused) < MOST_LINES:
-            self.refused.append((what[:200], sentence[:500]))
-        else:
-            self.more += 1
-
-    @property
-    def lines(self) -> list[tuple[str, str]]:
-        """What was refused, as it is kept with the source."""
-        if not self.more:
-            return self.refused
-        return [*self.refused, ("…", f"And {self.more:,} more.")]
-
     def _take_items(self, items: Iterable[Item]) -> None:
-        wanted = {}
-        for item in items:
-            columns = columns_of_item(item, self.source, self.now)
-            if _is_good(item, self.now) and is_wanted(Entry(**columns), self.source.wanted):
-                wanted[columns["identifier"]] = columns
+        wanted = {columns["identifier"]: columns for columns in self._wanted(items)}
         email = endorser_of(self.source).lower()
         with transaction.atomic():
             said = Entry.objects.filter(
@@ -93,13 +75,28 @@ class Import:
             for identifier, columns in wanted.items():
                 self._take_item(columns, known.get(identifier))
 
+    def _wanted(self, items: Iterable[Item]) -> Iterator[dict[str, Any]]:
+        """The columns of those that are good and wanted; of products of one file, the first."""
+        for item in items:
+            columns = columns_of_item(item, self.source, self.now)
+            if not _is_good(item, self.now):
+                self.outcome.count("over")
+            elif not is_wanted(Entry(**columns), self.source.wanted):
+                self.outcome.count("unwanted")
+            elif columns["identifier"] in self.files:
+                self.outcome.count("twice")
+            else:
+                self.files.add(columns["identifier"])
+                yield columns
+
     def _take_item(self, columns: dict[str, Any], last: Entry | None) -> None:
         why = self.rules.refusal(Entry(**columns))
         if why:
-            self.refuse(columns["title"], why)
+            self.outcome.refuse(columns["title"], why)
         elif last is None:
             self._add(columns)
         elif _says_the_same(last, columns) or self._is_anothers(last):
+            self.outcome.count("known")
             self.taken.add(last.pk)
             if last.source_id == self.source.pk:
                 _renew(last, columns["valid_until"])
@@ -117,50 +114,50 @@ class Import:
         entry = Entry.objects.create(**columns, source=self.source, trust=Trust.UNSIGNED)
         note(entry, "imported", identifier=entry.identifier, source=self.source.name)
         self.taken.add(entry.pk)
-        self.added += 1
+        self.outcome.count("new")
 
     def _take_document(self, xml: bytes) -> None:
         metadata: Metadata | None = None
         try:
             metadata = documents.parse(xml)
-            why, entry = self._judged(metadata, xml)
+            figure, entry = self._judged(metadata, xml)
         except Broken as broken:
-            why, entry = str(broken), None
+            self.outcome.refuse(_called(metadata, xml), str(broken))
         except Refused as refused:
             # What has been said of it here since is newer: nothing to tell anybody.
-            why, entry = "" if refused.code == "older" else str(refused), None
-        if why:
-            self.refuse(_called(metadata, xml), why)
-        elif entry is not None:
-            self.taken.add(entry.pk)
+            if refused.code == "older":
+                self.outcome.count("known")
+            else:
+                self.outcome.refuse(_called(metadata, xml), str(refused))
+        else:
+            self.outcome.count(figure)
+            if entry is not None:
+                self.taken.add(entry.pk)
 
-    def _judged(self, metadata: Metadata, xml: bytes) -> tuple[str, Entry | None]:
-        """Why it is refused, or the entry that it has become; neither if nobody wants it.
+    def _judged(self, metadata: Metadata, xml: bytes) -> tuple[Figure, Entry | None]:
+        """What becomes of it, and the entry that it is here.
 
         Raises: Broken, Refused.
         """
         if metadata.endorsement is None:
-            return "The document has no slreq:endorsement.", None
+            raise Refused("not_endorsed", "The document has no slreq:endorsement.")
         proposed = Entry(**columns_of(metadata))
         said = Entry.objects.filter(
             identifier=proposed.identifier, endorser_email=proposed.endorser_email
         )
         same = said.filter(created_at=proposed.created_at).select_related("document").first()
         if same and hasattr(same, "document") and _core(same.document.xml) == _core(xml):
-            return "", same
+            return "known", same
         last = said.filter(is_latest=True).first()
         is_news = last is not None and last.status is EntryStatus.VALID
-        if not is_wanted(proposed, self.source.wanted) or not (
-            is_news or proposed.status is EntryStatus.VALID
-        ):
-            return "", None
+        if not is_wanted(proposed, self.source.wanted):
+            return "unwanted", None
+        if not is_news and proposed.status is not EntryStatus.VALID:
+            return "over", None
         why = _why_not_theirs(documents.verify(xml), proposed, last, self.source)
-        why = why or self.rules.refusal(proposed)
-        if why:
-            return why, None
-        entry = publish_document(xml, owner=None, source=self.source, verb="imported")
-        self.added += 1
-        return "", entry
+        if why := why or self.rules.refusal(proposed):
+            raise Refused("not_taken", why)
+        return "new", publish_document(xml, owner=None, source=self.source, verb="imported")
 
     def expire_the_rest(self) -> int:
         """What this source's index listed once and lists no more is valid no longer.

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db.models import QuerySet
 
 from core import fetch
 from core.errors import Refused
 from core.machine import IllegalMove, StaleState
 from marketplace import tasks
+from marketplace.feeds import simplestreams, stratuslab
+from marketplace.lifecycle.importing import beginning
 from marketplace.models import Source
 from marketplace.states import SourceKind, SourceState
 from registration.actions import rules
@@ -45,6 +47,7 @@ def add_source(wish: SourceWish, *, by: User) -> Source:
     """
     rules.must_be_administrator(by)
     columns = _judged(wish)
+    _must_be_another(columns, Source.objects.all())
     try:
         with transaction.atomic():
             source = Source.objects.create(cloud=settings.DEFAULT_CLOUD, **columns)
@@ -68,6 +71,7 @@ def change_source(source: Source, wish: SourceWish, *, by: User) -> None:
     }
     if not before:
         return
+    _must_be_another(columns, Source.objects.exclude(pk=source.pk))
     try:
         with transaction.atomic():
             Source.objects.filter(pk=source.pk).update(**columns)
@@ -143,12 +147,9 @@ def _must_be_removable(source: Source) -> None:
 
 
 def _begin(source: Source, *, by: User, verb: str) -> None:
-    now = timezone.now()
     cloud = source.cloud if source.cloud in settings.CLOUDS else settings.DEFAULT_CLOUD
-    _move(
-        source, SourceState.IMPORTING, by=by, verb=verb, cloud=cloud, seen=0, added=0,
-        due_at=now + timedelta(hours=source.every_hours),
-    )  # fmt: skip
+    begun = beginning(source)
+    _move(source, SourceState.IMPORTING, by=by, verb=verb, cloud=cloud, **begun)
     tasks.ring_row(source)
 
 
@@ -200,7 +201,32 @@ def _filters(wanted: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def _must_be_another(columns: Mapping[str, Any], others: QuerySet[Source]) -> None:
+    """Raises: Refused: ``source_taken``: it is on the list, at its field."""
+    where = _place_of(columns["kind"], columns["url"])
+    for other in others:
+        if other.name.casefold() == columns["name"].casefold():
+            sentence = f"Another source is called {other}: choose another name, or change that one."
+            raise Refused("source_taken", sentence, field="name")
+        if other.url == columns["url"] or _place_of(other.kind, other.url) == where:
+            sentence = f"The source {other} has this address already: change that one."
+            raise Refused("source_taken", sentence, field="url")
+
+
+def _place_of(kind: str, url: str) -> str:
+    """What an address leads to: several are of the same catalogue."""
+    if kind == SourceKind.SIMPLESTREAMS:
+        place = simplestreams.base_of(url)
+    elif kind == SourceKind.STRATUSLAB:
+        place = stratuslab.list_of(url, 0)
+    else:
+        place = url.rstrip("/")
+    parts = urlsplit(place)
+    return f"{kind} {parts.scheme}://{parts.netloc.lower()}{parts.path}"
+
+
 def _taken(wish: SourceWish) -> Refused:
+    """Somebody else was adding the same at the same time."""
     return Refused(
         "source_taken",
         f"Another source is called {wish.name} or has this address already; change that one.",

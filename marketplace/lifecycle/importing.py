@@ -34,21 +34,33 @@ def bring(source: Source, cloud: CloudDriver) -> Go:
     try:
         for batch in _batches(READERS[source.kind](source.url, get)):
             work.take(batch)
-            source.keep(seen=work.seen, added=work.added)
+            source.keep(**_counted(work))
     except fetch.Unfetchable as error:
-        again = {"due_at": timezone.now() + AGAIN_AFTER} if error.is_passing else {}
+        again: dict[str, Any] = {"due_at": timezone.now() + AGAIN_AFTER} if error.is_passing else {}
         return _ended(work, str(error), **again)
     except Unreadable as error:
         return _ended(work, str(error))
-    if not work.seen:
+    if not work.has_images:
         return _ended(work, "It lists no image: nothing was changed here.")
-    work.expire_the_rest()
-    return _ended(work, imported_at=timezone.now())
+    return _ended(work, expired=work.expire_the_rest(), imported_at=timezone.now())
 
 
-def _ended(work: Import, reason: str = "", **fields: Any) -> Go:
-    counted = {"seen": work.seen, "added": work.added, "refused": work.lines}
-    return Go(SourceState.DUE, reason, fields={**counted, **fields})
+def _ended(work: Import, reason: str = "", *, expired: int = 0, **fields: Any) -> Go:
+    kept = {**_counted(work), "refused": work.outcome.lines, **fields}
+
+    def tell() -> None:
+        figures = {"listed": work.outcome.seen, **work.outcome.figures, "expired": expired}
+        work.source.record_event("imported", reason=reason, **figures)
+
+    return Go(SourceState.DUE, reason, fields=kept, alongside=tell if work.outcome.seen else None)
+
+
+def _counted(work: Import) -> dict[str, Any]:
+    return {
+        "seen": work.outcome.seen,
+        "added": work.outcome.added,
+        "figures": dict(work.outcome.others),
+    }
 
 
 def _batches(found: Iterable[Found]) -> Iterator[list[Found]]:
@@ -96,6 +108,7 @@ def beginning(source: Source) -> dict[str, Any]:
         "due_at": timezone.now() + timedelta(hours=source.every_hours),
         "seen": 0,
         "added": 0,
+        "figures": {},
     }
 
 

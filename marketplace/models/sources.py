@@ -1,5 +1,6 @@
 """Other catalogues that this one imports entries from."""
 
+from collections.abc import Mapping
 from typing import Any, Self
 
 from django.db import models
@@ -8,6 +9,15 @@ from django.urls import reverse
 
 from core.machine import Stateful
 from marketplace.states import SOURCE_DEADLINES, SOURCE_MOVES, SourceKind, SourceState
+
+#: What became of what an import saw and did not add, as ``outcomes.Figure``.
+_FIGURES: Mapping[str, str] = {
+    "known": "here already",
+    "twice": "the same file as another",
+    "unwanted": "left out by the filters",
+    "over": "over already",
+    "refused": "refused",
+}
 
 
 class SourceQuerySet(models.QuerySet["Source"]):
@@ -37,6 +47,7 @@ class Source(Stateful):
     imported_at = models.DateTimeField(null=True, blank=True)  # the last time that it went well
     seen = models.PositiveIntegerField(default=0)
     added = models.PositiveIntegerField(default=0)
+    figures = models.JSONField(default=dict, blank=True)  # of those that were seen and not added
     refused = models.JSONField(default=list, blank=True)  # [[what, sentence], …] of the last time
 
     objects = SourceQuerySet.as_manager()
@@ -65,3 +76,12 @@ class Source(Stateful):
     @property
     def is_on(self) -> bool:
         return self.state != SourceState.OFF
+
+    @property
+    def not_added(self) -> list[tuple[int, str]]:
+        """Why not all that the last import saw is new here: how many, and in words."""
+        return [
+            (self.figures[name], words)
+            for name, words in _FIGURES.items()
+            if self.figures.get(name)
+        ]

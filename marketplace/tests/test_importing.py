@@ -14,7 +14,7 @@ from django.utils import timezone
 from core.machine import tick
 from core.models import Event
 from core.tests.webserver import Server, says
-from marketplace import documents, imports
+from marketplace import documents
 from marketplace.documents import Metadata, Signer
 from marketplace.feeds import READERS, SignedDocument
 from marketplace.identifiers import identifier_of
@@ -108,6 +108,49 @@ def test_the_same_again_changes_nothing(server, source):
     source = run(source)
     assert list(Entry.objects.values()) == before
     assert (source.seen, source.added) == (2, 0)
+
+
+def test_the_figures_of_an_import_add_up(server, source):
+    Source.objects.filter(pk=source.pk).update(wanted={"arch": ["x86_64"]})
+    serve(server, {"kept": product()})
+    run(source)
+    PolicyLine.objects.create(subject="checksum", colour="black", value="5" * 64)
+    listed = {
+        "kept": product(), "new": product(sha="2" * 64), "again": product(sha="2" * 64),
+        "arm": product(sha="3" * 64, arch="arm64"),
+        "old": product(sha="4" * 64, support_eol="2013-01-01"),
+        "forbidden": product(sha="5" * 64), "broken": product(sha="none"),
+    }  # fmt: skip
+    serve(server, listed)
+    source = run(source)
+    assert (source.seen, source.added, len(source.refused)) == (7, 1, 2)
+    told = {words: number for number, words in source.not_added}
+    assert told == {
+        "here already": 1, "the same file as another": 1, "left out by the filters": 1,
+        "over already": 1, "refused": 2,
+    }  # fmt: skip
+    assert source.added + sum(told.values()) == source.seen == len(listed)
+    *_, event = Event.objects.of(source.uuid).filter(verb="imported")
+    figures = {"known": 1, "new": 1, "twice": 1, "unwanted": 1, "over": 1, "refused": 2}
+    assert event.detail == {"listed": 7, "expired": 0, **figures}
+
+
+def test_products_of_one_file_are_one_entry_however_often_they_are_read(
+    server, source, monkeypatch
+):
+    monkeypatch.setattr(importing, "BATCH", 1)
+    serve(server, {"a": product(), "b": product(folder="other")})
+    for _ in range(3):
+        run(source)
+    assert Entry.objects.get().locations == [server.url("/x/20260321.img")]
+
+
+def test_an_index_of_faults_alone_changes_nothing(server, source):
+    serve(server, {"a": product()})
+    run(source)
+    serve(server, {"a": product(sha="none")})
+    assert "lists no image" in run(source).reason
+    assert Entry.objects.get().status == "valid"
 
 
 def test_what_is_not_said_until_when_is_good_for_half_a_year_and_is_renewed(server, source):
@@ -498,7 +541,6 @@ def test_documents_that_were_taken_cost_one_query_each(
 def test_filters_without_values_let_everything_in():
     assert is_wanted(EntryFactory.build(), {})
     assert is_wanted(EntryFactory.build(), {"os": [], "words": ""})
-    assert imports.MOST_LINES == 100
 
 
 def test_what_one_of_these_portals_lists_another_takes_to_the_byte(

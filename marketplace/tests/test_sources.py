@@ -101,6 +101,51 @@ def test_names_and_addresses_are_used_once(source, admin):
     assert refused.value.code == "source_taken"
 
 
+@pytest.mark.parametrize(
+    ("more", "field", "says"),
+    [
+        ({"name": "example", "url": "https://other.example.org/"}, "name", "is called Example"),
+        ({"name": "Other"}, "url", "The source Example has this address"),
+        ({"name": "Other", "url": "https://images.example.org"}, "url", "Example has"),
+        (
+            {"name": "Other", "url": "https://IMAGES.example.org/streams/v1/index.json"},
+            "url",
+            "Example has",
+        ),
+    ],
+)
+def test_a_source_that_is_there_already_is_named_at_its_field(source, admin, more, field, says):
+    with pytest.raises(Refused, match=says) as refused:
+        actions.add_source(wish(**more), by=admin)
+    assert (refused.value.code, refused.value.field) == ("source_taken", field)
+
+
+def test_one_address_may_be_of_catalogues_of_two_kinds(source, admin):
+    both = wish(name="Other", kind=SourceKind.STRATUSLAB, url="https://images.example.org")
+    assert actions.add_source(both, by=admin)
+
+
+def test_entries_of_a_source_are_on_a_page_of_their_own(site, source):
+    EntryFactory(title="From elsewhere")
+    EntryFactory(source=source, title="Its newest")
+    EntryFactory(source=source, title="Its oldest", expired=True)
+    where = reverse("marketplace:source_entries", args=[source.uuid])
+    assert where in site.get(source.get_absolute_url()).content.decode()
+    page = site.get(where).content.decode()
+    assert "Its newest" in page
+    assert "Its oldest" in page
+    assert "From elsewhere" not in page
+
+
+def test_sources_are_listed_by_name(site, admin):
+    for number in (3, 1, 2):
+        actions.add_source(wish(name=f"Zoo {number}", url=f"https://n{number}.org/"), by=admin)
+    page = site.get(reverse("marketplace:sources")).content.decode()
+    names = ["Debian", "Linux Containers", "Ubuntu", "Zoo 1", "Zoo 2", "Zoo 3"]
+    found = [page.index(f">{name}</a>") for name in names]
+    assert found == sorted(found)
+
+
 def test_what_is_changed_is_in_the_audit(source, admin):
     actions.change_source(source, wish(every_hours=6), by=admin)
     actions.change_source(source, wish(every_hours=6), by=admin)

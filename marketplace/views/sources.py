@@ -4,6 +4,7 @@ import uuid
 from typing import Any
 
 from django.contrib import messages
+from django.core.paginator import Paginator
 from django.db.models import Count, Q, QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
@@ -15,7 +16,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace import actions
 from marketplace.forms.sources import SourceForm, shown
-from marketplace.models import Source
+from marketplace.models import Entry, Source
 from registration.doors import UserRequest, administrators_only, answers, find_or_404
 
 _PARTS = {
@@ -23,13 +24,15 @@ _PARTS = {
     "state": "marketplace/_source.html",
     "acts": "marketplace/_source_head.html",
 }
+#: Entries of a source on one page.
+ROWS = 50
 _VERBS = ("on", "off", "import", "remove")
 
 
 @administrators_only
 @require_safe
 def index(request: UserRequest) -> HttpResponse:
-    sources = _counted(Source.objects.visible_to(request.user))
+    sources = _counted(Source.objects.visible_to(request.user)).order_by("name")
     is_list = request.GET.get("part") == "list"
     template = "marketplace/_sources.html" if is_list else "marketplace/sources.html"
     return render(request, template, {"sources": sources})
@@ -67,6 +70,20 @@ def source(request: UserRequest, key: uuid.UUID) -> HttpResponse:
             return redirect(known)
     context = {"source": known, "form": form, "crumbs": _crumbs()}
     return _page(request, "marketplace/source.html", context)
+
+
+@administrators_only
+@require_safe
+def entries(request: UserRequest, key: uuid.UUID) -> HttpResponse:
+    """What came from it: of each image the last word, those that came last first."""
+    known = _find(request, key)
+    rows = Entry.objects.visible_to(request.user).filter(source=known).newest().order_by("-pk")
+    context = {
+        "source": known,
+        "page": Paginator(rows, ROWS).get_page(request.GET.get("page")),
+        "crumbs": [*_crumbs(), {"label": known.name, "url": known.get_absolute_url()}],
+    }
+    return render(request, "marketplace/source_entries.html", context)
 
 
 @administrators_only

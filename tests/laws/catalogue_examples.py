@@ -249,5 +249,5 @@ CATALOGUE: Mapping[str, Callable[[Any], object]] = {
 #: They change nothing that the audit is about: they look, count, or hold for one request.
 READS = {
     "ends_soon", "keep_draft", "key_of", "metadata_of", "note_launch", "note_tested",
-    "pen_of_key", "pen_of_site", "reader", "signer_of", "site_address",
+    "pen_of_key", "pen_of_site", "reader", "signer_of", "site_address", "site_keys",
 }  # fmt: skip
