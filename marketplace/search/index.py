@@ -48,13 +48,18 @@ class Matches(Func):
         return found, [*params, _fts5(self.terms)]
 
     def as_postgresql(self, compiler: Any, connection: Any, **more: Any) -> Any:
-        """Titles have a column of their own: the index of the other one knows no parts."""
+        """Titles have a column of their own: the index of the other one knows no parts.
+
+        What is in a CTE is found once, and not by each of several workers.
+        """
         key, params = compiler.compile(self.source_expressions[0])
-        column, terms = VECTOR, self.terms
-        if {term.part for term in terms} == {"title"}:
-            column, terms = TITLE, tuple(replace(term, part="") for term in terms)
-        found = f"{column} @@ to_tsquery('simple', %s)"
-        return f"{key} IN (SELECT id FROM {TEXT} WHERE {found})", [*params, _tsquery(terms)]  # noqa: S608
+        if {term.part for term in self.terms} == {"title"}:
+            plain = tuple(replace(term, part="") for term in self.terms)
+            rows = f"SELECT id FROM {TEXT} WHERE {TITLE} @@ to_tsquery('simple', %s)"  # noqa: S608
+            found = f"{key} IN (WITH titled AS MATERIALIZED ({rows}) SELECT id FROM titled)"  # noqa: S608
+            return found, [*params, _tsquery(plain)]
+        rows = f"SELECT id FROM {TEXT} WHERE {VECTOR} @@ to_tsquery('simple', %s)"  # noqa: S608
+        return f"{key} IN ({rows})", [*params, _tsquery(self.terms)]
 
 
 def keep(terms: tuple[Term, ...]) -> None:
