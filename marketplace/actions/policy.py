@@ -10,10 +10,11 @@ from typing import NamedTuple
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
+from django.db.models import Q
 
 from core.errors import Refused
 from core.models import record
-from marketplace.identifiers import PATTERN
+from marketplace.identifiers import PATTERN, identifier_of
 from marketplace.models import Entry, EntryQuerySet, PolicyLine
 from marketplace.policy import Rules, judged
 from marketplace.states import Colour, Subject
@@ -24,6 +25,9 @@ from registration.models import User
 MOST_LINES = 5000
 LONGEST_NOTE = 200
 LONGEST_FILE = 1 << 20
+#: Of what a file says in vain, so much is named.
+_MOST_UNREAD = 20
+_SHA1_DIGITS = 40
 _SEPARATORS = re.compile(r"[\s,;]+")
 _CHECKSUM = re.compile(r"(?:[0-9a-f]{40}|[0-9a-f]{64}|[0-9a-f]{128})\Z")
 _IDENTIFIER = re.compile(rf"{PATTERN}\Z")
@@ -54,10 +58,11 @@ class Line(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PolicyChange:
-    """Lines to be added, and lines to be removed."""
+    """Lines to be added, and lines to be removed; ``unread``: what was asked for in vain."""
 
     added: Sequence[Line] = ()
     removed: Sequence[PolicyLine] = ()
+    unread: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ class Preview:
     """What a change would do to the images that can be launched now.
 
     ``version`` is that of the lists it was computed from. ``opened`` and ``closed`` name lists
-    that become active, or are not active any more.
+    that become active, or are not active any more. Of ``images`` that could be launched if there
+    were no lists, ``left`` can be afterwards.
     """
 
     change: PolicyChange
@@ -73,6 +79,8 @@ class Preview:
     allowed: EntryQuerySet
     opened: Sequence[str]
     closed: Sequence[str]
+    images: int
+    left: int
     version: str
 
 
@@ -87,10 +95,14 @@ def policy_line(subject: str, colour: str, value: str, note: str = "") -> Line:
 
 
 def _endorser(value: str) -> str:
+    """An address, or what an entry here already has for one: a site may be called by a number."""
     try:
         validate_email(value)
     except ValidationError:
-        raise _bad(f"“{value[:80]}” is no e-mail address.") from None
+        if not Entry.objects.filter(endorser_email__iexact=value[:254]).exists():
+            raise _bad(
+                f"“{value[:80]}” is no e-mail address, and no endorser of the Marketplace."
+            ) from None
     return value.lower()
 
 
@@ -141,6 +153,7 @@ def preview_policy(change: PolicyChange) -> Preview:
     change = PolicyChange(
         added=[line for line in change.added if line.key not in known],
         removed=[line for line in stored if line.pk in going],
+        unread=change.unread,
     )
     _must_be_possible(change, len(stored))
     now = Rules.of(known)
@@ -149,19 +162,26 @@ def preview_policy(change: PolicyChange) -> Preview:
         + [(line.subject, line.colour, line.value) for line in stored if line.pk not in going]
     )
     machines = Entry.objects.launchable()
+    images = machines.count()
     return Preview(
         change=change,
         refused=judged(machines, refused_by=after, allowed_by=now),
         allowed=judged(machines, refused_by=now, allowed_by=after),
         opened=_names(after.lists.keys() - now.lists.keys()),
         closed=_names(now.lists.keys() - after.lists.keys()),
+        images=images,
+        left=images - judged(machines, refused_by=after, allowed_by=Rules({})).count(),
         version=_version(stored),
     )
 
 
 def _must_be_possible(change: PolicyChange, stored: int) -> None:
     if not change.added and not change.removed:
-        raise Refused("nothing_to_change", "The lists are like this already: nothing would change.")
+        unread = f" Not read: {', '.join(change.unread)}." if change.unread else ""
+        raise Refused(
+            "nothing_to_change",
+            f"The lists are like this already: nothing would change.{unread}",
+        )
     lines = stored + len(change.added) - len(change.removed)
     if lines > MOST_LINES:
         raise Refused(
@@ -233,6 +253,26 @@ def _note(row: PolicyLine, verb: str, by: User) -> None:
     )  # fmt: skip
 
 
+def labels_of(lines: Iterable[PolicyLine]) -> dict[str, Entry]:
+    """By the value of a line: an entry of the image that it names, where there is one.
+
+    One query, however many lines there are.
+    """
+    named = {line.value for line in lines if line.subject != Subject.ENDORSER}
+    if not named:
+        return {}
+    short = {identifier_of(v) if len(v) == _SHA1_DIGITS else v for v in named}
+    longer = {value for value in named if len(value) > _SHA1_DIGITS}
+    wanted = Q(identifier__in=short - longer)
+    if longer:  # no index has them
+        wanted |= Q(sha256__in=longer) | Q(sha512__in=longer)
+    found: dict[str, Entry] = {}
+    for row in Entry.objects.filter(wanted).order_by("is_latest", "created_at").defer("words"):
+        values = (row.identifier, row.sha1, row.sha256, row.sha512)
+        found.update({value: row for value in values if value in named})
+    return found
+
+
 def policy_file() -> str:
     """The lists as StratusLab's ``policy.cfg``."""
     values: dict[tuple[str, str], list[str]] = {key: [] for key in _SECTIONS}
@@ -269,12 +309,25 @@ def read_policy_file(text: str, *, replaces: bool = False) -> PolicyChange:
         for (subject, colour), (section, key) in _SECTIONS.items()
         for line in policy_lines(subject, colour, reader.get(section, key, fallback=""))
     ]
+    unread = _unread(reader)
     if not replaces:
-        return PolicyChange(added=added)
+        return PolicyChange(added=added, unread=unread)
     kept = {line.key for line in added}
     stored = PolicyLine.objects.all()
     gone = [line for line in stored if (line.subject, line.colour, line.value) not in kept]
-    return PolicyChange(added=added, removed=gone)
+    return PolicyChange(added=added, removed=gone, unread=unread)
+
+
+def _unread(reader: configparser.ConfigParser) -> list[str]:
+    """What the file says that comes to nothing: a key with a typing mistake is no list."""
+    known = set(_SECTIONS.values())
+    sections = {section for section, _ in known}
+    found = [f"[{name}]" for name in reader.sections() if name not in sections]
+    found += [f"{key} in [{reader.default_section}]" for key in reader.defaults()]
+    for section in sorted(sections & set(reader.sections())):
+        keys = [key for key in reader[section] if key not in reader.defaults()]
+        found += [f"{key} in [{section}]" for key in keys if (section, key) not in known]
+    return [what[:100] for what in found[:_MOST_UNREAD]]
 
 
 def _bad_file(sentence: str) -> Refused:

@@ -29,6 +29,12 @@ def doing(image: ImageFile) -> str:
 
 
 @register.filter
+def about(value: str, known: Mapping[str, Entry]) -> Entry | None:
+    """The entry that a value of the policy's lists leads to, if there is one."""
+    return known.get(value)
+
+
+@register.filter
 def breaking(address: str) -> SafeString:
     """An address that is broken after its @, if it has to be broken."""
     parts = ((part,) for part in address.split("@"))

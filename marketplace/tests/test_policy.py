@@ -263,6 +263,47 @@ def test_a_file_that_is_no_policy_is_refused(text, words):
         actions.read_policy_file(text)
 
 
+def test_a_key_with_a_typing_mistake_is_said_not_to_be_read(browser):
+    text = "[endorsers]\nwhitelistendorser = a@b.org\nblacklistendorsers = c@d.org\n[x]\n"
+    page = browser.post("/marketplace/policy/", {"ask": "file", "text": text}).text
+    assert "Not read: [x], whitelistendorser in [endorsers]." in page
+    useless = browser.post("/marketplace/policy/", {"ask": "file", "text": text[:39]})
+    assert useless.status_code == 422
+    assert "Not read: whitelistendorser in [endorsers]." in useless.text
+
+
+def test_every_endorser_of_the_catalogue_can_be_listed():
+    with pytest.raises(Refused, match="no endorser of the Marketplace"):
+        actions.policy_line("endorser", WHITE, "portal@127.0.0.1")
+    entry = EntryFactory(endorser_email="portal@127.0.0.1")
+    line = actions.policy_line("endorser", WHITE, "Portal@127.0.0.1")
+    put(*line[:3])
+    assert policy.refusal(entry) == ""
+
+
+def test_the_preview_says_how_many_can_be_launched_afterwards(browser):
+    put("endorser", BLACK, "alice@example.org")
+    for name in ("alice", "bob", "carol"):
+        EntryFactory(endorser_email=f"{name}@example.org")
+    asked = {"ask": "add", "list": "endorser.white", "values": "alice@example.org bob@example.org"}
+    page = browser.post("/marketplace/policy/", asked).text
+    assert "Afterwards 1 of 3 entries that can be launched by their own words is allowed" in page
+
+
+@pytest.mark.parametrize("name", ["identifier", "sha1", "sha256", "sha512"])
+def test_a_line_tells_which_image_it_is_about(browser, name):
+    entry = EntryFactory(title="Bob's own")
+    put("image" if name == "identifier" else "checksum", BLACK, getattr(entry, name))
+    page = browser.get("/marketplace/policy/").text
+    assert f'href="{entry.permalink}">Bob&#x27;s own</a>' in page
+
+
+def test_lines_go_to_the_list_that_was_looked_at(browser):
+    page = browser.get("/marketplace/policy/", {"list": "image.black"}).text
+    assert '<option value="image.black" selected>' in page
+    assert '<option value="endorser.black" selected>' in browser.get("/marketplace/policy/").text
+
+
 def test_the_page_shows_what_would_change_before_it_does(browser):
     entry = EntryFactory(endorser_email="bob@example.org", title="Bob's own")
     asked = {"ask": "add", "list": "endorser.black", "values": "Bob@example.org", "note": "why"}

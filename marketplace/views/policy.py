@@ -18,6 +18,8 @@ from registration.doors import UserRequest, administrators_only
 
 #: Of the images that a change would touch, so many are shown by name.
 MOST_SHOWN = 50
+#: The list that lines go to unless another is chosen. A line on a white list refuses all others.
+_HARMLESS = f"{Subject.ENDORSER}.{Colour.BLACK}"
 _FORMS: dict[str, Any] = {"add": AddForm, "remove": RemoveForm, "file": FileForm}
 _ABOUT = {
     Subject.ENDORSER: "By the e-mail address of who endorsed the image; capitals do not matter.",
@@ -125,10 +127,12 @@ def _lists(request: UserRequest, **forms: Any) -> HttpResponse:
         }
         for subject, about in _ABOUT.items()
     ]
+    known = actions.labels_of(line for each in lines.values() for line in each)
     context = {
         "subjects": subjects,
+        "known": known,
         "has_lines": bool(lines),
-        "add": forms.get("add") or AddForm(initial={"list": request.GET.get("list", "")}),
+        "add": forms.get("add") or AddForm(initial={"list": request.GET.get("list") or _HARMLESS}),
         "remove": forms.get("remove") or RemoveForm(),
         "file": forms.get("file") or FileForm(),
     }
