@@ -3,7 +3,9 @@
 import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any
 from uuid import UUID
 
@@ -78,14 +80,28 @@ def draft_of_url(
     Raises:
         Refused: ``url``, ``too_many_drafts``, ``too_many_measured``.
     """
+    _must_be_fetchable(url)
+    return _begin(by, create_key, {"about": DraftSource.URL, "url": url}, fields)
+
+
+def _must_be_fetchable(url: str) -> None:
+    """As far as a look can tell. Raises: Refused: ``url``."""
     if len(url) > LONGEST_URL:
         sentence = f"An address has at most {LONGEST_URL} characters."
         raise Refused("url", sentence, field="url")
     try:
-        fetch.check(url, settings.PORTAL_FETCH_PORTS)
+        parts = fetch.check(url, settings.PORTAL_FETCH_PORTS)
     except fetch.Unfetchable as error:
         raise Refused("url", str(error), field="url") from error
-    return _begin(by, create_key, {"about": DraftSource.URL, "url": url}, fields)
+    with suppress(ValueError):  # a name: what it leads to is judged when it is fetched
+        address = ip_address(str(parts.hostname))
+        if not fetch.may_reach(address, fetch.networks(settings.PORTAL_FETCH_NETWORKS)):
+            raise Refused(
+                "url",
+                f"{address} is inside a private network: nobody else could fetch the image from "
+                "there. Put the file on a web server that others can reach.",
+                field="url",
+            )
 
 
 def draft_of_file(found: Measured, *, by: User, create_key: UUID) -> Draft:
@@ -207,20 +223,24 @@ def _kept(fields: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def measure_again(draft: Draft, *, by: User) -> None:
-    """Have what a draft is about measured once more.
+def measure_again(draft: Draft, *, by: User, url: str = "") -> None:
+    """Have what a draft is about measured once more; a file on the web from ``url``, if given.
 
-    Raises: Refused: ``draft_state``, ``too_many_measured``.
+    Raises: Refused: ``draft_state``, ``draft_waiting``, ``too_many_measured``, ``url``.
     """
+    must_not_wait(draft)
     if draft.about not in (DraftSource.DISK, DraftSource.URL):
         raise Refused("draft_state", "What it is about was not measured by the portal.")
     if DraftState.WANTED not in Draft.MOVES[str(draft.state)]:
         raise _changed(draft)
+    where = url if draft.about == DraftSource.URL and url else draft.url
+    if where != draft.url:
+        _must_be_fetchable(where)
     _must_not_be_many(by, is_measured=True)
     nothing = dict.fromkeys(("identifier", "md5", "sha1", "sha256", "sha512"), "")
     _move(
         draft, DraftState.WANTED, by=by, verb="measure_again", bytes_done=0, bytes_total=0,
-        **nothing,
+        url=where, doubt="", **nothing,
     )  # fmt: skip
     tasks.ring_row(draft)
 

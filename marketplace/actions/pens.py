@@ -72,7 +72,8 @@ def pen_of_file(data: bytes, password: str, *, user: User) -> Pen:
     try:
         signer = documents.read_pkcs12(data, password)
     except documents.Broken as broken:
-        raise Refused("file_unreadable", str(broken), field="file") from None
+        field = "password" if broken.problems[0].code == "password" else "file"
+        raise Refused("file_unreadable", str(broken), field=field) from None
     named = addresses_of(signer.certificate)
     if not named and user.email_confirmed_at is None:
         raise Refused(

@@ -5,10 +5,12 @@ opened by a process of its own that is given a few seconds.
 """
 
 import json
+import re
 import subprocess
 import sys
 from base64 import b64encode
 from pathlib import Path
+from typing import NoReturn
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.dsa import DSAPrivateKey
@@ -24,6 +26,8 @@ LONGEST_S = 10
 #: Beside the signer's own.
 MOST_CERTIFICATES = 9
 
+#: A SEQUENCE that begins with the version 3, whatever its length. Source: RFC 7292, 4.
+_PFX = re.compile(rb"\x30(?:[\x00-\x7f]|\x80|\x81.|\x82..|\x83...|\x84....)\x02\x01\x03", re.S)
 _OPENER = Path(__file__).with_name("pkcs12_opener.py")
 
 
@@ -31,8 +35,8 @@ def read_pkcs12(data: bytes, password: str) -> Signer:
     """The key and the certificates in a file. Nothing is kept.
 
     Raises:
-        Broken: ``pkcs12``: not such a file, or not with this password; ``key``, ``certificate``:
-            what is inside cannot sign.
+        Broken: ``pkcs12``: not such a file; ``password``: it does not open with this one; ``key``,
+            ``certificate``: what is inside cannot sign.
     """
     if not data or len(data) > LARGEST_BYTES:
         refuse("pkcs12", "", f"A PKCS#12 file has from 1 to {LARGEST_BYTES:,} bytes.")
@@ -51,6 +55,21 @@ def read_pkcs12(data: bytes, password: str) -> Signer:
     return Signer(key=key, certificate=certificate, chain=tuple(chain[:MOST_CERTIFICATES]))
 
 
+def _refuse_closed(data: bytes) -> NoReturn:
+    """Raises: Broken: ``password``, ``pkcs12``."""
+    if data.lstrip().startswith(b"-----BEGIN"):
+        refuse(
+            "pkcs12", "", "This is a certificate or a key as text (PEM). A PKCS#12 file has both; "
+            "openssl pkcs12 -export -in cert.pem -inkey key.pem -out me.p12 makes one.",
+        )  # fmt: skip
+    if not _PFX.match(data):
+        refuse("pkcs12", "", "This is not a PKCS#12 file; those end with .p12 or .pfx.")
+    refuse(
+        "password", "", "The password is wrong: the file is a PKCS#12 file, and does not open with "
+        "it. Choose the file again as well.",
+    )  # fmt: skip
+
+
 def _opened(data: bytes, password: str) -> dict[str, str]:
     asked = json.dumps({"data": b64encode(data).decode(), "password": password})
     try:
@@ -67,10 +86,7 @@ def _opened(data: bytes, password: str) -> dict[str, str]:
     if is_late:
         refuse("pkcs12", "", "To open the file takes too long. Export it again, as PKCS#12.")
     if done.returncode != 0:
-        refuse(
-            "pkcs12", "", "The file could not be opened: the password is wrong, or it is not a "
-            "PKCS#12 file.",
-        )  # fmt: skip
+        _refuse_closed(data)
     found = json.loads(done.stdout)
     if not found["key"] or not found["certificates"]:
         what = "private key" if not found["key"] else "certificate of the key"

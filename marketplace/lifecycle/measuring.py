@@ -89,12 +89,14 @@ def _measure_disk(draft: Draft, cloud: CloudDriver) -> Go | None:
     assert volume is not None  # noqa: S101  (``_obstacle`` has looked)
     known = sums_of(volume)
     if known:
-        return _ready(draft, known, volume.size_bytes, _raw(volume.size_bytes), Packing.NONE)
+        return _ready(draft, known, volume.size_bytes, _unread(volume.size_bytes), Packing.NONE)
     _tidy()
     where = place(draft.uuid)
     try:
         where.mkdir(mode=0o700, parents=True)
-        found = _exported(draft, volume, cloud, where / "disk.raw")
+        sums = _exported(draft, volume, cloud, where / "disk.raw")
+        with (where / "disk.raw").open("rb") as file:
+            found = sniffing.raw(file.read(sniffing.HEAD_BYTES), volume.size_bytes)
     except CloudFull as full:
         return Go(DraftState.FAILED, str(full))
     except CloudBusy as busy:
@@ -110,10 +112,10 @@ def _measure_disk(draft: Draft, cloud: CloudDriver) -> Go | None:
             "A machine had the disk and may have written to it meanwhile: detach it, then have "
             "it measured again.",
         )
-    return _ready(draft, found, volume.size_bytes, _raw(volume.size_bytes), Packing.NONE)
+    return _ready(draft, sums, volume.size_bytes, found, Packing.NONE)
 
 
-def _raw(size_bytes: int) -> sniffing.Sniffed:
+def _unread(size_bytes: int) -> sniffing.Sniffed:
     return sniffing.Sniffed(format=DiskFormat.RAW, virtual_size_bytes=size_bytes)
 
 
@@ -244,6 +246,7 @@ def _ready(
         "virtual_size_bytes": found.virtual_size_bytes,
         "format": str(found.format),
         "compression": str(COMPRESSIONS[packed]),
+        "doubt": found.doubt,
         "bytes_done": max(draft.bytes_total, 1),
         "bytes_total": max(draft.bytes_total, 1),
     }

@@ -6,6 +6,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
+    Encoding,
     NoEncryption,
     PrivateFormat,
     pkcs12,
@@ -57,8 +58,13 @@ def test_a_file_as_browsers_of_the_past_wrote_it_is_opened():
 
 @pytest.mark.parametrize("password", ["wrong", "", "\ud800"])
 def test_a_wrong_password_is_refused(password):
-    with pytest.raises(Broken, match="the password is wrong, or it is not a PKCS#12 file"):
+    with pytest.raises(Broken, match="The password is wrong: the file is a PKCS#12 file"):
         read_pkcs12(file_of(alice().key, alice().certificate), password)
+
+
+def test_a_certificate_as_text_is_told_how_to_become_one():
+    with pytest.raises(Broken, match=r"as text \(PEM\).*openssl pkcs12 -export"):
+        read_pkcs12(alice().certificate.public_bytes(Encoding.PEM), "secret")
 
 
 @pytest.mark.parametrize("data", [b"hello", EXAMPLE, b"0" * 1000])

@@ -311,6 +311,48 @@ def test_a_failed_draft_is_measured_again(page, ada, cloud):
     assert measure(draft).state == "ready"
 
 
+def test_the_address_of_a_failed_draft_is_corrected(page, ada, cloud):
+    wrong, right = "https://images.example.org/debain.img", "https://images.example.org/debian.img"
+    draft = actions.draft_of_url(wrong, by=ada, create_key=uuid4(), fields={"title": "Debian 12"})
+    Draft.objects.filter(pk=draft.pk).update(state="failed", reason="404", next_tick_at=None)
+    assert f'value="{wrong}"' in page.get(draft.get_absolute_url()).text
+    page.post(url("draft_retry", draft), {"url": "ftp://images.example.org/debian.img"})
+    draft.refresh_from_db()
+    assert (draft.state, draft.url) == ("failed", wrong)
+    page.post(url("draft_retry", draft), {"url": right})
+    draft.refresh_from_db()
+    assert (draft.state, draft.url, draft.fields["title"]) == ("wanted", right, "Debian 12")
+
+
+@pytest.mark.parametrize("address", ["169.254.169.254", "10.0.0.1", "127.0.0.1", "[::1]"])
+def test_a_private_address_is_refused_at_once_and_in_plain_words(page, address):
+    form = {"of": "url", "url": f"http://{address}/x.img", "create_key": uuid4()}
+    answer = page.post(reverse("marketplace:build"), form)
+    assert answer.status_code == 422
+    assert "is inside a private network: nobody else could" in answer.text
+    assert "PORTAL_FETCH_NETWORKS" not in answer.text
+    assert not Draft.objects.exists()
+
+
+def test_what_no_machine_starts_from_is_doubted_before_it_is_signed(page, ada, cloud):
+    draft = measured(ada)
+    page.post(draft.get_absolute_url(), answers(go="sign"))
+    doubt = "It begins with no boot sector"
+    assert doubt in page.get(draft.get_absolute_url()).text
+    assert doubt in page.get(url("sign", draft)).text
+    page.post(draft.get_absolute_url(), answers(go="sign", kind="disk"))
+    assert doubt not in page.get(draft.get_absolute_url()).text
+    assert doubt not in page.get(url("sign", draft)).text
+
+
+def test_a_page_that_keeps_is_told_which_fields_are_wrong(page, ada, cloud):
+    draft = measured(ada)
+    wrong = page.post(draft.get_absolute_url(), answers(inbound_ports="99999"), headers=FETCH)
+    assert 'data-wrong="inbound_ports"' in wrong.text
+    right = page.post(draft.get_absolute_url(), answers(), headers=FETCH)
+    assert 'data-wrong=""' in right.text
+
+
 def test_too_much_text_is_not_kept(ada, cloud):
     draft = measured(ada)
     with pytest.raises(Refused) as refused:
@@ -340,7 +382,7 @@ def test_a_wrong_password_is_told_beside_the_file_and_nothing_is_published(page,
     form = {"sign_with": "file", "visibility": "public", "file": file, "password": "tr0mbone"}
     answer = page.post(url("sign", draft), form)
     assert answer.status_code == 422
-    assert "password" in str(answer.context["pens"].errors["file"])
+    assert "password is wrong" in str(answer.context["pens"].errors["password"])
     assert b"tr0mbone" not in answer.content
     assert not Entry.objects.exists()
     draft.volume.refresh_from_db()
@@ -590,6 +632,15 @@ def test_pages_about_an_entry_open_for_whom_they_are(page, ada, name):
     actions.new_key(ada, ada)
     entry = publish(ada)
     assert page.get(reverse(f"marketplace:{name}", args=[entry.uuid])).status_code == 200
+
+
+def test_nobody_deprecates_without_a_word_of_their_own(page, ada):
+    actions.new_key(ada, ada)
+    entry = publish(ada)
+    address = reverse("marketplace:deprecate", args=[entry.uuid])
+    assert page.get(address).context["form"]["reason"].value() is None
+    answer = page.post(address, {"reason": " ", "sign_with": "portal"})
+    assert (answer.status_code, Entry.objects.count()) == (422, 1)
 
 
 def test_an_entry_is_deprecated_extended_and_endorsed_on_pages(page, ada, client):

@@ -132,7 +132,8 @@ def _preview(found: Draft, form: DraftForm) -> dict[str, Any]:
     broken: list[str] = []
     if not problems and found.identifier:
         xml, broken = _written(form)
-    return {"draft": found, "xml": xml, "problems": problems + broken}
+    wrong = list(form.errors)
+    return {"draft": found, "xml": xml, "problems": problems + broken, "wrong": wrong}
 
 
 def _written(form: DraftForm) -> tuple[str, list[str]]:
@@ -169,7 +170,7 @@ def drop(request: UserRequest, key: UUID) -> HttpResponse:
 def retry(request: UserRequest, key: UUID) -> HttpResponse:
     found = _find(request, key, "measure_again")
     try:
-        drafts.measure_again(found, by=request.user)
+        drafts.measure_again(found, by=request.user, url=request.POST.get("url", "").strip())
     except Refused as refused:
         messages.error(request, str(refused))
     return redirect(found)
