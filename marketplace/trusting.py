@@ -1,10 +1,14 @@
 """Which certificates this site trusts: its own, those of its users' keys, those on its list."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Self
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
+from django.db.models import Q
 from django.utils import timezone
 
 from marketplace import documents
@@ -19,13 +23,46 @@ Moments = tuple[datetime, datetime]
 WEIGHED_TOGETHER = 50
 
 
+@dataclass(frozen=True, slots=True)
+class Anchors:
+    """What trust rests on, at one moment; rows by the fingerprints of their certificates.
+
+    ``keys`` has of each key kept here whether it is one of a user's. Authorities that skip the
+    mail come first.
+    """
+
+    keys: Mapping[str, bool]
+    listed: Mapping[str, TrustedCertificate]
+    authorities: Sequence[tuple[TrustedCertificate, x509.Certificate]]
+
+    @classmethod
+    def now(cls, signature: Signature | None = None) -> Self:
+        """Those that may matter to ``signature``, or to any."""
+        keys = SigningKey.objects.order_by()
+        listed = TrustedCertificate.objects.order_by("-skips_mail", "pk")
+        if signature is not None:
+            keys = keys.filter(fingerprint=signature.fingerprint)
+            listed = listed.filter(Q(fingerprint=signature.fingerprint) | Q(is_authority=True))
+        rows = list(listed)
+        return cls(
+            keys={key: user is not None for key, user in keys.values_list("fingerprint", "user")},
+            listed={row.fingerprint: row for row in rows},
+            authorities=[
+                (row, x509.load_pem_x509_certificate(row.certificate.encode()))
+                for row in rows
+                if row.is_authority
+            ],
+        )
+
+
 def trust_of(signature: Signature, at: datetime, *, came: datetime | None = None) -> Trust:
     """What a valid signature is worth here that says that it was made ``at``, and ``came`` then.
 
     Its certificates have to have been valid both times: whoever signs can write any date. Once
     trusted, it stays so when they end. Without ``came`` it comes now.
     """
-    return Trust.TRUSTED if _why_trusted(signature, _moments(at, came)) else Trust.UNTRUSTED
+    why = _why_trusted(signature, _moments(at, came), Anchors.now(signature))
+    return Trust.TRUSTED if why else Trust.UNTRUSTED
 
 
 def skips_mail(signature: Signature, email: str, at: datetime) -> bool:
@@ -34,7 +71,7 @@ def skips_mail(signature: Signature, email: str, at: datetime) -> bool:
     An authority's word counts for the addresses that its certificates name, and no others. All
     certificates have to be valid now, and when the signature says that it was made.
     """
-    listed = _listed(signature, _moments(at, None))
+    listed = _listed(signature, _moments(at, None), Anchors.now(signature))
     if listed is None or not listed.skips_mail:
         return False
     named = {one.casefold() for one in signature.emails}
@@ -44,8 +81,11 @@ def skips_mail(signature: Signature, email: str, at: datetime) -> bool:
 def in_words(signature: Signature, at: datetime, *, came: datetime | None = None) -> str:
     """What is known of the certificate, as a sentence. See ``trust_of``."""
     moments = _moments(at, came)
-    if why := _why_trusted(signature, moments):
-        return why
+    why = _why_trusted(signature, moments, Anchors.now(signature))
+    return why or _why_not(signature, moments)
+
+
+def _why_not(signature: Signature, moments: Moments) -> str:
     if not _was_valid(signature.certificate, moments):
         return (
             "The signature is valid, but its certificate was not when it signed, or when the "
@@ -66,14 +106,13 @@ def _was_valid(certificate: x509.Certificate, moments: Moments) -> bool:
     return all(begins <= moment <= ends for moment in moments)
 
 
-def _why_trusted(signature: Signature, moments: Moments) -> str:
+def _why_trusted(signature: Signature, moments: Moments, anchors: Anchors) -> str:
     if not _was_valid(signature.certificate, moments):
         return ""
-    key = SigningKey.objects.filter(fingerprint=signature.fingerprint).first()
-    if key is not None:
-        whose = "one of its users" if key.user_id else "itself"
-        return f"The key is kept by this site for {whose}."
-    listed = _listed(signature, moments)
+    is_users = anchors.keys.get(signature.fingerprint)
+    if is_users is not None:
+        return f"The key is kept by this site for {'one of its users' if is_users else 'itself'}."
+    listed = _listed(signature, moments, anchors)
     if listed is None:
         return ""
     if listed.fingerprint == signature.fingerprint:
@@ -81,15 +120,13 @@ def _why_trusted(signature: Signature, moments: Moments) -> str:
     return f"The certificate was issued by {listed.subject}, which this site trusts."
 
 
-def _listed(signature: Signature, moments: Moments) -> TrustedCertificate | None:
+def _listed(signature: Signature, moments: Moments, anchors: Anchors) -> TrustedCertificate | None:
     """The line of the list that this certificate is on, or was issued by a line's authority."""
     if not _was_valid(signature.certificate, moments):
         return None
-    itself = TrustedCertificate.objects.filter(fingerprint=signature.fingerprint).first()
-    if itself is not None:
+    if itself := anchors.listed.get(signature.fingerprint):
         return itself
-    for row in TrustedCertificate.objects.filter(is_authority=True).order_by("-skips_mail"):
-        authority = x509.load_pem_x509_certificate(row.certificate.encode())
+    for row, authority in anchors.authorities:
         if _was_valid(authority, moments) and _leads_to(signature, authority, moments):
             return row
     return None
@@ -137,22 +174,23 @@ def weigh() -> int:
     """
     signed = Document.objects.filter(entry__trust__in=(Trust.TRUSTED, Trust.UNTRUSTED))
     keys = list(signed.values_list("pk", flat=True))
-    changed = 0
+    anchors, changed = Anchors.now(), 0
     for start in range(0, len(keys), WEIGHED_TOGETHER):
         rows = signed.filter(pk__in=keys[start : start + WEIGHED_TOGETHER])
-        changed += sum(map(_weigh, list(rows.select_related("entry"))))
+        changed += sum(_weigh(row, anchors) for row in list(rows.select_related("entry")))
     return changed
 
 
-def _weigh(document: Document) -> bool:
+def _weigh(document: Document, anchors: Anchors) -> bool:
     xml = bytes(document.xml)
     try:
         signature = documents.verify(xml, largest_bytes=len(xml))
     except documents.Broken:
         return False
-    at, came = document.entry.created_at, document.verified_at
-    trust = trust_of(signature, at, came=came)
-    detail = in_words(signature, at, came=came)
+    moments = _moments(document.entry.created_at, document.verified_at)
+    why = _why_trusted(signature, moments, anchors)
+    trust = Trust.TRUSTED if why else Trust.UNTRUSTED
+    detail = why or _why_not(signature, moments)
     if trust == document.entry.trust and detail == document.detail:
         return False
     Document.objects.filter(pk=document.pk).update(detail=detail)

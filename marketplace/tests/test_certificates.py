@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
-from marketplace import documents
+from marketplace import documents, trusting
 from marketplace.actions.certificates import (
     change_certificate,
     distrust_certificate,
@@ -282,3 +282,12 @@ def test_an_entry_whose_bytes_are_not_valid_any_more_is_left_as_it_is(admin):
     weigh()
     entry.refresh_from_db()
     assert entry.trust == "untrusted"
+
+
+@pytest.mark.parametrize("many", [1, 6])
+def test_to_weigh_many_documents_asks_as_often_as_for_one(many, django_assert_num_queries):
+    for number in range(many):
+        published(b"%d" % number, email=f"{number}@example.org")
+    # which documents, keys, the list, documents
+    with django_assert_num_queries(4):
+        assert trusting.weigh() == 0
