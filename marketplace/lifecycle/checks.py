@@ -50,7 +50,7 @@ def check_new() -> int:
     lists = entries.order_by("-pk").values_list("locations", flat=True)[:MOST_PER_RUN]
     urls = {url for urls in lists for url in urls if _is_elsewhere(url)}
     known = LocationCheck.objects.filter(url__in=urls).values_list("url", flat=True)
-    return _look_at(sorted(urls - set(known)))
+    return _look_at(sorted(urls - set(known))[:MOST_PER_RUN])
 
 
 def _look_at(urls: Sequence[str]) -> int:

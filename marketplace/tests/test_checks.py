@@ -88,3 +88,10 @@ def test_what_nobody_names_any_more_is_forgotten(server):
     LocationCheck.objects.create(url="http://gone.example.org/", checked_at=old, is_there=True)
     checks.check_some()
     assert not LocationCheck.objects.exists()
+
+
+def test_what_was_just_published_is_looked_at_at_once_and_once(server):
+    EntryFactory(locations=[server.url("/there"), server.url("/gone")])
+    assert checks.check_new() == 2
+    assert checks.check_new() == 0
+    assert LocationCheck.objects.filter(is_there=True).count() == 1
