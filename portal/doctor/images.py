@@ -5,20 +5,22 @@ import shutil
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.urls import reverse
 from django.utils import timezone
 
 from core.errors import Refused
 from marketplace.actions import keys, site
-from marketplace.models import Entry, ImageFile, SigningKey, Source
-from marketplace.states import ON_ITS_WAY, EntryStatus, ImageState, SourceState
+from marketplace.models import DocumentArrival, Draft, Entry, ImageFile, SigningKey, Source
+from marketplace.states import IN_LINE, EntryStatus, SourceState
 from portal.doctor.check import Check, fault, ok, warning
 from portal.doctor.host import DISK_WARNING_BYTES, GIB
 
+_FETCHED: Any = (ImageFile, Draft, DocumentArrival, Source)
 #: A fetch that has not begun for so long waits behind others.
 QUEUE_PATIENCE = timedelta(minutes=15)
 #: A source whose imports have failed for so long is told of, or twice its own rhythm.
@@ -68,23 +70,23 @@ def copies() -> Iterator[Check]:
 
 
 def queue() -> Iterator[Check]:
-    """Images whose fetch should have begun by now."""
+    """What waits for its turn: images, drafts, documents and catalogues are fetched in lanes."""
     name = "Fetching of images"
     late = timezone.now() - QUEUE_PATIENCE
+    in_line = Q(reason__startswith=IN_LINE, cloud__in=settings.CLOUDS, next_tick_at__isnull=False)
     try:
-        going = ImageFile.objects.filter(state__in=ON_ITS_WAY, cloud__in=settings.CLOUDS)
-        begun = (ImageState.WANTED, ImageState.FETCHING)
-        waiting = going.filter(state__in=begun, bytes_done=0, state_since__lt=late).count()
-        count = going.count()
+        waits = [table.objects.filter(in_line) for table in _FETCHED]
+        count = sum(rows.count() for rows in waits)
+        long = sum(rows.filter(state_since__lt=late).count() for rows in waits)
     except DatabaseError:
         return  # said already
-    if waiting:
+    if long:
         minutes = QUEUE_PATIENCE // timedelta(minutes=1)
-        sentence = f"{waiting} of {count} have not begun for more than {minutes} minutes."
-        fix = "Others are fetched before them, or a server does not answer; see their pages."
+        sentence = f"{long} of {count} in line wait for more than {minutes} minutes."
+        fix = "Slow servers hold the lanes. What is fetched can be stopped on the page of its copy."
         yield warning(name, sentence, fix)
     else:
-        yield ok(name, f"{count} on their way; none waits longer than it should.")
+        yield ok(name, f"{count} in line; none waits longer than it should.")
 
 
 def sources() -> Iterator[Check]:
@@ -104,7 +106,7 @@ def sources() -> Iterator[Check]:
 
 
 def _has_failed_for_long(source: Source) -> bool:
-    if not source.reason:
+    if not source.reason or source.state != SourceState.DUE:
         return False
     patience = max(SOURCE_PATIENCE, 2 * timedelta(hours=source.every_hours))
     return source.imported_at is None or source.imported_at < timezone.now() - patience

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from marketplace.actions import keys
 from marketplace.models import Entry, ImageFile, SigningKey, Source
-from marketplace.states import ImageState, SourceState
+from marketplace.states import IN_LINE, ImageState, SourceState
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from portal.doctor import Status, images
 
@@ -62,12 +62,13 @@ def test_copies_beyond_their_room_are_told_of(cloud, settings):
     assert only(images.copies()).status == Status.OK
 
 
-def test_a_fetch_that_does_not_begin_is_told_of(cloud):
-    ImageFileFactory(state=ImageState.FETCHING, state_since=timezone.now())
+def test_a_fetch_that_waits_for_long_is_told_of(cloud):
+    ImageFileFactory(state=ImageState.FETCHING, reason=f"{IN_LINE}: others are fetched.")
     assert only(images.queue()).status == Status.OK
     ImageFile.objects.update(state_since=timezone.now() - timedelta(minutes=20))
-    assert only(images.queue()).sentence.startswith("1 of 1 have not begun")
-    ImageFile.objects.update(bytes_done=1)
+    check = only(images.queue())
+    assert (check.status, check.sentence[:14]) == (Status.WARNING, "1 of 1 in line")
+    ImageFile.objects.update(reason="")
     assert only(images.queue()).status == Status.OK
 
 
