@@ -12,12 +12,8 @@ def note_launch(entry: Entry, user: User) -> None:
     """Count a launch by ``entry``; of launches at the same time, each counts."""
     now = timezone.now()
     with transaction.atomic():
-        Use.objects.bulk_create(
-            [Use(entry=entry, user=user, last_at=now)], ignore_conflicts=True
-        )
-        Use.objects.filter(entry=entry, user=user).update(
-            launches=F("launches") + 1, last_at=now
-        )
+        Use.objects.bulk_create([Use(entry=entry, user=user, last_at=now)], ignore_conflicts=True)
+        Use.objects.filter(entry=entry, user=user).update(launches=F("launches") + 1, last_at=now)
 
 
 def note_tested(entry: Entry, size: str, vcpus: int, memory_mib: int) -> None:

@@ -81,6 +81,7 @@ class Asked:
             name: _text(query.get(name)) for name in ("q", "creator", "email", "description")
         }
         said |= {name: _values(query.getlist(name), name in FOLDED) for name in LISTS}
+        said["endorser"] = tuple(address.lower() for address in said["endorser"])
         status, location = query.get("status", ""), query.get("location", "")
         sort, view = query.get("sort", ""), query.get("view", "")
         return cls(

@@ -53,6 +53,31 @@ class TestEndorsers:
             ("alice@example.org", 2, 4), ("bob@example.org", 1, 1),
         ]  # fmt: skip
 
+    def test_it_says_of_how_many_images_the_certificate_is_trusted(self, client):
+        EntryFactory(trust="trusted")
+        EntryFactory(trust="unsigned")
+        EntryFactory(trust="trusted", expired=True)
+        EntryFactory(trust="trusted", endorser_email="bob@example.org")
+        page = text_of(client.get(ADDRESS))
+        assert ">1 signed with a certificate that is trusted here<" in page
+        assert page.count(">signed with a certificate that is trusted here<") == 1
+        assert "text-bg-success" not in page
+
+    def test_the_catalogue_knows_them_by_any_spelling(self, client):
+        EntryFactory(title="Hers")
+        page = client.get("/marketplace/?endorser=Alice@example.org")
+        assert "Hers" in text_of(page)
+
+    def test_a_tag_of_deprecated_images_is_none(self, client):
+        EntryFactory(alternative="tides", deprecated="Old.")
+        assert "No image of theirs that is in use has a tag." in text_of(client.get(ALICE))
+
+    def test_programs_get_no_more_than_a_part(self, client, monkeypatch):
+        monkeypatch.setattr("marketplace.views.endorsers.MOST_ENDORSERS", 2)
+        for n in range(4):
+            EntryFactory(endorser_email=f"e{n}@example.org")
+        assert len(rows_of(client.get(f"{ADDRESS}?media=xml"))) == 2
+
     def test_the_site_itself_comes_first(self, client):
         EntryFactory()
         EntryFactory(official=True, endorser_email="portal@example.org")
