@@ -335,7 +335,9 @@ def test_a_private_address_is_refused_at_once_and_in_plain_words(page, address):
 
 
 def test_what_no_machine_starts_from_is_doubted_before_it_is_signed(page, ada, cloud):
-    draft = measured(ada)
+    volume = arrived(ada)
+    Volume.objects.filter(pk=volume.pk).update(sha1="")  # it has to be read
+    draft = measure(actions.draft_of_disk(volume, by=ada, create_key=uuid4()))
     page.post(draft.get_absolute_url(), answers(go="sign"))
     doubt = "It begins with no boot sector"
     assert doubt in page.get(draft.get_absolute_url()).text
