@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 from django.utils import timezone
 
+from marketplace.documents.values import printable
+
 KEY_BITS = 3072
 #: A clock that is a little behind must not find a certificate that is not valid yet.
 SLACK = timedelta(minutes=5)
@@ -71,7 +73,7 @@ def person_certificate(
 def _name(parts: Sequence[tuple[x509.ObjectIdentifier, str]]) -> x509.Name:
     """From the largest to the smallest, as certificates have it; RFC 2253 writes it backwards."""
     return x509.Name(
-        [x509.NameAttribute(kind, value[:LONGEST_NAME].strip()) for kind, value in parts]
+        [x509.NameAttribute(kind, printable(value)[:LONGEST_NAME].strip()) for kind, value in parts]
     )
 
 

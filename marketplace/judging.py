@@ -30,6 +30,8 @@ from registration.models import Membership, User
 
 T = TypeVar("T")
 
+#: In a list that is fetched for its newest document.
+MOST_LISTED = 500
 #: To one address, and by one sender, in a window (``throttle.WINDOW``).
 MOST_MAILS = 10
 #: A mail that may have got lost is sent again for the same document after this.
@@ -91,6 +93,9 @@ def worth_most(found: Sequence[bytes]) -> bytes:
     """
     if not found:
         raise Broken(Problem(code="empty_list", element="metadata", sentence="The list is empty."))
+    if len(found) > MOST_LISTED:
+        said = f"The list has {len(found):,} documents; {MOST_LISTED} are most. Name one image."
+        raise Broken(Problem(code="too_many", element="metadata", sentence=said))
     return max(found, key=_worth)
 
 

@@ -57,9 +57,12 @@ def _taken_in(arrival: DocumentArrival, came: bytes) -> Go:
         return Go(ArrivalState.FAILED, "This address leads to a web page, not to metadata.")
     try:
         xml = worth_most(documents_in(came))
+    except Broken as broken:  # of the list, so there is no document to be shown
+        return Go(ArrivalState.FAILED, _in_short(broken))
+    try:
         made = submit(xml, by=arrival.owner)
     except Broken as broken:
-        return Go(ArrivalState.FAILED, _in_short(broken), fields={"xml": came})
+        return Go(ArrivalState.FAILED, _in_short(broken), fields={"xml": xml})
     except Refused as refused:
         return Go(ArrivalState.FAILED, str(refused), fields={"xml": xml})
     if isinstance(made, Entry):

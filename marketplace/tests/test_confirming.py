@@ -104,6 +104,13 @@ def test_the_entry_is_theirs_who_have_the_address(link):
     assert confirming.confirm_document(*link).owner == alice
 
 
+def test_what_its_sender_took_back_has_no_question_left(client, page):
+    Pending.objects.update(state=PendingState.WITHDRAWN)
+    assert b"It was taken back" in client.get(page).content
+    assert client.post(page, {"answer": "yes"}).status_code == 422
+    assert not Entry.objects.exists()
+
+
 def test_no_publishes_nothing(client, page):
     assert b"It is not published" in client.post(page, {"answer": "no"}).content
     assert not Entry.objects.exists()

@@ -11,7 +11,8 @@ from core.errors import Refused
 from core.machine import tick
 from core.tests.webserver import Server, says
 from marketplace import documents
-from marketplace.actions.arrivals import MOST_AT_ONCE, fetch_document
+from marketplace.actions import uploads
+from marketplace.actions.arrivals import MOST_AT_ONCE, fetch_again, fetch_document
 from marketplace.lifecycle import DOCUMENT_STEPS
 from marketplace.models import DocumentArrival, Entry, Pending
 from marketplace.states import ArrivalState
@@ -90,6 +91,16 @@ def test_of_a_list_the_newest_that_can_be_used_is_taken(server, cloud, alice):
     arrival = brought(server, alice, b"".join(documents.wrap_list(xmls)))
     assert arrival.entry.title == "This one"
     assert arrival.entry.document.verified_at
+
+
+def test_a_list_of_too_many_is_not_gone_through(server, cloud, alice, client):
+    arrival = brought(server, alice, b"<metadata>" + b"<a>1</a>" * 501 + b"</metadata>")
+    assert arrival.state == ArrivalState.FAILED
+    client.force_login(alice)
+    assert (
+        b"The list has 501 documents; 500 are most."
+        in client.get(arrival.get_absolute_url()).content
+    )
 
 
 def test_an_entry_that_is_here_already_is_found(server, cloud):
@@ -194,6 +205,17 @@ def test_only_so_many_are_fetched_at_a_time(cloud, alice):
         fetch_document(f"https://example.org/{number}", owner=alice)
     with pytest.raises(Refused, match="the most at a time"):
         fetch_document("https://example.org/more", owner=alice)
+
+
+def test_fetched_documents_count_as_documents_that_come_in(cloud, alice, monkeypatch):
+    monkeypatch.setattr(uploads, "MOST_OF_A_PERSON", 1)
+    arrival = fetch_document("https://example.org/1", owner=alice)
+    with pytest.raises(Refused, match="1 documents came from you"):
+        fetch_document("https://example.org/2", owner=alice)
+    DocumentArrival.objects.update(state=ArrivalState.FAILED)
+    arrival.refresh_from_db()
+    with pytest.raises(Refused, match="1 documents came from you"):
+        fetch_again(arrival, by=alice)
 
 
 def test_somebody_elses_is_not_there(cloud, alice, client):

@@ -161,6 +161,12 @@ def test_a_key_that_another_secret_sealed_says_what_to_do(ada, settings):
     assert refused.value.code == "key_unreadable"
 
 
+def test_names_are_in_certificates_as_they_are_seen(settings):
+    """Documents with anything else in a name are refused, those of one's own too."""
+    settings.PORTAL_SITE_NAME = "Strat\u200bus\u202e Lab"
+    assert keys.site_key().subject == "CN=Strat us Lab"
+
+
 def test_long_names_fit_into_certificates(ada, settings):
     settings.PORTAL_SITE_NAME = "A site with a very long name " * 5
     ada.given_name, ada.family_name = "Ada " * 25, "Lovelace"
