@@ -303,16 +303,6 @@ class Entry(models.Model):
         return f"{self.identifier}.{self.format}"
 
     @property
-    def verify_command(self) -> str:
-        """A line for a shell that checks a copy of the file against its best checksum."""
-        for program, digest in (
-            ("sha256sum", self.sha256), ("sha512sum", self.sha512), ("sha1sum", self.sha1),
-        ):  # fmt: skip
-            if digest:
-                return f'echo "{digest}  {self.file_name}" | {program} --check'
-        return ""
-
-    @property
     def status(self) -> EntryStatus:
         if self.deprecated:
             return EntryStatus.DEPRECATED

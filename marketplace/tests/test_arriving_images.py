@@ -17,7 +17,7 @@ from cloud.local.driver import LocalDriver
 from cloud.types import ImageFormat
 from core.machine import StaleState
 from core.tests.webserver import Server, says
-from marketplace import actions, arrivals, tasks
+from marketplace import actions, arrivals, pdisk, tasks
 from marketplace.actions.images import may_use
 from marketplace.lifecycle import IMAGE_STEPS
 from marketplace.lifecycle.images import fetching, locating
@@ -397,7 +397,7 @@ class TestDisksOfThisSite:
         cloud.export_volume(disk.cloud_ref, path, ImageFormat.RAW, on_progress=lambda *_: None)
         content = path.read_bytes()
         path.unlink()
-        where = f"pdisk:{locating.site()}:{disk.uuid}"
+        where = pdisk.address_of(disk.uuid)
         return an_entry(server, content=content, locations=[where], **more)
 
     def test_their_bytes_come_through_the_cloud(self, server, cloud, disk, tmp_path, alice):

@@ -149,14 +149,6 @@ class TestFile:
         entry = EntryFactory(locations=[location], is_kept_here=False)
         assert entry.site_file is None
 
-    def test_the_command_checks_the_best_checksum(self):
-        entry = EntryFactory()
-        assert entry.verify_command == (
-            f'echo "{entry.sha256}  {entry.identifier}.qcow2" | sha256sum --check'
-        )
-        entry.sha256 = entry.sha512 = ""
-        assert "sha1sum" in entry.verify_command
-
 
 def test_the_summary_is_the_first_sentence():
     assert EntryFactory(description="One. Two.").summary == "One."

@@ -18,7 +18,7 @@ from marketplace.models import Pending
 from marketplace.states import PENDING_FOR
 
 _PAGE = "marketplace/confirm.html"
-ACTS: Mapping[str, Callable[[uuid.UUID, str], object]] = {
+_ACTS: Mapping[str, Callable[[uuid.UUID, str], object]] = {
     "yes": confirming.confirm_document,
     "no": confirming.refuse_document,
     "abuse": confirming.report_document,
@@ -46,15 +46,10 @@ def confirm(request: HttpRequest, key: uuid.UUID, token: str) -> HttpResponse:
 @sensitive_variables("token")
 def _answer(answer: str, key: uuid.UUID, token: str) -> str:
     """Do it; the sentence that says why not, or ""."""
-    acts = {
-        "yes": confirming.confirm_document,
-        "no": confirming.refuse_document,
-        "abuse": confirming.report_document,
-    }
-    if answer not in acts:
+    if answer not in _ACTS:
         raise Http404
     try:
-        acts[answer](key, token)
+        _ACTS[answer](key, token)
     except Broken as broken:
         return str(broken)
     except Refused as refused:

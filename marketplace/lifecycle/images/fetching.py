@@ -21,7 +21,7 @@ from cloud.types import DiskFormat
 from core import fetch
 from core.clouds import clouds
 from core.machine import Go, Step, progress
-from marketplace import arrivals, lanes
+from marketplace import arrivals, lanes, pdisk
 from marketplace.lifecycle import checks
 from marketplace.lifecycle.images import locating, proving
 from marketplace.models import ImageFile
@@ -262,7 +262,7 @@ def _must_be_in_time(image: ImageFile) -> None:
 def _exported(image: ImageFile, where: str) -> Go | None:
     """``where``: "<site>:<uuid>". Publishing an entry lets its readers have these bytes."""
     name, _, key = where.rpartition(":")
-    if name.lower() != locating.site():
+    if name.lower() != pdisk.site().lower():
         return locating.next_or_over(
             image, f"This is a disk of another site ({name[:80]}), which lends it to nobody here."
         )

@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
-from django.conf import settings
 from django.utils import timezone
 
 from core.machine import Go
@@ -17,11 +15,6 @@ _SHOWN = 90
 #: A server that is not to be had now is given up after so long; sooner if there is another.
 PATIENCE = timedelta(minutes=5)
 PATIENCE_WITH_OTHERS = timedelta(seconds=30)
-
-
-def site() -> str:
-    """What this site is called in ``pdisk:<site>:<uuid>``."""
-    return urlsplit(settings.PORTAL_URL).hostname or ""
 
 
 def left(image: ImageFile) -> list[str]:
