@@ -33,6 +33,7 @@ WEB_PORTS = {"http": 80, "https": 443}
 _BLANK = re.compile(r"[\x00-\x20\x7f]")
 _PRINTED = re.compile(r"[\x21-\x7e]+")
 _SERVER = re.compile(r"[\w.-]+|[0-9a-f:.]+", re.ASCII)
+_ASK = " An administrator can allow it (PORTAL_FETCH_NETWORKS)."
 _REDIRECTS = (301, 302, 303, 307, 308)
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -378,9 +379,11 @@ class _Judge(httpcore.NetworkBackend):
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
         for address in addresses:
             if not may_reach(address, self._allowed):
+                # Where clouds keep their secrets: nobody is led to ask for that one.
+                way_out = "" if _inside(address).is_link_local else _ASK
                 raise Unfetchable(
                     f"{host[:100]} is inside a private network, which the portal does not fetch "
-                    "from. An administrator can allow it (PORTAL_FETCH_NETWORKS)."
+                    f"from.{way_out}"
                 )
             if is_own(address) and not _is_allowed(address, self._allowed):
                 raise Unfetchable(f"{host[:100]} is the portal's own host: it has no files for it.")

@@ -187,6 +187,10 @@ class TestRedirects:
 
 
 class TestAddresses:
+    def test_nobody_is_led_to_ask_for_where_clouds_keep_their_secrets(self):
+        assert "PORTAL_FETCH_NETWORKS" in str(refusal("http://10.0.0.1/"))
+        assert "PORTAL_FETCH_NETWORKS" not in str(refusal("http://169.254.169.254/latest/"))
+
     @pytest.mark.parametrize(
         "url",
         [
