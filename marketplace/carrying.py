@@ -25,6 +25,7 @@ from registration.models import User
 MOST_DOCUMENTS = 50
 MOST_BYTES = 1_700_000
 PASTED = "Pasted text"
+_UNREAD = frozenset({"empty", "too_large", "too_many_documents"})
 
 
 @dataclass(slots=True, kw_only=True)
@@ -49,6 +50,11 @@ class Carried:
     @property
     def is_bad(self) -> bool:
         return bool(self.judged.problems or self.refusal)
+
+    @property
+    def was_looked_at(self) -> bool:
+        """Else what is said of it is nothing that another signature would mend."""
+        return not any(problem.code in _UNREAD for problem in self.judged.problems)
 
     @property
     def can_be_published(self) -> bool:

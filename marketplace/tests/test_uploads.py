@@ -452,3 +452,4 @@ def test_each_file_that_cannot_be_carried_has_a_line_of_its_own(client, settings
     files = [file(b"x" * 3000, "one.img"), file(b"", "two.xml"), file(b"y" * 3000, "three.img")]
     answer = client.post(PAGE, {"file": files})
     assert answer.content.count(b"data-document") == 3
+    assert b"sign it again" not in answer.content
