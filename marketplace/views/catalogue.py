@@ -37,7 +37,9 @@ def _context(request: HttpRequest, found: Found) -> dict[str, Any]:
         "facets": sidebar.facets(asked, found.counts),
         "filters": filters,
         "pairs": parse_qsl(asked.query),
-        "words_url": f"?{Asked(q=asked.q, view=asked.view).query}" if asked.q and filters else "",
+        "words_url": f"?{Asked(q=asked.q, view=asked.view).query}"
+        if asked.q and filters[1:]
+        else "",
         "minus": match[1] if (match := _MINUS.search(asked.q)) else "",
         "sorted_by": asked.order,
         "but_sorted": asked.with_(sort="").removeprefix("?"),
