@@ -155,9 +155,7 @@ def signed(metadata: Metadata, *, signer: Signer, email: str = "") -> bytes:
     """
     address = next(iter(addresses_of(signer.certificate)), email)
     at = timezone.now().replace(microsecond=0)
-    said = Entry.objects.filter(
-        identifier=metadata.identifier, endorser_email=address.lower()
-    )
+    said = Entry.objects.filter(identifier=metadata.identifier, endorser_email=address.lower())
     last = said.order_by("-created_at").values_list("created_at", flat=True).first()
     if last is not None:
         at = max(at, last + timedelta(seconds=1))
