@@ -24,7 +24,7 @@ _FORMS: dict[str, Any] = {"add": AddForm, "remove": RemoveForm, "file": FileForm
 _ABOUT = {
     Subject.ENDORSER: "By the e-mail address of who endorsed the image; capitals do not matter.",
     Subject.CHECKSUM: (
-        "By the SHA-1, SHA-256 or SHA-512 that its entry states, or that was found here of its bytes."
+        "By the SHA-1, SHA-256 or SHA-512 that its entry states, or that was found of its bytes."
     ),
     Subject.IMAGE: "By the image's identifier, whoever endorsed it.",
 }
