@@ -4,15 +4,18 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from django.conf import settings
-from django.http import Http404
+from django.http import Http404, HttpRequest
 
 from marketplace.addresses import entries_at
 from marketplace.models import Entry, EntryQuerySet
+from registration.bearer import ApiRequest
 from registration.doors import UserRequest, find_or_404
 from vms.actions import Candidate, candidates
 
 
-def named(request: UserRequest, image: str, entry: UUID | None = None) -> list[Candidate]:
+def named(
+    request: UserRequest | ApiRequest, image: str, entry: UUID | None = None
+) -> list[Candidate]:
     """The entries of an image, the one to start from first: ``entry``, if one is asked for.
 
     There is at least one; if it is refused, none of the others may be launched either, unless
@@ -29,7 +32,9 @@ def named(request: UserRequest, image: str, entry: UUID | None = None) -> list[C
     return found
 
 
-def _exactly(request: UserRequest, image: str, key: UUID, rows: EntryQuerySet) -> list[Candidate]:
+def _exactly(
+    request: UserRequest | ApiRequest, image: str, key: UUID, rows: EntryQuerySet
+) -> list[Candidate]:
     """Raises: Http404: the entry is about another image than the one that is named."""
     visible = Entry.objects.visible_to(request.user)
     entry = find_or_404(visible, request, "launch", uuid=key)
@@ -39,6 +44,6 @@ def _exactly(request: UserRequest, image: str, key: UUID, rows: EntryQuerySet) -
     return [*candidates(visible.filter(pk=entry.pk), by=request.user), *others]
 
 
-def hosts(request: UserRequest) -> set[str]:
+def hosts(request: HttpRequest) -> set[str]:
     """What this site is called in addresses."""
     return {request.get_host(), urlsplit(settings.PORTAL_URL).netloc}
