@@ -14,6 +14,8 @@ from marketplace.tests.factories import EntryFactory, ImageFileFactory
 pytestmark = pytest.mark.django_db
 
 LONG_AGO = timedelta(hours=1)
+#: An entry that leads somewhere: one that leads nowhere is refused before it is looked for.
+ELSEWHERE = {"is_kept_here": False, "locations": ["https://images.example.org/a.img"]}
 
 
 class TestEnsure:
@@ -59,7 +61,9 @@ class TestEnsure:
 
     def test_a_new_try_believes_the_entry_of_who_asks_now(self):
         image = failed(LONG_AGO)
-        other = EntryFactory(identifier=image.identifier, endorser_email="bob@example.org")
+        other = EntryFactory(
+            identifier=image.identifier, endorser_email="bob@example.org", **ELSEWHERE
+        )
         assert actions.ensure_image(other, "local").entry == other
 
     def test_whoever_asks_rings(self, django_capture_on_commit_callbacks):
@@ -105,5 +109,6 @@ class TestLost:
 
 def failed(ago):
     return ImageFileFactory(
-        state=ImageState.FAILED, state_since=timezone.now() - ago, reason="The disk is full."
-    )
+        state=ImageState.FAILED, state_since=timezone.now() - ago, reason="The disk is full.",
+        **{f"entry__{name}": value for name, value in ELSEWHERE.items()},
+    )  # fmt: skip

@@ -29,13 +29,16 @@ def queries(client, vm) -> dict[str, int]:
 @pytest.mark.parametrize("is_admin", [True, False], ids=["administrator", "owner"])
 def test_no_page_takes_more_queries_when_there_are_more_machines(client, is_admin):
     counts = []
-    for number in (6, 18):
+    for number in (6, 48):
         call_command("seed_demo", machines=number, entries=number, stdout=StringIO())
         vm = subject()
         client.force_login(UserFactory(admin=True) if is_admin else vm.owner)
         counts.append(queries(client, vm))
-    assert counts[0] == counts[1]
-    assert max(counts[0].values()) <= 18
+    few, many = counts
+    # A kind of image that only the larger catalogue has may cost a question of its own.
+    grown = {name: (few[name], asked) for name, asked in many.items() if asked > few[name] + 1}
+    assert not grown
+    assert max(many.values()) <= 18
 
 
 @pytest.mark.slow
