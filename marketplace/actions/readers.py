@@ -83,7 +83,7 @@ def set_readers(entry: Entry, *, by: User, readers: Reader) -> None:
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
     after = _named(readers.visibility, readers.group)
     with transaction.atomic():
-        rows = Entry.objects.select_for_update(no_key=True).filter(
+        rows = Entry.objects.select_for_update(no_key=True, of=("self",)).filter(
             identifier=entry.identifier,
             endorser_email=entry.endorser_email,
             owner=entry.owner_id,
