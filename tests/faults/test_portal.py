@@ -63,7 +63,7 @@ def test_a_damaged_image_file_fails_the_machine_with_its_reason_until_it_is_mend
     flip_a_byte(image_file(shaken, "tiny"))
     vm = shaken.launch("tiny")
     shaken.reaches(vm, "failed")
-    assert "SHA1" in shaken.row(vm)[1]
+    assert "SHA-256 expected" in shaken.row(vm)[1]
     shaken.is_whole(vm, runs=False)
     shaken.ask(vm, "kill")
     shaken.reaches(vm, "done")
