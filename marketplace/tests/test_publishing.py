@@ -157,7 +157,7 @@ def test_a_name_that_nobody_vouches_for_is_not_shown_for_the_address():
     signer = signer_named("m@example.org", name="Official (this site)")
     entry = published(signer=signer, email="m@example.org")
     told = render_to_string("marketplace/_trust.html", {"entry": entry})
-    assert "m@example.org <span" in told
+    assert "m@<wbr>example.org <span" in told
     assert "certificate unknown" in told
     assert "Official" not in told
 
