@@ -23,6 +23,7 @@ from bench import (
     people,
     reaction,
     streams,
+    verification,
 )
 from bench.figures import Section
 from tests.running import RunningPortal, running_portal
@@ -39,7 +40,9 @@ ON_PORTAL: dict[str, Callable[[RunningPortal], Section]] = {
     "marketplace": marketplace.measure,
     "images": image_fetch.measure,
 }
-NAMES = [*ON_PORTAL, "calls"]
+#: Those that need none, and run when it has stopped.
+ALONE: dict[str, Callable[[], Section]] = {"calls": calls.measure, "metadata": verification.measure}
+NAMES = [*ON_PORTAL, *ALONE]
 FAULTS = (
     AssertionError, OSError, RuntimeError, ValueError, httpx.HTTPError, playwright.sync_api.Error,
     pytest.fail.Exception,
@@ -73,8 +76,7 @@ def main(names: list[str]) -> int:
             if name in wanted
         ]
         portal.stop()
-        if "calls" in wanted:
-            sections.append(run("calls", calls.measure))
+        sections += [run(name, measure) for name, measure in ALONE.items() if name in wanted]
     if wanted == NAMES:
         figures.write(sections, took_s=time.monotonic() - began)
         print(f"Written to {figures.FILE}")

@@ -23,7 +23,7 @@ same bytes and xmlsec verifying them with a key that it is given."""
 Work = Callable[[], object]
 
 
-def run() -> Section:
+def measure() -> Section:
     signed = {"RSA 2048": _signed(alice()), "DSA 2048": _signed(_dsa_signer())}
     rsa = signed["RSA 2048"]
     listed = b"".join(wrap_list([rsa] * DOCUMENTS))
