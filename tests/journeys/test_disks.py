@@ -176,6 +176,8 @@ def test_an_iso_is_found_by_its_label(site: Site, key: Key, tmp_path: Path):
     page.locator("input[type=file]").set_input_files(iso)
     window.button("Upload", exact=False).first.click()
     disk = str(wait_for(lambda: disk_of(site, "skymap"), within_s=60))
+    # Leaving the page while bytes are on their way would stop the upload.
+    expect(page.get_by_text("Available", exact=True).first).to_be_visible(timeout=120_000)
     window.goto(f"/volumes/{disk}/")
     disk_state(window, "Available", within_s=60)
     expect(page.locator("main")).to_contain_text("Read-only data")
