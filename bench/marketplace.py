@@ -3,7 +3,6 @@
 import statistics
 from io import StringIO
 
-from django.contrib.auth.models import AnonymousUser
 from django.core.management import call_command
 from django.http import QueryDict
 from django.urls import reverse
@@ -50,10 +49,11 @@ Hits = dict[int, dict[str, int]]
 
 def measure(portal: RunningPortal) -> Section:
     costs, hits = {}, {}
+    administrator = User.objects.administrators()[0]
     for entries in (FEW, MANY):
         call_command("seed_demo", machines=0, entries=entries, stdout=StringIO())
-        costs[entries] = ask(portal, User.objects.administrators()[0], _paths())
-        hits[entries] = {name: _hits(query) for name, query in QUERIES.items()}
+        costs[entries] = ask(portal, administrator, _paths())
+        hits[entries] = {name: _hits(query, administrator) for name, query in QUERIES.items()}
     call_command("seed_demo", clean=True, stdout=StringIO())
     return _section(costs, hits)
 
@@ -72,8 +72,8 @@ def _paths() -> dict[str, str]:
     }
 
 
-def _hits(query: str) -> int:
-    return find(Asked.of(QueryDict(query)), AnonymousUser(), size=1).counts.total
+def _hits(query: str, user: User) -> int:
+    return find(Asked.of(QueryDict(query)), user, size=1).counts.total
 
 
 def _section(costs: Costs, hits: Hits) -> Section:

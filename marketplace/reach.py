@@ -23,21 +23,19 @@ NOT_FETCHED = (
 def refusals(entries: Iterable[Entry], cloud: str = settings.DEFAULT_CLOUD) -> Mapping[int, str]:
     """Why no machine can start from them, by primary key; only those that none can start from.
 
-    A copy that is here already counts if an entry that everybody may see led to it. One query,
-    and only if some entry names no place that is any good.
+    A copy that is here already counts if an entry that everybody may see led to it. One query
+    for any entries at all, whether or not they need it: lists cost the same for all they show.
     """
-    lost = [one for one in entries if one.kind == Kind.MACHINE and not leads_somewhere(one)]
-    if not lost:
-        return {}
+    rows = list(entries)
     copies = ImageFile.objects.filter(
-        cloud=cloud, state__in=KEPT, identifier__in={one.identifier for one in lost}
+        cloud=cloud, state__in=KEPT, identifier__in={one.identifier for one in rows}
     ).exclude(ref="")
     proven = copies.filter(proven_by__visibility=Visibility.PUBLIC)
     here = set(proven.values_list("identifier", flat=True))
     return {
         one.pk: NOT_FETCHED if one.locations else NOWHERE
-        for one in lost
-        if one.identifier not in here
+        for one in rows
+        if one.kind == Kind.MACHINE and one.identifier not in here and not leads_somewhere(one)
     }
 
 

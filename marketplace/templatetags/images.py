@@ -1,6 +1,7 @@
 """How pages say what is done with an image, and for how long yet."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from django import template
@@ -9,6 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 
 from marketplace.architectures import why_foreign
 from marketplace.models import Entry, ImageFile
+from marketplace.search.finding import Card
 from marketplace.states import ImageState, Kind
 
 register = template.Library()
@@ -39,6 +41,16 @@ def breaking(address: str) -> SafeString:
     """An address that is broken after its @, if it has to be broken."""
     parts = ((part,) for part in address.split("@"))
     return format_html_join(mark_safe("@<wbr>"), "{}", parts)
+
+
+@register.filter
+def on_machines(cards: Iterable[Card], architectures: Iterable[str]) -> list[Card]:
+    """The same; those that are of another architecture than the site's machines are refused too."""
+    machines = list(architectures)
+    return [
+        card if card.refusal else replace(card, refusal=foreign_to(card.entry, machines))
+        for card in cards
+    ]
 
 
 @register.filter

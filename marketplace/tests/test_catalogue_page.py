@@ -5,6 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
+from marketplace.models import Entry
 from marketplace.tests.factories import EntryFactory
 from registration.tests.factories import UserFactory
 
@@ -92,3 +93,25 @@ def test_a_disk_of_data_has_no_system_no_ports_and_no_memory(client):
     said = client.get(entry.permalink).text
     assert "Open ports" not in said
     assert "512 MiB" not in said
+
+
+ODD = [
+    {"is_kept_here": False},
+    {"is_kept_here": False, "locations": ["ftp://example.org/image"]},
+    {"os_arch": "ppc64le"},
+    {"kind": "disk", "os": "none", "os_arch": "none"},
+]
+
+
+@pytest.mark.parametrize("odd", ODD, ids=["nowhere", "not fetched", "foreign", "disk"])
+@pytest.mark.parametrize("query", ["?status=all", "?view=table&status=all"])
+def test_a_page_asks_as_often_whatever_its_images_are(
+    client, query, odd, django_assert_max_num_queries, django_assert_num_queries
+):
+    """Or what is seldom, and so is on the pages of large catalogues, would cost more there."""
+    usual = EntryFactory()
+    with django_assert_max_num_queries(8) as asked:
+        client.get(CATALOGUE + query)
+    Entry.objects.filter(pk=usual.pk).update(**odd)
+    with django_assert_num_queries(len(asked)):
+        assert usual.title in client.get(CATALOGUE + query).text

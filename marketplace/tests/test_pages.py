@@ -105,11 +105,11 @@ class TestCatalogue:
 
     def test_twenty_rows_cost_as_many_queries_as_one(self, client, django_assert_max_num_queries):
         EntryFactory()
-        with django_assert_max_num_queries(7):
+        with django_assert_max_num_queries(8):
             client.get(CATALOGUE)
         for _ in range(19):
             EntryFactory()
-        with django_assert_max_num_queries(7):
+        with django_assert_max_num_queries(8):
             assert len(shown(client.get(CATALOGUE))) == 20
 
 
