@@ -27,6 +27,7 @@ from cloud.types import (
     DiskFormat,
     ImageInfo,
     ImageSource,
+    SavedDisk,
     VmInfo,
     VmSpec,
     VmUsage,
@@ -85,6 +86,16 @@ class CloudDriver(Protocol):
 
         A machine that is QUEUED or STAGING leaves the queue and is STOPPED at once: it
         does not start when there is room. Quiet for one that is STOPPED or FAILED.
+        """
+
+    def power_off_vm(self, ref: str) -> None:
+        """Pull the plug: what the guest has not written is lost. Seen later as STOPPED.
+
+        Its disks stay: it can be started, saved or deleted. Quiet for one that is off; one that
+        is QUEUED or STAGING leaves the queue, as for ``stop_vm``.
+
+        Raises:
+            NotFound. Unsupported.
         """
 
     def reboot_vm(self, ref: str) -> None:
@@ -242,5 +253,20 @@ class CloudDriver(Protocol):
                 ``force`` it is unplugged all the same, and what was not written is lost.
         """
 
-    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> VolumeInfo:
-        """This machine's root disk as a new independent volume."""
+    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> SavedDisk:
+        """A machine's root disk as a new independent volume, whether it boots from an image or
+        from a volume; neither the machine nor its image is needed by it any more.
+
+        Of a machine that is off: what the disk holds. Of one that runs: what a power failure
+        would have left. A machine that is off does not start meanwhile; deleting it does no harm.
+        Asked again with a ``token`` that is saved, it returns the same at once, with the checksums
+        of then; ``volume`` is as it is now. A token that names a volume which was made otherwise
+        returns that, with blank checksums.
+
+        Raises:
+            NotFound: no such machine, and no such volume. Unsupported.
+            CloudRefused: it has never started, so it has no disk.
+            CloudFull: there is no room for it; nothing was written.
+            CloudBusy: somebody saves this token or this machine now, or the machine waits for
+                its start.
+        """

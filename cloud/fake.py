@@ -18,7 +18,8 @@ from time import time
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable, NotFound
 from cloud.fake_plugs import FakeHotPlug, FakePlugs
-from cloud.fake_volumes import NO_COPY_ON_WRITE, NO_SAVING, FakeVolume, FakeVolumes
+from cloud.fake_saving import FakeSaving
+from cloud.fake_volumes import NO_COPY_ON_WRITE, FakeVolume, FakeVolumes
 from cloud.local import images, inspect
 from cloud.types import (
     Capabilities,
@@ -38,6 +39,7 @@ P = VmPhase
 
 #: Where a machine goes by itself at each look.
 NEXT = {P.QUEUED: P.BOOTING, P.BOOTING: P.RUNNING, P.STOPPING: P.STOPPED}
+WAITING = (P.QUEUED, P.STAGING)
 ALIVE = (P.BOOTING, P.RUNNING, P.STOPPING)
 LARGEST_VCPUS = 8
 MEMORY_MIB = 64 * 1024
@@ -60,6 +62,7 @@ class FakeVm:
     sockets: dict[ConsoleKind, Path] = field(default_factory=dict)
     uid: int | None = None
     plugs: FakePlugs = field(default_factory=FakePlugs)
+    root: FakeVolume | None = None  # of one that boots from an image, once it has started
 
 
 @dataclass(slots=True)
@@ -82,7 +85,7 @@ _worlds: dict[str, World] = {}
 _making = threading.Lock()
 
 
-class FakeCloud(FakeVolumes, FakeHotPlug):
+class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving):
     """The driver contract, and handles for tests to make things go wrong."""
 
     def __init__(
@@ -121,6 +124,8 @@ class FakeCloud(FakeVolumes, FakeHotPlug):
     def set_phase(self, ref: str, phase: VmPhase, message: str = "") -> None:
         """Something happened to the machine: it crashed, halted, was found again."""
         vm = self._vm(ref)
+        if phase not in WAITING:
+            self._make_root(vm)
         vm.phase, vm.message = phase, message
         self._tell(ref)
 
@@ -155,7 +160,7 @@ class FakeCloud(FakeVolumes, FakeHotPlug):
         self.world.calls.append("capabilities")
         return Capabilities(
             engine="a fake cloud in memory",
-            lacks={"copy_on_write": NO_COPY_ON_WRITE, "save_root_disk": NO_SAVING},
+            lacks={"copy_on_write": NO_COPY_ON_WRITE},
             reserves_before_image=self._reserves_before_image,
             consoles=(ConsoleKind.SCREEN, ConsoleKind.SERIAL),
         )
@@ -206,8 +211,14 @@ class FakeCloud(FakeVolumes, FakeHotPlug):
             vm = self._vm(ref)
             if vm.phase in (P.RUNNING, P.BOOTING) and not vm.ignores_power_button:
                 self.set_phase(ref, P.STOPPING)
-            elif vm.phase in (P.QUEUED, P.STAGING, P.UNKNOWN):
-                self.set_phase(ref, P.STOPPED)
+            elif vm.phase in (*WAITING, P.UNKNOWN):
+                self._end(vm)
+
+    def power_off_vm(self, ref: str) -> None:
+        with _Call(self, "power_off_vm"):
+            vm = self._vm(ref)
+            if vm.phase not in (P.STOPPED, P.FAILED):
+                self._end(vm)
 
     def reboot_vm(self, ref: str) -> None:
         with _Call(self, "reboot_vm"):
@@ -280,6 +291,23 @@ class FakeCloud(FakeVolumes, FakeHotPlug):
 
     def _is_alive(self, ref: str) -> bool:
         return self._vm(ref).phase in ALIVE
+
+    def _is_waiting(self, ref: str) -> bool:
+        return self._vm(ref).phase in WAITING
+
+    def _root(self, ref: str) -> FakeVolume | None:
+        vm = self._vm(ref)
+        return self._volume(vm.spec.root_volume) if vm.spec.root_volume else vm.root
+
+    def _make_root(self, vm: FakeVm) -> None:
+        if vm.root is None and not vm.spec.root_volume:
+            image = self.world.images.get(vm.spec.image)
+            vm.root = FakeVolume("", image.virtual_size_bytes if image else CHUNK)
+
+    def _end(self, vm: FakeVm) -> None:
+        """From now on it is off, whether or not it ever ran."""
+        vm.phase, vm.message = P.STOPPED, ""
+        self._tell(vm.token)
 
     def _check(self, spec: VmSpec) -> None:
         if not 1 <= spec.vcpus <= LARGEST_VCPUS:

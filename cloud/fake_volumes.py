@@ -18,20 +18,20 @@ BLOCK = 64 << 10
 SECTOR = 512
 LARGEST_BYTES = 2 << 40
 NO_COPY_ON_WRITE = "This cloud copies every byte."
-NO_SAVING = "This cloud does not keep the disks of its machines."
 
 Blocks = dict[int, bytes]  # by number; one that is missing is zeros
 
 
 @dataclass(slots=True)
 class FakeVolume:
-    """``holders``: machine's ref -> whether it only reads."""
+    """``holders``: machine's ref -> whether it only reads. ``saved``: checksums of then."""
 
     token: str
     size_bytes: int
     blocks: Blocks = field(default_factory=dict)
     snapshots: dict[str, tuple[int, Blocks]] = field(default_factory=dict)
     holders: dict[str, bool] = field(default_factory=dict)
+    saved: dict[str, str] = field(default_factory=dict)
 
     def info(self) -> VolumeInfo:
         return VolumeInfo(
@@ -72,16 +72,7 @@ class FakeVolumes(ABC):
 
     def write_volume(self, ref: str, data: bytes, *, at: int = 0) -> None:
         """What a machine does that has it."""
-        volume = self._volume(ref)
-        if at + len(data) > volume.size_bytes:
-            raise ValueError("beyond the end of the disk")
-        while data:
-            number, begin = divmod(at, BLOCK)
-            part, data = data[: BLOCK - begin], data[BLOCK - begin :]
-            block = bytearray(volume.blocks.get(number, bytes(BLOCK)))
-            block[begin : begin + len(part)] = part
-            volume.blocks[number] = bytes(block)
-            at += len(part)
+        put(self._volume(ref), data, at)
 
     def read_volume(self, ref: str, *, at: int = 0, count: int = 512) -> bytes:
         blocks = self._volume(ref).blocks
@@ -179,15 +170,24 @@ class FakeVolumes(ABC):
             if volume := self._volumes().get(ref):
                 volume.snapshots.pop(token, None)
 
-    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> VolumeInfo:
-        with self._call("save_root_disk"):
-            raise Unsupported(NO_SAVING)
-
     def _volume(self, ref: str) -> FakeVolume:
         try:
             return self._volumes()[ref]
         except KeyError:
             raise NotFound("There is no such disk.", detail=ref) from None
+
+
+def put(volume: FakeVolume, data: bytes, at: int) -> None:
+    """Write to a disk."""
+    if at + len(data) > volume.size_bytes:
+        raise ValueError("beyond the end of the disk")
+    while data:
+        number, begin = divmod(at, BLOCK)
+        part, data = data[: BLOCK - begin], data[BLOCK - begin :]
+        block = bytearray(volume.blocks.get(number, bytes(BLOCK)))
+        block[begin : begin + len(part)] = part
+        volume.blocks[number] = bytes(block)
+        at += len(part)
 
 
 def _must_be_a_size(size_bytes: int) -> None:

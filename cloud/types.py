@@ -211,6 +211,20 @@ class VolumeInfo:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SavedDisk:
+    """A machine's root disk that has become a volume.
+
+    The checksums are of the disk as the guest sees it: raw, all ``size_bytes`` of it, in lower
+    case hexadecimal. Blank: the engine did not read the bytes, and who needs them does.
+    """
+
+    volume: VolumeInfo
+    sha1: str = ""
+    sha256: str = ""
+    sha512: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What this engine offers. ``lacks`` has, for each thing it does not, a sentence."""
 

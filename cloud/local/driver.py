@@ -167,6 +167,10 @@ class LocalDriver(VolumeCalls):
         power.stop(Machine(self._site, ref))
 
     @edge
+    def power_off_vm(self, ref: str) -> None:
+        power.pull(Machine(self._site, ref))
+
+    @edge
     def reboot_vm(self, ref: str) -> None:
         power.reboot(Machine(self._site, ref))
 

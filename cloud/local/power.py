@@ -16,6 +16,8 @@ from cloud.local.volumes import LARGEST_BYTES
 from cloud.types import DiskBus, VmSpec
 
 KILL_WAIT_S = 4.0
+#: One that takes longer to go by itself is killed.
+QUIT_WAIT_S = 2.0
 STILL_THERE = "Its process has not ended yet. Try again."
 #: Asked again within so long, a reboot is a reset.
 POLITE_S = 60.0
@@ -133,6 +135,34 @@ def stop(one: Machine) -> None:
                 else "It was stopped after its emulator had gone."
             )
             one.save(record, stage=Stage.STOPPED, reason=sentence)
+
+
+def pull(one: Machine) -> None:
+    """Pull the plug; its disks stay. Quiet if it is off.
+
+    Raises:
+        CloudBusy: its process does not die; try again.
+    """
+    with one.locked():
+        record = one.load()
+        if record.stage not in (Stage.QUEUED, Stage.STARTED):
+            return
+        if record.is_alive:
+            _let_write(one)
+        _end(one)
+        lanes.leave(one.site, one.token)
+        one.save(record, stage=Stage.STOPPED, reason="Its plug was pulled.")
+
+
+def _let_write(one: Machine) -> None:
+    """What the guest was told is written, QEMU may still hold: it writes that as it quits."""
+    with contextlib.suppress(qmp.NoAnswer):
+        qmp.ask(one.run, "quit", timeout_s=QUIT_WAIT_S)
+        if fd := process.open_pidfd(one.load().process):
+            try:
+                process.has_exited(fd, wait_s=QUIT_WAIT_S)
+            finally:
+                os.close(fd)
 
 
 def reboot(one: Machine) -> None:

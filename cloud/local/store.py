@@ -9,7 +9,7 @@ from cloud.local import snapshots, transfers, volumes
 from cloud.local.edge import edge
 from cloud.local.site import Site
 from cloud.local.volumes import Volume
-from cloud.types import DiskFormat, VolumeInfo, VolumeSource
+from cloud.types import DiskFormat, SavedDisk, VolumeInfo, VolumeSource
 
 
 def lacks(site: Site) -> Mapping[str, str]:
@@ -90,5 +90,5 @@ class VolumeCalls:
         snapshots.delete(self._site, ref, token=token)
 
     @edge
-    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> VolumeInfo:
+    def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> SavedDisk:
         raise Unsupported(NO_SAVING)

@@ -20,6 +20,7 @@ from cloud.driver import CloudDriver
 from cloud.errors import CloudBusy, CloudError, CloudRefused, NotFound, Unsupported
 from cloud.tests.contract import new_token, quiet, until
 from cloud.tests.plug_conformance import PlugContract
+from cloud.tests.saving_conformance import SavingContract
 from cloud.tests.volume_conformance import VolumeContract
 from cloud.types import (
     ConsoleKind,
@@ -54,7 +55,7 @@ def a_qcow2_head(*, backing_at: int = 0, crypt: int = 0, features: int = 0) -> b
     return head.ljust(512, b"\0")[: backing_at or 512] + (name if backing_at else b"")
 
 
-class DriverContract(VolumeContract, PlugContract):
+class DriverContract(VolumeContract, PlugContract, SavingContract):
     """Every rule of ``cloud/driver.py`` that holds on any cloud."""
 
     PATIENCE_S = 20.0
@@ -465,6 +466,7 @@ class DriverContract(VolumeContract, PlugContract):
             lambda: driver.get_vm(ref),
             lambda: driver.start_vm(ref),
             lambda: driver.stop_vm(ref),
+            lambda: driver.power_off_vm(ref),
             lambda: driver.reboot_vm(ref),
             lambda: driver.console(ref, ConsoleKind.SERIAL),
             lambda: driver.console_log(ref, max_bytes=10),
@@ -555,6 +557,7 @@ class DriverContract(VolumeContract, PlugContract):
         token = new_token()
         calls: dict[str, Callable[[], object]] = {
             "save_root_disk": lambda: driver.save_root_disk(token, token=token, on_progress=quiet),
+            "power_off_vm": lambda: driver.power_off_vm(token),
         }
         for name, call in calls.items():
             if name in lacks:
