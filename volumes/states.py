@@ -16,6 +16,8 @@ class VolumeState(TextChoices):
     UNPACKING = "unpacking", "Reading"
     CONVERTING = "converting", "Converting"
     COPYING = "copying", "Copying"
+    SAVING = "saving", "Saving"
+    CLEANING = "cleaning", "Cleaning"
     CLEARING = "clearing", "Clearing up"
     AVAILABLE = "available", "Available"
     IN_USE = "in_use", "In use"
@@ -37,6 +39,8 @@ VOLUME_MOVES: Moves = {
     V.UNPACKING: frozenset({V.CONVERTING, V.CLEARING}),
     V.CONVERTING: frozenset({V.AVAILABLE, V.CLEARING}),
     V.COPYING: frozenset({V.AVAILABLE, V.CLEARING}),
+    V.SAVING: frozenset({V.AVAILABLE, V.CLEARING}),
+    V.CLEANING: frozenset({V.AVAILABLE, V.CLEARING}),
     V.CLEARING: frozenset({V.FAILED}),
     V.AVAILABLE: frozenset({V.IN_USE, V.GROWING, V.RESTORING, V.BINNED}),
     V.IN_USE: frozenset({V.AVAILABLE, V.GROWING}),
@@ -74,6 +78,12 @@ VOLUME_DEADLINES: Deadlines = {
     V.COPYING: Deadline(
         timedelta(hours=24), V.CLEARING, _SOON, "It could not be copied within {limit}."
     ),
+    V.SAVING: Deadline(
+        timedelta(hours=24), V.CLEARING, _SOON, "It could not be saved within {limit}."
+    ),
+    V.CLEANING: Deadline(
+        timedelta(hours=24), V.CLEARING, _SOON, "It could not be cleaned within {limit}."
+    ),
     V.CLEARING: Deadline(timedelta(hours=24), V.FAILED, _SOON, ""),
     V.GROWING: Deadline(
         timedelta(minutes=5), V.AVAILABLE, _SOON, "The engine did not grow it within {limit}."
@@ -87,7 +97,12 @@ VOLUME_DEADLINES: Deadlines = {
 }
 
 #: Its bytes are on their way; nothing but cancelling can be asked of it.
-ARRIVING = frozenset({V.UPLOADING, V.FETCHING, V.CHECKING, V.UNPACKING, V.CONVERTING, V.COPYING})
+ARRIVING = frozenset(
+    {
+        V.UPLOADING, V.FETCHING, V.CHECKING, V.UNPACKING, V.CONVERTING, V.COPYING, V.SAVING,
+        V.CLEANING,
+    }
+)  # fmt: skip
 #: It holds data that a person may use.
 USABLE = frozenset({V.AVAILABLE, V.IN_USE, V.GROWING, V.RESTORING})
 #: It holds nothing any more: no quota counts it.
@@ -122,6 +137,8 @@ VOLUME_MEANINGS: Mapping[str, str] = {
     V.UNPACKING: "The file is read once: unpacked if it is packed, and its checksums computed.",
     V.CONVERTING: "The disk in the file is written into the site's storage.",
     V.COPYING: "It is being copied from another disk.",
+    V.SAVING: "It is being copied from a machine, and its checksums are computed.",
+    V.CLEANING: "It is being copied from another disk, without what was to be removed.",
     V.CLEARING: "What had come in is being removed.",
     V.AVAILABLE: "Ready: no machine has it.",
     V.IN_USE: "Plugged into a machine.",

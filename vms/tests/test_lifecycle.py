@@ -14,7 +14,7 @@ from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from vms import actions
-from vms.lifecycle import _greets
+from vms.lifecycle.readiness import _greets
 from vms.models import VM
 from vms.reconcile import compare, sweep
 from vms.states import ReadinessState, VmState

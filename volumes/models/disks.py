@@ -61,6 +61,8 @@ class Origin(models.TextChoices):
     UPLOADED = "uploaded", "Uploaded"
     FETCHED = "fetched", "Fetched from a URL"
     COPIED = "copied", "Copied"
+    SAVED = "saved", "Saved from a machine"
+    CLEANED = "cleaned", "Copied and cleaned"
 
 
 class Access(models.TextChoices):
@@ -156,6 +158,10 @@ class Volume(Stateful):
     bytes_total = models.PositiveBigIntegerField(default=0)
     wanted_bytes = models.PositiveBigIntegerField(null=True, blank=True)  # while it is resized
     wanted_snapshot = models.UUIDField(null=True, blank=True)  # while it is copied or goes back
+    # The machine that it is saved from, by its cloud's name for it; and its own name.
+    saved_from = models.CharField(max_length=80, blank=True)
+    saved_name = models.CharField(max_length=80, blank=True)
+    clean_paths = models.JSONField(default=list, blank=True)  # what a cleaned copy is without
     purge_at = models.DateTimeField(null=True, blank=True)  # in the bin: when it ends for good
 
     objects: ClassVar[models.Manager["Volume"]] = VolumeQuerySet.as_manager()

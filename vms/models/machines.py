@@ -1,9 +1,8 @@
-"""The tables of machines. No verbs here: those are in ``actions``."""
+"""Machines."""
 
 from typing import Any, Self
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -13,55 +12,21 @@ from core.machine import Stateful
 from marketplace.models import Entry
 from registration.models import GIB
 from vms.states import (
-    READINESS_DEADLINES,
-    READINESS_MOVES,
     VM_DEADLINES,
     VM_MEANINGS,
     VM_MOVES,
     VM_VERBS,
-    ReadinessState,
     VmState,
 )
 from volumes.models import Visibility, Volume
 from volumes.states import HOLDING
 
-LARGEST_VCPUS = 64
-LARGEST_MEMORY_MIB = 1024 * 1024
-SMALLEST_MEMORY_MIB = 96
 
+class ContextMethod(models.TextChoices):
+    """How a guest learns who it is. Source: StratusLab (stratuslab.md 3.1)."""
 
-class InstanceType(models.Model):
-    """A size that the site offers. Machines copy it: changing a type changes no machine."""
-
-    name = models.CharField(
-        max_length=40,
-        unique=True,
-        validators=[RegexValidator(r"^[A-Za-z0-9][\w.-]*$", "Letters, digits, . _ - only.")],
-    )
-    description = models.CharField(max_length=120, blank=True)
-    vcpus = models.PositiveSmallIntegerField(
-        "vCPUs", validators=[MinValueValidator(1), MaxValueValidator(LARGEST_VCPUS)]
-    )
-    memory_mib = models.PositiveIntegerField(
-        "memory (MiB)",
-        validators=[MinValueValidator(SMALLEST_MEMORY_MIB), MaxValueValidator(LARGEST_MEMORY_MIB)],
-    )
-    swap_mib = models.PositiveIntegerField(
-        "swap (MiB)", default=0, validators=[MaxValueValidator(LARGEST_MEMORY_MIB)]
-    )
-    is_default = models.BooleanField("default", default=False)
-    is_offered = models.BooleanField("offered", default=True)
-
-    class Meta:
-        ordering = ["memory_mib", "vcpus", "name"]
-        constraints = [
-            models.UniqueConstraint(
-                fields=["is_default"], condition=Q(is_default=True), name="vms_type_one_default"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return self.name
+    CLOUD_INIT = "cloud-init", "cloud-init"
+    ONE = "one", "OpenNebula/HEPiX"
 
 
 class VMQuerySet(models.QuerySet["VM"]):
@@ -128,7 +93,22 @@ class VM(Stateful):
     disk_bus = models.CharField(max_length=10, default=DiskBus.VIRTIO)
     default_user = models.CharField(max_length=32, blank=True)  # blank: as its image says
     ssh_keys = models.TextField(blank=True)  # one public key a line
-    user_data = models.TextField(blank=True)
+    user_data = models.TextField(blank=True)  # as the guest gets it
+    context_method = models.CharField(
+        max_length=10, choices=ContextMethod, default=ContextMethod.CLOUD_INIT
+    )
+    # What the user data were made of: {"pairs": {KEY: value}, "parts": [{type, name, text}]}.
+    context = models.JSONField(default=dict, blank=True)
+    batch = models.ForeignKey(
+        "vms.Batch", models.PROTECT, null=True, blank=True, related_name="vms"
+    )
+    cluster = models.ForeignKey(
+        "vms.Cluster", models.PROTECT, null=True, blank=True, related_name="vms"
+    )
+    node_number = models.PositiveSmallIntegerField(null=True, blank=True)  # 0: its master
+    # Its lease: shut down then. None: it lasts until somebody ends it.
+    expires_at = models.DateTimeField(null=True, blank=True)
+    expiry_told_at = models.DateTimeField(null=True, blank=True)  # of the lease as it is now
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     # Since when it is this owner's; None: since it was created.
@@ -166,6 +146,11 @@ class VM(Stateful):
             models.Index(fields=["cpu_percent", "-id"], name="vms_vm_by_cpu"),
             models.Index(fields=["memory_mib", "-id"], name="vms_vm_by_memory"),
             models.Index(fields=["-created_at"], name="vms_vm_by_age"),
+            models.Index(
+                fields=["expires_at"],
+                name="vms_vm_expires",
+                condition=Q(expires_at__isnull=False),
+            ),
         ]
         constraints = [
             models.CheckConstraint(condition=Q(state__in=VmState.values), name="vms_vm_state"),
@@ -283,87 +268,3 @@ class Tenure(models.Model):
 
     def __str__(self) -> str:
         return f"{self.vm} of {self.owner} until {self.until}"
-
-
-class Readiness(Stateful):
-    """What a running machine has been seen to do, each with its time."""
-
-    KIND = "readiness"
-    MOVES = READINESS_MOVES
-    DEADLINES = READINESS_DEADLINES
-
-    state = models.CharField(max_length=12, choices=ReadinessState, default=ReadinessState.IDLE)
-    vm = models.OneToOneField(VM, models.CASCADE, related_name="readiness")
-    port_open_at = models.DateTimeField(null=True, blank=True)
-    ssh_at = models.DateTimeField(null=True, blank=True)
-    context_at = models.DateTimeField(null=True, blank=True)
-    context_note = models.CharField(max_length=200, blank=True)
-    boots_before = models.PositiveIntegerField(default=0)  # seen in the console log before this
-    host_name = models.CharField(max_length=255, blank=True)  # what reverse DNS calls its address
-
-    class Meta:
-        indexes = [
-            models.Index(
-                fields=["next_tick_at"],
-                name="vms_readiness_due",
-                condition=Q(next_tick_at__isnull=False),
-            )
-        ]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(state__in=ReadinessState.values), name="vms_readiness_state"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.vm}: {self.state}"
-
-    @property
-    def owner_pk(self) -> int | None:
-        return self.vm.owner_id
-
-    @property
-    def cloud(self) -> str:
-        return self.vm.cloud
-
-    def announce(self) -> None:
-        self.vm.announce()  # pages show machines
-
-
-class Sample(models.Model):
-    """Counters of one machine at one time, since it started."""
-
-    vm = models.ForeignKey(VM, models.CASCADE, related_name="samples")
-    at = models.DateTimeField()
-    cpu_s = models.FloatField()
-    memory_bytes = models.BigIntegerField()
-    disk_read_bytes = models.BigIntegerField(null=True)
-    disk_write_bytes = models.BigIntegerField(null=True)
-    net_rx_bytes = models.BigIntegerField(null=True)
-    net_tx_bytes = models.BigIntegerField(null=True)
-
-    class Meta:
-        indexes = [models.Index(fields=["vm", "at"], name="vms_sample_vm_at")]
-
-    def __str__(self) -> str:
-        return f"{self.vm_id} {self.at:%H:%M:%S}"
-
-
-class CloudStatus(models.Model):
-    """What a worker last heard from a cloud: pages read this, never the cloud."""
-
-    cloud = models.CharField(max_length=40, unique=True)
-    seen_at = models.DateTimeField(null=True)  # last answer
-    trouble = models.CharField(max_length=300, blank=True)  # "" while it answers
-    engine = models.CharField(max_length=120, blank=True)
-    lacks = models.JSONField(default=dict)
-    disk_buses = models.JSONField(default=list)
-    architectures = models.JSONField(default=list)  # of its machines; empty: it cannot tell
-    largest_vcpus = models.PositiveIntegerField(null=True)
-    largest_memory_mib = models.PositiveIntegerField(null=True)
-    free_memory_mib = models.PositiveIntegerField(null=True)
-    free_disk_bytes = models.BigIntegerField(null=True)
-    machines = models.PositiveIntegerField(default=0)
-
-    def __str__(self) -> str:
-        return self.cloud

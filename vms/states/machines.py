@@ -28,7 +28,7 @@ VM_MOVES: Moves = {
     S.BOOT: frozenset({S.RUNNING, S.UNKNOWN, S.EPILOG, S.FAILED}),
     S.RUNNING: frozenset({S.BOOT, S.SHUTDOWN, S.UNKNOWN, S.EPILOG}),
     S.SHUTDOWN: frozenset({S.RUNNING, S.UNKNOWN, S.EPILOG}),
-    S.EPILOG: frozenset({S.DONE, S.FAILED}),
+    S.EPILOG: frozenset({S.DONE, S.FAILED, S.UNKNOWN}),
     S.FAILED: frozenset({S.EPILOG}),
     S.UNKNOWN: frozenset({S.BOOT, S.RUNNING, S.EPILOG}),
 }
@@ -58,16 +58,20 @@ VM_DEADLINES: Deadlines = {
         "from inside, try again, or kill it.",
     ),
     S.EPILOG: Deadline(
-        timedelta(minutes=5),
+        # As long as its disk may take to be saved; ``lifecycle`` gives the engine less.
+        timedelta(hours=36),
         S.FAILED,
         timedelta(seconds=2),
-        "The engine did not remove it within {limit}. Kill it again.",
+        "It was not removed within {limit}. Kill it again.",
     ),
 }
 
 #: What a person may ask for, by state. Buttons and actions both read this.
 VM_VERBS: Mapping[str, frozenset[str]] = {
     "shut_down": frozenset({S.RUNNING}),
+    "save": frozenset({S.RUNNING, S.UNKNOWN}),
+    "power_off": frozenset({S.RUNNING}),
+    "extend": frozenset(set(S) - {S.EPILOG, S.DONE}),
     "reboot": frozenset({S.RUNNING}),
     "start": frozenset({S.UNKNOWN}),
     "console": frozenset({S.BOOT, S.RUNNING, S.SHUTDOWN}),
@@ -81,7 +85,10 @@ VM_MEANINGS: Mapping[str, str] = {
     S.BOOT: "The hypervisor is starting it.",
     S.RUNNING: "The hypervisor runs it. The guest may still be booting; see the milestones.",
     S.SHUTDOWN: "The power button was pressed. The guest is closing down.",
-    S.EPILOG: "It is off. Its disk, memory and ports are being given back.",
+    S.EPILOG: (
+        "It is off. Its disk is saved, if that was asked for; then its disk, memory and ports are "
+        "given back."
+    ),
     S.DONE: "Gone. Everything it held has been released; its history stays.",
     S.FAILED: (
         "Something went wrong. It still holds what it reserved, its disks too, until you kill it."
@@ -89,33 +96,5 @@ VM_MEANINGS: Mapping[str, str] = {
     S.UNKNOWN: (
         "The engine does not find it running: the guest halted itself, or its host was "
         "restarted. It still holds its disk and ports. Start it again, or kill it."
-    ),
-}
-
-
-class ReadinessState(TextChoices):
-    """Whether a running machine has been seen to answer."""
-
-    IDLE = "idle"
-    WATCHING = "watching"
-    READY = "ready"
-    SILENT = "silent"
-
-
-R = ReadinessState
-
-READINESS_MOVES: Moves = {
-    R.IDLE: frozenset({R.WATCHING}),
-    R.WATCHING: frozenset({R.READY, R.SILENT, R.IDLE}),
-    R.READY: frozenset({R.WATCHING, R.IDLE}),
-    R.SILENT: frozenset({R.WATCHING, R.IDLE}),
-}
-
-READINESS_DEADLINES: Deadlines = {
-    R.WATCHING: Deadline(
-        timedelta(minutes=10),
-        R.SILENT,
-        _SOON,
-        "Not everything answered within {limit}; the console log may say why.",
     ),
 }
