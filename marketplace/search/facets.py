@@ -5,18 +5,28 @@ tags are too many for groups, so they are counted by themselves, the most freque
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
+from operator import attrgetter
 
 from marketplace.models import EntryQuerySet
-from marketplace.search.asked import ANY, FOLDED, Asked
+from marketplace.search.asked import ANY, FOLDED, STATUSES, Asked
 from marketplace.search.tallying import Group, tallies
-from marketplace.states import EntryStatus
 
 #: Values of one facet that are counted for the page.
 MOST_VALUES = 24
 #: Filters of few values, by which groups are counted.
 GROUPED = ("os", "version", "arch", "kind")
+#: What a group counts for in each facet; "" for nothing.
+VALUES: Mapping[str, Callable[[Group], tuple[str, ...]]] = {
+    "os": lambda group: (group.os,),
+    "version": lambda group: (group.version,),
+    "arch": lambda group: (group.arch,),
+    "kind": lambda group: (group.kind,),
+    "location": lambda group: ("web" * group.is_on_web, "pdisk" * group.is_on_pdisk),
+    "official": lambda group: ("1" * group.is_official,),
+}
 
 
 @dataclass(slots=True)
@@ -31,8 +41,7 @@ def count(rows: EntryQuerySet, asked: Asked) -> Counts:
     """Counts among ``rows``, those that the words of the search find; always the same queries."""
     found = Counts()
     tallied = tallies(rows, asked, most=MOST_VALUES)
-    for group in tallied.groups:
-        _add(found, group, asked)
+    _add(found, tallied.groups, asked)
     for name, numbers in tallied.frequent.items():
         found.of[name].update(numbers)
     for name in FOLDED:
@@ -50,34 +59,43 @@ def _fold(counted: Counter[str], chosen: tuple[str, ...]) -> None:
             del counted[value]
 
 
-def _add(found: Counts, group: Group, asked: Asked) -> None:
+def _add(found: Counts, groups: Iterable[Group], asked: Asked) -> None:
     """Each facet counts what all filters but its own let pass."""
-    against = [name for name in GROUPED if _refuses(getattr(asked, name), getattr(group, name))]
-    if asked.location != ANY and not getattr(group, f"is_on_{asked.location}"):
-        against.append("location")
-    if asked.official and not group.is_official:
-        against.append("official")
-    if len(against) > 1:
-        return
-    number = group.number(asked.status)
-    for name in against or (*GROUPED, "location", "official"):
-        for value in _values(group, name):
-            found.of[name][value] += number
-    if not against:
-        found.total += number
-        for status in (EntryStatus.VALID, EntryStatus.EXPIRED, EntryStatus.DEPRECATED):
-            found.of["status"][status.value] += group.number(status.value)
-        found.of["status"][ANY] += group.number(ANY)
+    passed = list(_passed(groups, asked))
+    for name in VALUES:
+        counted, values = found.of[name], VALUES[name]
+        for group, refused_by in passed:
+            if not refused_by or refused_by == name:
+                number = group.number(asked.status)
+                for value in values(group):
+                    counted[value] += number
+        del counted[""]  # of those that say nothing
+    for status in STATUSES:
+        found.of["status"][status] = sum(
+            group.number(status) for group, refused_by in passed if not refused_by
+        )
+    found.total = found.of["status"][asked.status]
 
 
-def _refuses(wanted: tuple[str, ...], value: str) -> bool:
-    return bool(wanted) and value.casefold() not in {one.casefold() for one in wanted}
+def _passed(groups: Iterable[Group], asked: Asked) -> Iterator[tuple[Group, str]]:
+    """Those that one filter refuses, with its name, or none ("")."""
+    tests = list(_tests(asked))
+    for group in groups:
+        against = [name for name, lets_pass in tests if not lets_pass(group)]
+        if len(against) < 2:
+            yield group, "".join(against)
 
 
-def _values(group: Group, name: str) -> list[str]:
-    if name == "location":
-        return [place for place in ("web", "pdisk") if getattr(group, f"is_on_{place}")]
-    if name == "official":
-        return ["1"] if group.is_official else []
-    value = getattr(group, name)
-    return [value] if value else []
+def _tests(asked: Asked) -> Iterator[tuple[str, Callable[[Group], bool]]]:
+    """What each filter that is on lets pass."""
+    for name in GROUPED:
+        if wanted := {value.casefold() for value in getattr(asked, name)}:
+            yield name, partial(_is_one, attrgetter(name), wanted)
+    if asked.location != ANY:
+        yield "location", attrgetter(f"is_on_{asked.location}")
+    if asked.official:
+        yield "official", attrgetter("is_official")
+
+
+def _is_one(value: Callable[[Group], str], wanted: Collection[str], group: Group) -> bool:
+    return value(group).casefold() in wanted

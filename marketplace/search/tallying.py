@@ -110,19 +110,24 @@ def _statuses(now: datetime) -> dict[str, Q]:
 
 
 def _groups(rows: EntryQuerySet) -> list[Group]:
+    """What is neither valid nor deprecated has expired: a test less for every row."""
+    tests = _statuses(timezone.now())
     counted = {
-        f"n_{status}": Count("pk", filter=test)
-        for status, test in _statuses(timezone.now()).items()
+        f"n_{status}": Count(Value(1), filter=tests[status])
+        for status in (EntryStatus.VALID.value, EntryStatus.DEPRECATED.value)
     }
-    alike = rows.order_by().values_list(*ALIKE).annotate(**counted)
-    return [Group(*row) for row in alike]
+    alike = rows.order_by().values_list(*ALIKE).annotate(**counted, n=Count("*"))
+    return [
+        Group._make([*values, valid, every - valid - deprecated, deprecated])
+        for *values, valid, deprecated, every in alike
+    ]
 
 
 def _most_frequent(rows: EntryQuerySet, asked: Asked, name: str) -> Any:
     """Pairs of value and number: those that are chosen, then the most frequent ones."""
     column, chosen = LISTS[name], getattr(asked, name)
     rows = filtered(rows, asked, *_others(name)).exclude(**{column: ""}).order_by()
-    counted: Any = rows.values_list(column).annotate(n=Count("pk"))
+    counted: Any = rows.values_list(column).annotate(n=Count("*"))
     if not chosen:
         return counted.order_by("-n", column)
     is_chosen = Case(
