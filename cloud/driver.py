@@ -27,6 +27,8 @@ from cloud.types import (
     DiskFormat,
     ImageInfo,
     ImageSource,
+    NetworkInfo,
+    Nic,
     SavedDisk,
     VmInfo,
     VmSpec,
@@ -58,7 +60,8 @@ class CloudDriver(Protocol):
         """Ask for a machine. Its ``endpoints`` are known at once where the engine can.
 
         Raises:
-            CloudRefused: it would never fit, its image is damaged, or there is no such volume.
+            CloudRefused: it would never fit, its image is damaged, or there is no such volume or
+                network.
             CloudBusy: not now: the site is full, somebody else has one of its volumes, or
                 (where ``reserves_before_image`` is false) the image is not there yet. The
                 sentence says which.
@@ -269,4 +272,46 @@ class CloudDriver(Protocol):
             CloudFull: there is no room for it; nothing was written.
             CloudBusy: somebody saves this token or this machine now, or the machine waits for
                 its start.
+        """
+
+    # Private networks ------------------------------------------------------------
+    #
+    # A private network is a wire between machines, and leads nowhere else: who is not on it
+    # neither hears it nor is heard. It has no addresses; machines are told theirs (``Nic``).
+
+    def find_network(self, token: str) -> NetworkInfo | None:
+        """The network that was asked for with ``token``, if any."""
+
+    def list_networks(self) -> Iterable[NetworkInfo]:
+        """Every network of ours."""
+
+    def create_network(self, *, token: str) -> NetworkInfo:
+        """A network with nobody on it.
+
+        Raises:
+            CloudRefused: that is no token. CloudBusy. Unsupported.
+        """
+
+    def delete_network(self, ref: str) -> None:
+        """Remove it. Quiet if gone. Raises: CloudBusy: machines are on it, running or off."""
+
+    def attach_nic(self, vm_ref: str, nic: Nic) -> None:
+        """Give a machine a card, running or off; seen later in ``VmInfo.nics``. Quiet if it has.
+
+        It stays when the machine is restarted. Only then is the guest told the card's address:
+        in one that runs, somebody has to set it.
+
+        Raises:
+            NotFound: no such machine, or network: the sentence says which.
+            CloudRefused: it is no card (``cloud.cards``), the machine has no room for another, or
+                another card on that network has its hardware address.
+            CloudBusy: the machine has this card on another network, or is being changed.
+            Unsupported.
+        """
+
+    def detach_nic(self, vm_ref: str, mac: str) -> None:
+        """Take a card out; seen later in ``VmInfo.nics``. Quiet if it is not there, or is gone.
+
+        Raises:
+            CloudBusy: the guest has not let go of it: it is still there, but its wire is cut.
         """

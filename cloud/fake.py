@@ -15,8 +15,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from time import time
 
+from cloud import cards, seeds
 from cloud.driver import Progress
 from cloud.errors import CloudBusy, CloudError, CloudRefused, CloudUnavailable, NotFound
+from cloud.fake_networks import FakeNetworks
 from cloud.fake_plugs import FakeHotPlug, FakePlugs
 from cloud.fake_saving import FakeSaving
 from cloud.fake_volumes import NO_COPY_ON_WRITE, FakeVolume, FakeVolumes
@@ -29,6 +31,7 @@ from cloud.types import (
     Endpoint,
     ImageInfo,
     ImageSource,
+    Nic,
     VmInfo,
     VmPhase,
     VmSpec,
@@ -62,6 +65,8 @@ class FakeVm:
     sockets: dict[ConsoleKind, Path] = field(default_factory=dict)
     uid: int | None = None
     plugs: FakePlugs = field(default_factory=FakePlugs)
+    nics: tuple[Nic, ...] = ()
+    held_cards: set[str] = field(default_factory=set)
     root: FakeVolume | None = None  # of one that boots from an image, once it has started
 
 
@@ -72,6 +77,7 @@ class World:
     images: dict[str, ImageInfo] = field(default_factory=dict)
     vms: dict[str, FakeVm] = field(default_factory=dict)
     volumes: dict[str, FakeVolume] = field(default_factory=dict)
+    networks: set[str] = field(default_factory=set)
     calls: list[str] = field(default_factory=list)
     failures: deque[CloudError] = field(default_factory=deque)
     lost_answers: int = 0
@@ -85,7 +91,7 @@ _worlds: dict[str, World] = {}
 _making = threading.Lock()
 
 
-class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving):
+class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving, FakeNetworks):
     """The driver contract, and handles for tests to make things go wrong."""
 
     def __init__(
@@ -289,6 +295,12 @@ class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving):
     def _plugs(self, ref: str) -> FakePlugs:
         return self._vm(ref).plugs
 
+    def _networks(self) -> set[str]:
+        return self.world.networks
+
+    def _vms(self) -> dict[str, FakeVm]:
+        return self.world.vms
+
     def _is_alive(self, ref: str) -> bool:
         return self._vm(ref).phase in ALIVE
 
@@ -320,6 +332,8 @@ class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving):
             )
         if bool(spec.image) == bool(spec.root_volume):
             raise CloudRefused("It boots from an image or from a disk.")
+        if problem := cards.problem(spec.nics) or seeds.problem(spec):
+            raise CloudRefused(problem)
         if self._awaits_image(spec) and not self._reserves_before_image:
             raise CloudBusy("Its image is not there yet.")
 
@@ -329,6 +343,7 @@ class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving):
     def _make(self, spec: VmSpec, token: str) -> None:
         self.world.vms[token] = self._new(spec, token)
         try:
+            self._join_all(spec, token)
             self._claim_all(spec, token)
         except CloudError:
             del self.world.vms[token]
@@ -380,6 +395,7 @@ class FakeCloud(FakeVolumes, FakeHotPlug, FakeSaving):
             message=vm.message,
             endpoints=endpoints,
             disks=vm.plugs.shown(vm.spec),
+            nics=vm.nics,
         )
 
     def _tell(self, ref: str) -> None:

@@ -31,6 +31,13 @@ class DiskBus(StrEnum):
     IDE = "ide"
 
 
+class ContextMethod(StrEnum):
+    """How a machine learns about itself: which medium it gets (``cloud.seeds``)."""
+
+    CLOUD_INIT = "cloud-init"  # NoCloud: a disk labelled "cidata"
+    HEPIX = "one"  # OpenNebula and HEPiX: a disk labelled "_STRATUSLAB"
+
+
 class ImageFormat(StrEnum):
     QCOW2 = "qcow2"
     RAW = "raw"
@@ -91,6 +98,24 @@ class Plug:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Nic:
+    """A machine's card on a private network. The rules for it are in ``cloud.cards``."""
+
+    network: str  # ref
+    mac: str  # "0a:1b:2c:3d:4e:5f"; one of its own on that network
+    address: str = ""  # that the guest is told to take ("10.77.3.2/24"); blank: none
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkInfo:
+    """A private network."""
+
+    ref: str
+    token: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VmSpec:
     """A machine to be made. Free text (``name``) may hold any character.
 
@@ -110,7 +135,10 @@ class VmSpec:
     disk_bus: DiskBus = DiskBus.VIRTIO
     inbound_ports: tuple[int, ...] = (22,)  # TCP ports of the guest that users must reach
     ssh_keys: tuple[str, ...] = ()  # OpenSSH public keys, one line each
-    user_data: str = ""  # cloud-init user data, passed on to the byte
+    nics: tuple[Nic, ...] = ()  # on private networks, beside the card with the forwarded ports
+    context_method: ContextMethod = ContextMethod.CLOUD_INIT
+    context: Mapping[str, str] = field(default_factory=dict)  # KEY=value pairs for the guest
+    user_data: str = ""  # for cloud-init, passed on to the byte; may have some MiB
     hostname: str = ""  # RFC 1123 label
 
 
@@ -145,6 +173,7 @@ class VmInfo:
     message: str = ""  # the engine's reason, in words a user may read
     endpoints: tuple[Endpoint, ...] = ()
     disks: tuple[Disk, ...] = ()
+    nics: tuple[Nic, ...] = ()  # on private networks
     attributes: Mapping[str, str] = field(default_factory=dict)  # everything else worth showing
 
 

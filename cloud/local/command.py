@@ -6,12 +6,12 @@ right on any directory above, and socket paths stay short. Nothing a person type
 it: names come from the token, numbers are numbers.
 """
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cloud import cards
 from cloud.local import disks
 from cloud.local.accel import Accel
 from cloud.local.machine import Record
@@ -73,12 +73,6 @@ def niceness(cpu_share: float) -> int:
     """Weight 1.0 is ``NICE``; each step above it is worth ``NICE_STEP`` times less."""
     share = min(max(cpu_share, 0.01), 1.0)
     return min(LOWEST, NICE + round(math.log(1 / share, NICE_STEP)))
-
-
-def mac(token: str) -> str:
-    """A hardware address that is the same at each start of the machine."""
-    digest = hashlib.sha256(token.encode()).digest()
-    return "52:54:00:" + ":".join(f"{byte:02x}" for byte in digest[:3])
 
 
 def _machine(record: Record, accel: Accel) -> list[str]:
@@ -175,5 +169,5 @@ def _network(record: Record, bind_address: str) -> list[str]:
     forwards = "".join(
         f",hostfwd=tcp:{bind_address}:{port}-:{guest}" for guest, port in record.ports.items()
     )
-    card = f"virtio-net-pci,netdev=net0,id=nic0,mac={mac(record.token)},romfile="
+    card = f"virtio-net-pci,netdev=net0,id=nic0,mac={cards.first(record.token)},romfile="
     return ["-netdev", f"user,id=net0,restrict=on{forwards}", "-device", card]

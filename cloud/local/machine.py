@@ -23,7 +23,7 @@ from cloud.errors import CloudError, CloudUnavailable, NotFound
 from cloud.local import files, process
 from cloud.local.process import Process
 from cloud.local.site import Site, is_machine_name
-from cloud.types import DiskBus, Endpoint, Plug, VmSpec
+from cloud.types import ContextMethod, DiskBus, Endpoint, Nic, Plug, VmSpec
 
 TRASH = ".trash-"
 NEW = ".new-"
@@ -118,6 +118,8 @@ class Record:
         spec["disk_bus"] = DiskBus(spec["disk_bus"])
         spec["volumes"] = tuple(Plug(**plug) for plug in spec.get("volumes", ()))
         spec["volatile_bytes"] = tuple(spec.get("volatile_bytes", ()))
+        spec["nics"] = tuple(Nic(**nic) for nic in spec.get("nics", ()))
+        spec["context_method"] = ContextMethod(spec.get("context_method", "cloud-init"))
         raw["spec"] = VmSpec(**spec)
         raw["stage"] = Stage(raw["stage"])
         raw["plugs"] = tuple(

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from cloud import cards
 from cloud.errors import CloudBusy, CloudError
-from cloud.local import accel, boot, command, disks, lanes, process, qmp
+from cloud.local import accel, boot, disks, lanes, process, qmp
 from cloud.local.machine import Machine, Record, Stage
 from cloud.types import VmInfo, VmPhase
 
@@ -134,7 +135,7 @@ def _attributes(machine: Machine, record: Record) -> dict[str, str]:
     about = {
         "accelerator": accel.choose(machine.site.home).name,
         "disk bus": record.spec.disk_bus.value,
-        "hardware address": command.mac(record.token),
+        "hardware address": cards.first(record.token),
     }
     for number, (serial, slot) in enumerate(disks.volatile(record), start=1):
         about[f"volatile disk {number}"] = f"{disks.device(slot)}, {disks.scsi_path(serial)}"

@@ -19,6 +19,7 @@ import pytest
 from cloud.driver import CloudDriver
 from cloud.errors import CloudBusy, CloudError, CloudRefused, NotFound, Unsupported
 from cloud.tests.contract import new_token, quiet, until
+from cloud.tests.network_conformance import NetworkContract
 from cloud.tests.plug_conformance import PlugContract
 from cloud.tests.saving_conformance import SavingContract
 from cloud.tests.volume_conformance import VolumeContract
@@ -55,7 +56,7 @@ def a_qcow2_head(*, backing_at: int = 0, crypt: int = 0, features: int = 0) -> b
     return head.ljust(512, b"\0")[: backing_at or 512] + (name if backing_at else b"")
 
 
-class DriverContract(VolumeContract, PlugContract, SavingContract):
+class DriverContract(VolumeContract, PlugContract, SavingContract, NetworkContract):
     """Every rule of ``cloud/driver.py`` that holds on any cloud."""
 
     PATIENCE_S = 20.0

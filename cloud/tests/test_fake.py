@@ -32,6 +32,9 @@ class TestFakeCloud(DriverContract):
     def hold_fast(self, driver: FakeCloud, vm: str, volume: str, *, on: bool = True) -> None:
         driver.refuse_detach(vm, volume, on=on)
 
+    def hold_card(self, driver: FakeCloud, vm: str, mac: str, *, on: bool = True) -> None:
+        driver.refuse_nic_detach(vm, mac, on=on)
+
 
 class TestFakeCloudThatNeedsTheImageFirst(TestFakeCloud):
     @pytest.fixture
