@@ -19,8 +19,8 @@ from core.clouds import clouds
 from core.machine import due, tick
 from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS
 from marketplace.models import Draft, ImageFile
-from vms.lifecycle import READINESS_STEPS, VM_STEPS
-from vms.models import VM, Readiness
+from vms.lifecycle import READINESS_STEPS, SAVING_STEPS, VM_STEPS
+from vms.models import VM, Readiness, Saving
 from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
 from volumes.models import Attachment, Export, Snapshot, Volume
 
@@ -30,6 +30,7 @@ LIVES = (
     (Volume, VOLUME_STEPS),
     (VM, VM_STEPS),
     (Readiness, READINESS_STEPS),
+    (Saving, SAVING_STEPS),
     (Attachment, ATTACHMENT_STEPS),
     (Snapshot, SNAPSHOT_STEPS),
     (Export, EXPORT_STEPS),

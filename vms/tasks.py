@@ -1,21 +1,56 @@
 """Doors with bells: tasks carry ids, take one step, and ring for the next."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from celery import shared_task
 from django.conf import settings
 
-from core.bells import NOW, ring
-from core.machine import due, hurry, tick
+from core.bells import NOW
+from core.machine import Stateful, due, hurry, tick
 from marketplace import actions as marketplace
+from vms import bells, sampling
 from vms import reconcile as rules
-from vms import sampling
-from vms.lifecycle import READINESS_STEPS, VM_STEPS
-from vms.models import VM, Readiness
+from vms.lifecycle import READINESS_STEPS, SAVING_STEPS, VM_STEPS
+from vms.models import VM, Readiness, Saving
 from vms.states import VmState
 
-#: Rows one sweep rings; the next sweep is two seconds away.
+#: Rows of each table that one sweep rings; the next sweep is two seconds away.
 SWEEP_ROWS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Life:
+    """How the rows of one table live. ``reads``: what their steps follow, in one query.
+
+    ``cloud``: the column with the name of their cloud.
+    """
+
+    steps: Mapping[str, Any]
+    reads: tuple[str, ...] = ()
+    cloud: str = "cloud"
+
+
+#: Each has a task ``vms.tick_<kind>``, and is swept. Machines and milestones come on their own.
+ROWS: Mapping[type[Stateful], Life] = {
+    Saving: Life(steps=SAVING_STEPS, reads=("vm__owner", "vm__entry", "volume"), cloud="vm__cloud"),
+}
+
+
+def _task_for(table: type[Stateful], life: Life) -> Any:
+    @shared_task(name=f"vms.tick_{table.KIND}")
+    def tick_row(pk: int) -> None:
+        rows: Any = table._default_manager
+        row = rows.select_related(*life.reads).filter(pk=pk).first()
+        if row and (wait := tick(row, life.steps)) is not None:
+            ring_row(row, after=wait)
+
+    return tick_row
+
+
+_TASKS = [_task_for(table, life) for table, life in ROWS.items()]
 
 
 @shared_task(name="vms.tick_vm")
@@ -56,6 +91,10 @@ def sweep() -> None:
     watched = Readiness.objects.filter(vm__cloud__in=clouds).select_related("vm")
     for readiness in due(watched)[:SWEEP_ROWS]:
         ring_readiness(readiness)
+    for table, life in ROWS.items():
+        rows: Any = table._default_manager.filter(**{f"{life.cloud}__in": clouds})
+        for row in due(rows.select_related(*life.reads))[:SWEEP_ROWS]:
+            ring_row(row)
 
 
 @shared_task(name="vms.reconcile")
@@ -98,10 +137,15 @@ def follow_up(cloud: str, ref: str) -> None:
         ring_vm(vm)
 
 
+def ring_row(row: Any, *, after: timedelta = NOW) -> None:
+    """Have a worker of this row's cloud look at it, once this transaction commits."""
+    bells.ring_row(row, after=after)
+
+
 def ring_vm(vm: VM, *, after: timedelta = NOW) -> None:
     """Have a worker of this machine's cloud look at it, once this transaction commits."""
-    ring(tick_vm, vm.pk, queue=f"cloud.{vm.cloud}", after=after)
+    bells.ring_row(vm, after=after)
 
 
 def ring_readiness(readiness: Readiness, *, after: timedelta = NOW) -> None:
-    ring(tick_readiness, readiness.pk, queue=f"cloud.{readiness.cloud}", after=after)
+    bells.ring_row(readiness, after=after)
