@@ -43,6 +43,8 @@ KINDS: Mapping[str, Kind] = {
     "approval_rule": Kind("approval rule", "registration:rule", is_theirs=False),
     "authenticator": Kind("passkey"),
     "attachment": Kind("attachment of disk", states=dict(AttachmentState.choices)),
+    "backup": Kind("backup", "vms:backup_of"),
+    "batch": Kind("batch", "vms:batch"),
     "draft": Kind("draft of metadata", "marketplace:draft", states=dict(DraftState.choices)),
     "disk_offer": Kind("offer of disk", states=dict(OfferState.choices)),
     "document": Kind("fetch of metadata", "marketplace:arrival", states=dict(ArrivalState.choices)),

@@ -1,7 +1,7 @@
 """What a person may hold, what they hold, and the refusal that they would meet."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db.models import Count, Sum
@@ -82,7 +82,7 @@ def machine_use(user: User) -> list[Use]:
 
 def over_quota(use: Iterable[Use], size: Any) -> Refused | None:
     """The refusal that a machine of this size would meet, or None."""
-    needs = {"machines": 1, "vcpus": size.vcpus, "memory": size.memory_mib}
+    needs = _needs([size])
     for line in use:
         need = needs.get(line.name, 0)
         if need and line.used + need > line.limit:
@@ -92,6 +92,55 @@ def over_quota(use: Iterable[Use], size: Any) -> Refused | None:
                 "Kill a machine, or ask for more under “Quota and usage”.",
             )
     return None
+
+
+def over_quota_together(use: Sequence[Use], sizes: Sequence[Any]) -> Refused | None:
+    """The refusal that machines of these sizes would meet together, or None.
+
+    It says how many of them fit, in their order.
+    """
+    if len(sizes) == 1:
+        return over_quota(use, sizes[0])
+    needs = _needs(sizes)
+    for line in use:
+        need = needs.get(line.name, 0)
+        if need and line.used + need > line.limit:
+            fit = fitting(use, sizes)
+            return Refused(
+                f"quota_{line.name}",
+                f"{_too_little(line)} and these {len(sizes)} machines need {need}{_unit(line)}. "
+                f"{_how_many_fit(fit)} Kill machines, or ask for more under “Quota and usage”.",
+            )
+    return None
+
+
+def fitting(use: Sequence[Use], sizes: Sequence[Any]) -> int:
+    """How many of these, from the first one on, the quota has room for."""
+    for number, size in enumerate(sizes):
+        if over_quota(use, size):
+            return number
+        use = with_machine(use, size)
+    return len(sizes)
+
+
+def with_machine(use: Sequence[Use], size: Any) -> list[Use]:
+    """What is held once a machine of this size is held too."""
+    needs = _needs([size])
+    return [replace(line, used=line.used + needs.get(line.name, 0)) for line in use]
+
+
+def _needs(sizes: Sequence[Any]) -> dict[str, int]:
+    return {
+        "machines": len(sizes),
+        "vcpus": sum(size.vcpus for size in sizes),
+        "memory": sum(size.memory_mib for size in sizes),
+    }
+
+
+def _how_many_fit(fit: int) -> str:
+    if not fit:
+        return "Not even the first fits."
+    return "Only the first one fits." if fit == 1 else f"Only the first {fit} fit."
 
 
 def _too_little(line: Use, *, whose: str = "Your quota", who: str = "you hold") -> str:

@@ -16,7 +16,7 @@ from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
 from vms.actions import images
-from vms.models import VM, CloudStatus, Readiness
+from vms.models import VM, Batch, CloudStatus, Readiness
 from vms.quota import machine_use, over_quota
 from vms.states import VmState
 from volumes import actions as volumes
@@ -66,28 +66,45 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
     """
     if ordered := _ordered(owner, order):
         return ordered
-    _must_be_launchable(owner, order, cloud)
+    must_be_launchable(owner, order, cloud)
     with transaction.atomic():
-        # Two tabs, one quota; and an account that has just been closed orders nothing.
-        owner = User.objects.select_for_update(no_key=True).get(pk=owner.pk)
+        owner = the_only_one(owner)
         if ordered := _ordered(owner, order):  # sent twice at once: it is not counted twice
             return ordered
-        _must_be_active(owner)
         _must_fit_quota(owner, order)
-        _lock_disks(order)
-        vm = _create(owner, order, cloud)
-        _plan_disks(vm, order)
-        return vm
+        lock_disks([order])
+        return place(owner, order, cloud)
+
+
+def the_only_one(owner: User) -> User:
+    """The owner, locked: two tabs, one quota; an account that has just been closed orders nothing.
+
+    Raises: Refused: ``not_active``.
+    """
+    owner = User.objects.select_for_update(no_key=True).get(pk=owner.pk)
+    _must_be_active(owner)
+    return owner
+
+
+def place(owner: User, order: Order, cloud: str, batch: Batch | None = None) -> VM:
+    """Write the rows of an order that is judged and fits; owner and disks are locked.
+
+    Raises: Refused: for its disks those of ``volumes.actions.attach``.
+    """
+    vm = _create(owner, order, cloud, batch)
+    _plan_disks(vm, order)
+    return vm
 
 
 def _ordered(owner: User, order: Order) -> VM | None:
     return VM.objects.filter(owner=owner, launch_key=order.launch_key).first()
 
 
-def _create(owner: User, order: Order, cloud: str) -> VM:
+def _create(owner: User, order: Order, cloud: str, batch: Batch | None) -> VM:
     vm = VM(
         owner=owner,
         cloud=cloud,
+        batch=batch,
         launch_key=order.launch_key,
         name=order.name,
         entry=order.entry,
@@ -118,10 +135,10 @@ def _create(owner: User, order: Order, cloud: str) -> VM:
     return vm
 
 
-def _lock_disks(order: Order) -> None:
-    """Before the machine's row names one: two that share it so, and both want it alone next,
+def lock_disks(orders: Sequence[Order]) -> None:
+    """Before a machine's row names one: two that share it so, and both want it alone next,
     would wait for each other."""
-    keys = [disk.pk for disk, _ in _wanted_disks(order)]
+    keys = {disk.pk for order in orders for disk, _ in _wanted_disks(order)}
     if keys:
         list(Volume.objects.select_for_update(no_key=True).filter(pk__in=keys).order_by("pk"))
 
@@ -167,7 +184,8 @@ def _must_be_active(owner: User) -> None:
         raise Refused("not_active", "Your account is not active; ask an administrator.")
 
 
-def _must_be_launchable(owner: User, order: Order, cloud: str) -> None:
+def must_be_launchable(owner: User, order: Order, cloud: str) -> None:
+    """All that can be told before anything is written. Raises: Refused: as ``launch``."""
     _must_be_active(owner)
     if order.entry:
         _must_boot(owner, order.entry, cloud)
