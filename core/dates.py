@@ -1,7 +1,8 @@
 """Dates in the language that a person reads them in; everything else stays English."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 
 from babel.dates import format_date, format_time, format_timedelta
 from django.utils import timezone
@@ -11,6 +12,8 @@ STEPS = ((60, 1, "second"), (3600, 60, "minute"), (2 * 86400, 3600, "hour"))
 DAYS = (86400, "day")
 WORDS = {"second": "s", "minute": "min", "hour": "h", "day": "days"}
 JUST_NOW_S = 5
+#: Days and times of day that are kept in words: a list says many of them again and again.
+FEW_ENOUGH = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,13 +25,12 @@ class DateStyle:
     locale: str
 
     def day(self, at: datetime) -> str:
-        return format_date(at, "long", locale=self.locale) if self.locale else f"{at:%Y-%m-%d}"
+        return _day_in(self.locale, at.date()) if self.locale else f"{at:%Y-%m-%d}"
 
     def clock(self, at: datetime, *, to_the_second: bool = False) -> str:
         if not self.locale:
             return f"{at:%H:%M:%S}" if to_the_second else f"{at:%H:%M}"
-        text = format_time(at, "medium" if to_the_second else "short", locale=self.locale)
-        return text.replace("\u202f", "\u00a0")  # a thin space that not every font has
+        return _clock_in(self.locale, at.time().replace(microsecond=0), to_the_second)
 
     def moment(self, at: datetime, *, to_the_second: bool = False) -> str:
         comma = "," if self.locale else ""
@@ -42,6 +44,17 @@ class DateStyle:
             count = max(seconds // size, 1)  # "0 seconds ago" is said as "in 0 seconds"
             return _age_in(self.locale, timedelta(seconds=count * size), unit)
         return "just now" if seconds < JUST_NOW_S else f"{seconds // size} {WORDS[unit]} ago"
+
+
+@lru_cache(maxsize=FEW_ENOUGH)
+def _day_in(locale: str, day: date) -> str:
+    return format_date(day, "long", locale=locale)
+
+
+@lru_cache(maxsize=FEW_ENOUGH)
+def _clock_in(locale: str, clock: time, to_the_second: bool) -> str:
+    text = format_time(clock, "medium" if to_the_second else "short", locale=locale)
+    return text.replace("\u202f", "\u00a0")  # a thin space that not every font has
 
 
 def _age_in(locale: str, age: timedelta, unit: str) -> str:

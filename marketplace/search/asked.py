@@ -1,6 +1,6 @@
 """What the address of the catalogue asks for, and addresses that ask for something else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -127,28 +127,44 @@ class Asked:
         """The address that asks for the same, but for ``changes``; its first page."""
         return f"?{replace(self, **changes).query}"
 
-    def toggled(self, name: str, value: str) -> str:
+    def toggled(self, name: str, values: Iterable[str]) -> dict[str, str]:
+        """The addresses that ask for the same with each of ``values`` added, or left out."""
+        said = self._said()
         now = getattr(self, name)
-        kept = tuple(one for one in now if one != value)
-        return self.with_(**{name: kept if len(kept) < len(now) else (*now, value)})
+        found = {}
+        for value in values:
+            kept = tuple(one for one in now if one != value)
+            said[name] = _said(name, kept if len(kept) < len(now) else (*now, value))
+            found[value] = f"?{_joined(said)}"
+        return found
 
     @property
     def query(self) -> str:
         """As short as it can be: what is as by default is left out."""
-        said: list[tuple[str, str]] = []
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if value == field.default:
-                continue
-            values = value if isinstance(value, tuple) else (value,)
-            said += [(field.name, "1" if one is True else one) for one in values]
-        return urlencode(said)
+        return _joined(self._said())
+
+    def _said(self) -> dict[str, str]:
+        """What the address says of each field, "" for what is as by default."""
+        return {
+            field.name: "" if value == field.default else _said(field.name, value)
+            for field in fields(self)
+            for value in [getattr(self, field.name)]
+        }
 
     @property
     def hidden(self) -> list[tuple[str, str]]:
         """What a form of words has to carry along; pairs of name and value."""
         others = replace(self, q="", exact=False, creator="", email="", description="")
         return parse_qsl(others.query)
+
+
+def _said(name: str, value: Any) -> str:
+    values = value if isinstance(value, tuple) else (value,)
+    return urlencode([(name, "1" if one is True else one) for one in values])
+
+
+def _joined(said: Mapping[str, str]) -> str:
+    return "&".join(filter(None, said.values()))
 
 
 def _text(value: str | None) -> str:

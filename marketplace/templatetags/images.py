@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from django import template
-from django.utils.html import format_html_join
+from django.utils.html import escape, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 
 from marketplace.architectures import why_foreign
@@ -39,6 +39,8 @@ def about(value: str, known: Mapping[str, Entry]) -> Entry | None:
 @register.filter
 def breaking(address: str) -> SafeString:
     """An address that is broken after its @, if it has to be broken."""
+    if "@" not in address:
+        return escape(address)
     parts = ((part,) for part in address.split("@"))
     return format_html_join(mark_safe("@<wbr>"), "{}", parts)
 

@@ -107,12 +107,15 @@ def _values(
     labels: Mapping[str, str] | None = None,
 ) -> list[Value]:
     chosen = getattr(asked, name)
-    return [
-        Value((labels or {}).get(value, value), counted[value], asked.toggled(name, value),
-              value in chosen)
+    wanted = [
+        value
         for value in names
         if value in chosen or (counted[value] and value.lower() != NO_SYSTEM)
-    ]  # fmt: skip
+    ]
+    return [
+        Value((labels or {}).get(value, value), counted[value], url, value in chosen)
+        for value, url in asked.toggled(name, wanted).items()
+    ]
 
 
 def filters(asked: Asked) -> Iterator[Filter]:
@@ -122,9 +125,9 @@ def filters(asked: Asked) -> Iterator[Filter]:
         yield Filter("Status", STATUSES[asked.status], url)
     for name in LISTS:
         label = LABELS.get(name, "Kind")
-        for value in getattr(asked, name):
+        for value, url in asked.toggled(name, getattr(asked, name)).items():
             said = KINDS.get(value, value) if name == "kind" else value
-            yield Filter(label, said, asked.toggled(name, value))
+            yield Filter(label, said, url)
     if asked.official:
         yield Filter("Endorser", "this site", asked.with_(official=False))
     if asked.location != ANY:
