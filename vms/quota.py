@@ -9,7 +9,7 @@ from django.db.models import Count, Sum
 from core.errors import Refused
 from registration.models import GIB, User
 from vms.models import VM
-from volumes.quota import bytes_held
+from volumes.quota import bytes_held, images_held
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +37,12 @@ class Use:
 
 def quota_use(user: User) -> list[Use]:
     """What ``user`` holds now: every machine that is not Done counts, and every disk that is
-    not gone: those in the bin and snapshots too.
-
-    The site keeps no image of a person yet: of these nothing is held.
+    not gone: those in the bin and snapshots too. An image is the disk that machines are made from.
     """
     return [
         *machine_use(user),
         disk_use(user),
-        Use("images", "images", 0, user.quota.images),
+        Use("images", "images", images_held(user), user.quota.images),
     ]
 
 

@@ -60,6 +60,7 @@ PROGRESS: Mapping[str, str] = {
     VolumeState.UNPACKING: "Read",
     VolumeState.CONVERTING: "Written",
     VolumeState.COPYING: "Copied",
+    VolumeState.SAVING: "Copied and summed",
 }
 NONE: frozenset[str] = frozenset()
 #: Only of these can machines have one.

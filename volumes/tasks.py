@@ -20,6 +20,7 @@ from volumes.lifecycle import (
     comparing,
     exporting,
     making,
+    saving,
     snapshots,
 )
 from volumes.models import Attachment, Export, Snapshot, Volume
@@ -40,6 +41,7 @@ BULK: Mapping[type[Stateful], frozenset[str]] = {
             VolumeState.UNPACKING,
             VolumeState.CONVERTING,
             VolumeState.COPYING,
+            VolumeState.SAVING,
         }
     ),
     Export: frozenset({ExportState.PREPARING, ExportState.PACKING}),
@@ -120,6 +122,7 @@ def tidy() -> None:
     snapshots.remove_failed()
     exporting.tidy()
     arriving.stray_arrivals()
+    saving.remove_strays()
 
 
 @shared_task(name="volumes.compare")

@@ -31,7 +31,7 @@ from marketplace.lifecycle.passing import Passing
 from marketplace.models import Draft
 from marketplace.states import Compression, DraftSource, DraftState
 from registration.models import GIB
-from volumes.models import Access, Attachment, Volume
+from volumes.models import Access, Attachment, Origin, Volume
 from volumes.states import AttachmentState, VolumeState
 
 #: A disk that cannot be read now is asked for again for so long.
@@ -123,10 +123,12 @@ def sums_of(volume: Volume) -> dict[str, str]:
     """The checksums of its bytes, where they are known without reading it; else nothing.
 
     What is known of a disk is what its file held: they are the same only if that file was the
-    raw disk to the last byte, and nothing has been written since.
+    raw disk to the last byte, and nothing has been written since. What was saved from a machine
+    was summed as it was saved.
     """
     arrival = getattr(volume, "arrival", None)
     came_raw = arrival is not None and arrival.format == DiskFormat.RAW
+    came_raw = came_raw or volume.origin == Origin.SAVED
     is_untouched = volume.written_at is None and volume.content_bytes == volume.size_bytes
     if not (came_raw and is_untouched and volume.sha1 and volume.sha256 and volume.sha512):
         return {}

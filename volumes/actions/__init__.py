@@ -38,6 +38,7 @@ from volumes.actions.offers import (
     offer,
     withdraw_offer,
 )
+from volumes.actions.saving import begin_saving, tag_of
 from volumes.actions.sharing import change_share, share, stop_sharing
 from volumes.actions.snapshots import (
     MOST_SNAPSHOTS,
@@ -59,6 +60,7 @@ __all__: list[str] = [
     "ask_download",
     "ask_many",
     "attach",
+    "begin_saving",
     "begin_upload",
     "bytes_with_snapshots",
     "cancel",
@@ -89,6 +91,7 @@ __all__: list[str] = [
     "share",
     "standings",
     "stop_sharing",
+    "tag_of",
     "take_snapshot",
     "too_many",
     "withdraw_offer",

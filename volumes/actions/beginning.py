@@ -14,7 +14,7 @@ from core.errors import Refused
 from registration.models import User
 from volumes import tasks
 from volumes.models import SECTOR, DiskType, Origin, Visibility, Volume
-from volumes.quota import must_fit
+from volumes.quota import must_fit, must_fit_image
 
 #: What a file may become.
 TYPES = (
@@ -56,7 +56,7 @@ def begin(
     ``check`` may refuse once its owner is locked, ``also`` writes what belongs to the row.
 
     Raises:
-        Refused: ``not_active``, ``quota_disk``, those of ``check``.
+        Refused: ``not_active``, ``quota_disk``, ``quota_images``, those of ``check``.
     """
     known = Volume.objects.filter(owner=owner, create_key=wanted.create_key)
     with transaction.atomic():
@@ -68,6 +68,8 @@ def begin(
             raise Refused("not_active", "Your account is not active; ask an administrator.")
         check(owner)
         must_fit(owner, wanted.size_bytes, field=wanted.size_field)
+        if wanted.values.get("type") == DiskType.MACHINE_IMAGE_ORIGIN:
+            must_fit_image(owner)
         volume = Volume(
             owner=owner,
             cloud=wanted.cloud,

@@ -14,7 +14,7 @@ from volumes.models import (
     Visibility,
     Volume,
 )
-from volumes.quota import must_fit
+from volumes.quota import must_fit, must_fit_image
 from volumes.states import VolumeState
 
 #: What ``change`` changes, in the order in which forms and the API show it.
@@ -35,7 +35,7 @@ def change(
 
     Raises:
         Refused: ``not_yours``, ``disk_state``, ``disk_tag``, ``disk_visibility``, ``disk_type``,
-            ``type_in_use``.
+            ``type_in_use``, ``quota_images``.
     """
     given = {"tag": tag, "visibility": visibility, "type": type}
     wanted = {name: value for name, value in given.items() if value is not None}
@@ -50,6 +50,8 @@ def change(
             return
         if "type" in after:
             _must_become(situation, after["type"])
+            if after["type"] == DiskType.MACHINE_IMAGE_ORIGIN:
+                must_fit_image(volume.owner, field="type")
         volume.announce()  # to whom it was open until now
         Volume.objects.filter(pk=volume.pk).update(**after)
         for name, value in after.items():

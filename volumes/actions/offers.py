@@ -15,8 +15,8 @@ from registration.states import AccountState
 from volumes.actions import downloads
 from volumes.actions.sharing import named
 from volumes.asking import alone_with, must
-from volumes.models import Offer, Snapshot, Volume
-from volumes.quota import must_fit
+from volumes.models import DiskType, Offer, Snapshot, Volume
+from volumes.quota import must_fit, must_fit_image
 from volumes.states import VOLUME_VERBS, OfferState
 
 #: Each is a mail: in a window (throttle.WINDOW), by one person.
@@ -78,7 +78,8 @@ def accept_offer(offered: Offer, *, by: User) -> Volume:
     """Become the owner of a disk, with its snapshots, shares and visibility.
 
     Raises:
-        Refused: ``not_yours``, ``offer_over``, ``not_active``, ``disk_in_use``, ``quota_disk``.
+        Refused: ``not_yours``, ``offer_over``, ``not_active``, ``disk_in_use``, ``quota_disk``,
+            ``quota_images``.
     """
     _must_be_to(offered, by, "offer_accepted")
     with transaction.atomic():
@@ -93,6 +94,8 @@ def accept_offer(offered: Offer, *, by: User) -> Volume:
                 "once its owner has it at rest.",
             )
         must_fit(by, bytes_with_snapshots(volume))
+        if volume.type == DiskType.MACHINE_IMAGE_ORIGIN:
+            must_fit_image(by)
         giver = offered.owner
         offered.move(OfferState.ACCEPTED, by=by, verb="offer_accepted")
         give(volume, to=by, by=by)

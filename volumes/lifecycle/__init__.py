@@ -11,6 +11,7 @@ from volumes.lifecycle import (
     making,
     plugging,
     receiving,
+    saving,
     snapshots,
 )
 from volumes.models import Attachment, Export, Snapshot, Volume
@@ -21,6 +22,7 @@ VOLUME_STEPS: Mapping[str, Step[Volume]] = {
     **receiving.STEPS,
     **fetching.STEPS,
     **arriving.STEPS,
+    **saving.STEPS,
 }
 ATTACHMENT_STEPS: Mapping[str, Step[Attachment]] = plugging.STEPS
 SNAPSHOT_STEPS: Mapping[str, Step[Snapshot]] = snapshots.STEPS
