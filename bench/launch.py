@@ -21,7 +21,6 @@ from tests.running import RunningPortal, free_port
 
 ROUNDS = 7
 BOOT_S = 60.0
-LARGEST_FILE_BYTES = 8 << 30
 HOW = f"""One machine at a time, {ROUNDS} rounds, portal and bare QEMU in turn. *Portal*: from
 sending the form of the launch page to the first bytes of SSH's greeting at the machine's
 port; the image is in the cloud already. *Bare*: from starting the command line of
@@ -88,7 +87,8 @@ def _bare(home: Path, like: Record) -> float:
         record,
         accel=chosen,
         bind_address="127.0.0.1",
-        largest_file_bytes=LARGEST_FILE_BYTES,
+        opened={},
+        wires={},
     )
     began = time.time()
     born = process.start(

@@ -8,11 +8,11 @@ import re
 import shutil
 import subprocess
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
-from cloud.errors import CloudRefused
+from cloud.errors import CloudRefused, NotFound
 from cloud.local import (
     accel,
     command,
@@ -21,6 +21,8 @@ from cloud.local import (
     hotplug,
     images,
     inspect,
+    networks,
+    nics,
     plugs,
     ports,
     process,
@@ -91,6 +93,9 @@ def boot(machine: Machine, record: Record) -> Result:
             record = machine.save(record, prepared=True)
         elif not _has_sound_base(machine):
             raise CloudRefused("The image under its disk is damaged, so it cannot start.")
+        if (at_start := nics.at_start(record)) != record.cards:
+            record = machine.save(record, cards=at_start)
+        _write_seed(machine, record)
         result = _start(machine, record)
     except ImageGone:
         return Result(Outcome.NOT_NOW, WAITS_FOR_IMAGE)
@@ -115,7 +120,7 @@ def waits_for_image(site: Site, record: Record) -> bool:
 
 
 def _prepare(machine: Machine, record: Record) -> None:
-    """Make ``run``: the image's bytes, the overlay on them, seed, swap and volatile disks.
+    """Make ``run``: the image's bytes, the overlay on them, swap and volatile disks.
 
     Raises:
         OSError: the disk is full. CloudBusy: qemu-img did not end.
@@ -126,11 +131,10 @@ def _prepare(machine: Machine, record: Record) -> None:
     run = machine.run
     shutil.rmtree(run, ignore_errors=True)
     run.mkdir(mode=0o700)
-    files.write(run / "seed.iso", seed.iso(record.spec, token=record.token), mode=0o400)
     if record.spec.swap_mib:
         _make_swap(machine, record.spec.swap_mib)
     if record.uid is not None:
-        for path in (run, run / "seed.iso", run / "swap.raw"):
+        for path in (run, run / "swap.raw"):
             if path.exists():
                 os.chown(path, record.uid, record.uid)
     if cached:
@@ -141,6 +145,15 @@ def _prepare(machine: Machine, record: Record) -> None:
     sizes = record.spec.volatile_bytes
     for (serial, _), size_bytes in zip(disks.volatile(record), sizes, strict=True):
         _make_disk(machine, record, f"{serial}.qcow2", size_bytes=size_bytes)
+
+
+def _write_seed(machine: Machine, record: Record) -> None:
+    """Anew at each start, because the machine's cards may have changed since the last."""
+    path = machine.run / "seed.iso"
+    spec = replace(record.spec, nics=nics.shown(record))
+    files.write(path, seed.iso(spec, token=record.token), mode=0o400)
+    if record.uid is not None:
+        os.chown(path, record.uid, record.uid, follow_symlinks=False)
 
 
 def _has_sound_base(machine: Machine) -> bool:
@@ -210,6 +223,7 @@ def _spawn(machine: Machine, record: Record) -> Process:
             accel=accel.choose(machine.site.home),
             bind_address=machine.site.bind_address,
             opened=opened,
+            wires=_wires(machine.site, record),
         )
         return process.start(
             argv,
@@ -219,6 +233,13 @@ def _spawn(machine: Machine, record: Record) -> Process:
             niceness=command.niceness(record.spec.cpu_share) - command.NICE,
             pass_fds=opened.values(),
         )
+
+
+def _wires(site: Site, record: Record) -> dict[str, networks.Wire]:
+    try:
+        return {token: networks.wire(site, token) for token in record.networks}
+    except NotFound as error:
+        raise CloudRefused("One of its networks is missing.", detail=repr(error)) from error
 
 
 def _open(stack: contextlib.ExitStack, path: Path, *, read_only: bool) -> int:

@@ -12,9 +12,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cloud import cards
-from cloud.local import disks
+from cloud.local import disks, nics
 from cloud.local.accel import Accel
 from cloud.local.machine import Record
+from cloud.local.networks import Wire
 from cloud.local.plugs import node_name
 from cloud.types import DiskBus, ImageFormat
 
@@ -35,10 +36,12 @@ def argv(
     accel: Accel,
     bind_address: str,
     opened: Mapping[str, int],
+    wires: Mapping[str, Wire],
 ) -> list[str]:
     """The whole command, from the wrappers that take its rights to the network card.
 
-    ``opened`` has the descriptor of each volume's file, which the process is to inherit.
+    ``opened`` has the descriptor of each volume's file, which the process is to inherit;
+    ``wires`` has each private network's.
     """
     return [
         *wrappers(record, accel),
@@ -46,6 +49,7 @@ def argv(
         *_consoles(),
         *_disks(record, opened),
         *_network(record, bind_address),
+        *nics.argv(record, wires),
     ]
 
 
@@ -96,11 +100,7 @@ def _consoles() -> list[str]:
 
 
 def _disks(record: Record, opened: Mapping[str, int]) -> list[str]:
-    ports = [
-        f"pcie-root-port,id=rp{n},chassis={n + 1},slot={n + 1}"
-        for n in range(3)  # room for what is plugged in later
-    ]
-    parts = [argument for port in ports for argument in ("-device", port)]
+    parts = nics.ports()
     parts += ["-device", "virtio-scsi-pci,id=scsi0", "-device", "virtio-rng-pci"]
     parts += _descriptors(opened)
     parts += _root(record, list(opened))

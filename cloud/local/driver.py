@@ -34,9 +34,12 @@ from cloud.local import (
     images,
     lanes,
     machine,
+    networks,
+    nics,
     phases,
     power,
     process,
+    saving,
     store,
     usage,
     volumes,
@@ -53,6 +56,8 @@ from cloud.types import (
     ConsoleKind,
     ImageInfo,
     ImageSource,
+    NetworkInfo,
+    Nic,
     VmInfo,
     VmSpec,
     VmUsage,
@@ -61,7 +66,6 @@ from cloud.types import (
 GIB = 1 << 30
 
 LACKS = {
-    "save_root_disk": store.NO_SAVING,
     "ide": (
         "IDE disks are not offered: this engine's machines have an AHCI controller, which"
         " cloud kernels do not drive. Use virtio or SCSI."
@@ -108,7 +112,7 @@ class LocalDriver(VolumeCalls):
         chosen = accel.choose(self._site.home)
         return Capabilities(
             engine=f"QEMU {_qemu_version()} on this machine ({chosen.name.upper()})",
-            lacks={**LACKS, **store.lacks(self._site)},
+            lacks={**LACKS, **store.lacks(self._site), **networks.lacks()},
             reserves_before_image=True,
             consoles=(ConsoleKind.SCREEN, ConsoleKind.SERIAL),
             disk_buses=power.DISK_BUSES,
@@ -152,9 +156,11 @@ class LocalDriver(VolumeCalls):
         machine.sweep(self._site)
         images.sweep(self._site)
         volumes.sweep(self._site)
+        saving.sweep(self._site)
         lanes.promote(self._site)
         for one in machine.every(self._site):
             attach.settle(one)
+            nics.settle(one)
         return list(phases.look(machine.every(self._site)))
 
     @edge
@@ -196,6 +202,33 @@ class LocalDriver(VolumeCalls):
     @edge
     def detach_volume(self, vm_ref: str, volume_ref: str, *, force: bool = False) -> None:
         attach.detach(Machine(self._site, vm_ref), volume_ref, force=force)
+
+    # Private networks ----------------------------------------------------------
+
+    @edge
+    def find_network(self, token: str) -> NetworkInfo | None:
+        return networks.find(self._site, token)
+
+    @edge
+    def list_networks(self) -> Iterable[NetworkInfo]:
+        return list(networks.every(self._site))
+
+    @edge
+    def create_network(self, *, token: str) -> NetworkInfo:
+        networks.create(self._site, token)
+        return NetworkInfo(ref=token, token=token)
+
+    @edge
+    def delete_network(self, ref: str) -> None:
+        networks.delete(self._site, ref)
+
+    @edge
+    def attach_nic(self, vm_ref: str, nic: Nic) -> None:
+        nics.attach(Machine(self._site, vm_ref), nic)
+
+    @edge
+    def detach_nic(self, vm_ref: str, mac: str) -> None:
+        nics.detach(Machine(self._site, vm_ref), mac)
 
     # What a running machine shows ----------------------------------------------
 

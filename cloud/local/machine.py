@@ -69,6 +69,15 @@ class Plugged:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """A card on a private network; ``slot`` numbers the port that it sits in."""
+
+    nic: Nic
+    slot: int
+    hold: Hold = Hold.IN
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """What ``machine.json`` holds. Times are seconds since the epoch."""
 
@@ -81,6 +90,7 @@ class Record:
     stage: Stage = Stage.QUEUED
     reason: str = ""
     plugs: tuple[Plugged, ...] = ()  # by slot
+    cards: tuple[Card, ...] = ()
     prepared: bool = False  # its disks are made
     started_at: float = 0.0
     stop_asked_at: float = 0.0
@@ -99,6 +109,13 @@ class Record:
 
     def plug(self, volume: str) -> Plugged | None:
         return next((plug for plug in self.plugs if plug.volume == volume), None)
+
+    @property
+    def networks(self) -> set[str]:
+        return {card.nic.network for card in self.cards}
+
+    def card(self, mac: str) -> Card | None:
+        return next((card for card in self.cards if card.nic.mac == mac), None)
 
     def endpoints(self, host: str) -> tuple[Endpoint, ...]:
         return tuple(
@@ -124,6 +141,10 @@ class Record:
         raw["stage"] = Stage(raw["stage"])
         raw["plugs"] = tuple(
             Plugged(**plug | {"hold": Hold(plug["hold"])}) for plug in raw.get("plugs", ())
+        )
+        raw["cards"] = tuple(
+            Card(nic=Nic(**card["nic"]), slot=card["slot"], hold=Hold(card["hold"]))
+            for card in raw.get("cards", ())
         )
         raw["ports"] = {int(guest): int(port) for guest, port in raw["ports"].items()}
         raw["process"] = Process(**raw["process"])
@@ -260,5 +281,5 @@ def sweep(site: Site) -> None:
         if name.startswith(LOCK) and not gone.folder.exists():
             with contextlib.suppress(CloudError), gone.locked(wait_s=0):
                 pass  # letting go removes the lock of a machine that is no more
-    for folder in (site.home, site.queue, site.lanes, site.images):
+    for folder in (site.home, site.queue, site.lanes, site.images, site.networks):
         files.sweep(folder)

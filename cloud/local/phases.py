@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cloud import cards
 from cloud.errors import CloudBusy, CloudError
-from cloud.local import accel, boot, disks, lanes, process, qmp
+from cloud.local import accel, boot, disks, lanes, nics, process, qmp
 from cloud.local.machine import Machine, Record, Stage
 from cloud.types import VmInfo, VmPhase
 
@@ -127,6 +127,7 @@ def _vm(machine: Machine, record: Record, phase: VmPhase, message: str) -> VmInf
         message=message,
         endpoints=record.endpoints(machine.site.public_host),
         disks=disks.shown(record),
+        nics=nics.shown(record),
         attributes=_attributes(machine, record),
     )
 

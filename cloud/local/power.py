@@ -8,8 +8,21 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 
+from cloud import cards, seeds
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
-from cloud.local import attach, disks, files, lanes, machine, plugs, ports, process, qmp
+from cloud.local import (
+    attach,
+    disks,
+    files,
+    lanes,
+    machine,
+    nics,
+    plugs,
+    ports,
+    process,
+    qmp,
+    saving,
+)
 from cloud.local.machine import Machine, Record, Stage
 from cloud.local.site import Site, image_name, is_machine_name
 from cloud.local.volumes import LARGEST_BYTES
@@ -45,10 +58,18 @@ def create(site: Site, spec: VmSpec, *, token: str) -> None:
             check(site, spec)
             _check_swap(site, spec)
             record = _new_record(spec, token)
-            with attach.taken(site, record.volumes, vm=token), _allocating(site):
+            with _taken(site, record), _allocating(site):
                 one.make(_allocated(site, record))
         if (record := one.load()).stage is Stage.QUEUED:
             lanes.enqueue(site, record)
+
+
+@contextlib.contextmanager
+def _taken(site: Site, record: Record) -> Iterator[None]:
+    """Whatever a new machine is to have and others may want too."""
+    vm = record.token
+    with attach.taken(site, record.volumes, vm=vm), nics.taken(site, record.spec.nics, vm=vm):
+        yield
 
 
 def check(site: Site, spec: VmSpec) -> None:
@@ -86,6 +107,8 @@ def check(site: Site, spec: VmSpec) -> None:
     }
     if spec.image or not spec.root_volume:
         image_name(spec.image)
+    if sentence := cards.problem(spec.nics) or seeds.problem(spec):
+        raise CloudRefused(sentence)
     for sentence, is_so in problems.items():
         if is_so:
             raise CloudRefused(sentence)
@@ -107,6 +130,7 @@ def start(one: Machine) -> None:
         if record.is_alive:
             _wake(one)
         elif record.stage is not Stage.QUEUED:
+            saving.refuse_if_read(one, record)
             check(one.site, record.spec)
             record = one.save(record, stage=Stage.QUEUED, reason="", queued_at=time.time())
             lanes.enqueue(one.site, record)
@@ -249,7 +273,10 @@ def _allocating(site: Site) -> Iterator[None]:
 
 def _new_record(spec: VmSpec, token: str) -> Record:
     now = time.time()
-    record = Record(token=token, spec=spec, ports={}, uid=None, created_at=now, queued_at=now)
+    record = Record(
+        token=token, spec=spec, ports={}, uid=None, created_at=now, queued_at=now,
+        cards=nics.placed(spec.nics),
+    )  # fmt: skip
     for plug in spec.volumes:
         placed = disks.room_for(record, plug.volume, read_only=plug.read_only)
         if placed is None or plug.volume in record.volumes:

@@ -45,6 +45,10 @@ class Site:
         return self.home / "volumes"
 
     @property
+    def networks(self) -> Path:
+        return self.home / "networks"
+
+    @property
     def queue(self) -> Path:
         return self.home / "queue"
 
@@ -58,7 +62,7 @@ class Site:
 
     def make(self) -> None:
         """Create the directories. Machines' users may search images/ and machines/ only."""
-        for folder in (self.home, self.volumes, self.queue, self.lanes, self.locks):
+        for folder in (self.home, self.volumes, self.networks, self.queue, self.lanes, self.locks):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in (self.machines, self.images):
             folder.mkdir(mode=0o711, exist_ok=True)

@@ -60,6 +60,9 @@ class TestLocalDriver(DriverContract):
         """A guest that is paused lets go of nothing."""
         qmp.ask(Machine(driver._site, vm).run, "stop" if on else "cont", timeout_s=5)
 
+    def hold_card(self, driver: LocalDriver, vm: str, mac: str, *, on: bool = True) -> None:
+        self.hold_fast(driver, vm, mac, on=on)
+
 
 # The rest is what only this engine promises ------------------------------------------
 

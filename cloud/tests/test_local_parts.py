@@ -14,7 +14,7 @@ import pycdlib
 import pytest
 import yaml
 
-from cloud import peer
+from cloud import peer, seeds
 from cloud.diskfiles import child
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.local import (
@@ -64,11 +64,11 @@ def read_seed(spec: VmSpec) -> dict[str, bytes]:
     disk = pycdlib.PyCdlib()
     disk.open_fp(io.BytesIO(seed.iso(spec, token=TOKEN)))
     contents = {}
-    for name in ("meta-data", "user-data", "vendor-data"):
+    for name in seeds.files(spec, token=TOKEN):
         file = io.BytesIO()
         disk.get_file_from_iso_fp(file, joliet_path=f"/{name}")
         contents[name] = file.getvalue()
-    assert disk.pvd.volume_identifier.strip() == b"cidata"
+    assert disk.pvd.volume_identifier.strip() == seeds.label(spec).encode()
     return contents
 
 
@@ -100,6 +100,7 @@ def test_nothing_a_person_types_is_in_the_command_line() -> None:
         accel=TCG,
         bind_address="127.0.0.1",
         opened={},
+        wires={},
     )
     assert not [
         part
