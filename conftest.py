@@ -19,6 +19,8 @@ from core.clouds import clouds
 from core.machine import due, tick
 from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS
 from marketplace.models import Draft, ImageFile
+from registration.lifecycle import DELIVERY_STEPS
+from registration.models import Delivery
 from vms.lifecycle import READINESS_STEPS, SAVING_STEPS, VM_STEPS
 from vms.models import VM, Readiness, Saving
 from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
@@ -34,6 +36,7 @@ LIVES = (
     (Attachment, ATTACHMENT_STEPS),
     (Snapshot, SNAPSHOT_STEPS),
     (Export, EXPORT_STEPS),
+    (Delivery, DELIVERY_STEPS),
 )
 
 

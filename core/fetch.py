@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import httpcore
@@ -130,7 +130,7 @@ def fetch(
     for _ in range(MOST_HOPS + 1):
         parts = check(url, ports)
         headers = _headers(parts, offset, validator, accept)
-        with _asked(parts, headers, _Judge(allowed, pace)) as answer:
+        with asked("GET", parts, headers, Judge(allowed, pace)) as answer:
             if answer.status in _REDIRECTS:
                 url = _next_hop(url, answer)
                 continue
@@ -157,17 +157,28 @@ def _headers(parts: SplitResult, offset: int, validator: str, accept: str) -> li
 
 
 @contextmanager
-def _asked(
-    parts: SplitResult, headers: list[tuple[str, str]], judge: "_Judge"
+def asked(
+    method: str,
+    parts: SplitResult,
+    headers: list[tuple[str, str]],
+    judge: "Judge",
+    *,
+    content: bytes | None = None,
+    wait_s: float = READ_S,
 ) -> Iterator[httpcore.Response]:
-    limits = {"connect": CONNECT_S, "read": READ_S, "write": READ_S, "pool": CONNECT_S}
+    """The server's answer, its head read; ``judge`` says which addresses may be asked.
+
+    Raises: Unfetchable.
+    """
+    connect_s = min(CONNECT_S, wait_s)
+    limits = {"connect": connect_s, "read": wait_s, "write": wait_s, "pool": connect_s}
     with (
         _translated(),
         httpcore.ConnectionPool(
             ssl_context=ssl.create_default_context(), network_backend=judge
         ) as pool,
         pool.stream(
-            "GET", parts._replace(fragment="").geturl(), headers=headers,
+            method, parts._replace(fragment="").geturl(), headers=headers, content=content,
             extensions={"timeout": limits},
         ) as answer,
     ):  # fmt: skip
@@ -272,6 +283,13 @@ def _pieces(answer: httpcore.Response) -> Iterator[bytes]:
         piece = connection.read(READ_BYTES, READ_S)[:left] if left else b""
 
 
+class Pace(Protocol):
+    """How long a server may take."""
+
+    def check(self) -> None:
+        """Before every wait for more. Raises: Unfetchable: it took too long."""
+
+
 class _Pace:
     """Keeps no server waiting on us for ever: whatever it drips, head, framing or file."""
 
@@ -298,7 +316,7 @@ class _Pace:
 class _Paced(httpcore.NetworkStream):
     """A connection that is looked at before every wait for more."""
 
-    def __init__(self, inner: httpcore.NetworkStream, pace: _Pace) -> None:
+    def __init__(self, inner: httpcore.NetworkStream, pace: Pace) -> None:
         self._inner = inner
         self._pace = pace
 
@@ -335,10 +353,10 @@ def _header(answer: httpcore.Response, name: bytes) -> str:
     return ""
 
 
-class _Judge(httpcore.NetworkBackend):
+class Judge(httpcore.NetworkBackend):
     """Connects to public addresses only, and to private ones that the site allows."""
 
-    def __init__(self, allowed: Sequence[Network], pace: _Pace) -> None:
+    def __init__(self, allowed: Sequence[Network], pace: Pace) -> None:
         self._allowed = allowed
         self._pace = pace
         self._backend = httpcore.SyncBackend()

@@ -49,6 +49,12 @@ def register(kind: str, policy: Policy) -> None:
     _policies[kind] = policy
 
 
+def is_seen_by(user: Any, kind: str, subject: str) -> bool:
+    """Whether ``user`` may see that row now; of kinds without a policy, nothing speaks against."""
+    policy = _policies.get(kind)
+    return policy is None or policy(user, subject)
+
+
 #: session key -> whose session this is at this moment; None: nobody's any more
 Recognise = Callable[[str], Any]
 _recognise: list[Recognise] = []

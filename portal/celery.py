@@ -103,6 +103,11 @@ app.conf.update(
             "schedule": 5.0,
             "options": {"expires": 5},
         },
+        "registration.sweep": {
+            "task": "registration.sweep",
+            "schedule": 5.0,
+            "options": {"expires": 5},
+        },
         "registration.digest": {
             "task": "registration.digest",
             "schedule": 300.0,

@@ -263,6 +263,9 @@ PORTAL_RESERVED_NAMES = env.words("PORTAL_RESERVED_NAMES")
 # A mail to the administrators for "each" request (for an account, for quota), or one "daily".
 PORTAL_REGISTRATION_MAILS = env.choice("PORTAL_REGISTRATION_MAILS", "each", "daily")
 
+# How long notifications, and the log of what went to webhooks, are kept, in days.
+PORTAL_NOTIFICATION_DAYS = env.number("PORTAL_NOTIFICATION_DAYS", 90)
+
 # Who else vouches for people. OpenID Connect providers as JSON, best in a file
 # (PORTAL_OIDC_PROVIDERS_FILE): docs/administrators/people.md shows ORCID, EGI and Keycloak.
 SOCIALACCOUNT_PROVIDERS = providers.apps(providers.read(env.secret("PORTAL_OIDC_PROVIDERS")))

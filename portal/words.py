@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from marketplace.states import ArrivalState, DraftState, ImageState, PendingState, SourceState
-from registration.states import AccountState, WishState
+from registration.states import AccountState, DeliveryState, WishState
 from vms.states import ReadinessState, VmState
 from volumes.states import (
     AttachmentState,
@@ -45,6 +45,7 @@ KINDS: Mapping[str, Kind] = {
     "attachment": Kind("attachment of disk", states=dict(AttachmentState.choices)),
     "backup": Kind("backup", "vms:backup_of"),
     "batch": Kind("batch", "vms:batch"),
+    "delivery": Kind("delivery", states=dict(DeliveryState.choices)),
     "draft": Kind("draft of metadata", "marketplace:draft", states=dict(DraftState.choices)),
     "disk_offer": Kind("offer of disk", states=dict(OfferState.choices)),
     "document": Kind("fetch of metadata", "marketplace:arrival", states=dict(ArrivalState.choices)),
@@ -72,6 +73,7 @@ KINDS: Mapping[str, Kind] = {
     ),
     "trusted_certificate": Kind("trusted certificate", "marketplace:certificate", is_theirs=False),
     "user_session": Kind("session"),
+    "webhook": Kind("webhook", "registration:webhook"),
     "vm": Kind("machine", "vms:detail", states=dict(VmState.choices)),
     "volume": Kind("disk", "volumes:detail", states=dict(VolumeState.choices)),
 }
@@ -196,6 +198,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "key_made_default": Verb("made {} the default", "make {} the default"),
         "key_removed": Verb("removed {}", "remove {}"),
         "key_renamed": Verb("renamed {}", "rename {}"),
+        "notices_chosen": Verb("chose the mails of {}", "choose the mails of {}"),
         "password_changed": Verb("changed the password of {}", "change the password of {}"),
         "password_reset": Verb("set a new password of {} by a link", "set a new password of {}"),
         "profile_changed": Verb("changed the profile of {}", "change the profile of {}"),
@@ -213,6 +216,13 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "token_created": Verb("made {}", "make {}"),
         "token_revoked": Verb("revoked {}", "revoke {}"),
         "tokens_revoked": Verb("revoked the API tokens of {}", "revoke the API tokens of {}"),
+        "delivery_sent_again": Verb("sent {} again", "send {} again"),
+        "webhook_added": Verb("added {}", "add {}"),
+        "webhook_changed": Verb("changed {}", "change {}"),
+        "webhook_off": Verb("switched off {}", "switch off {}"),
+        "webhook_removed": Verb("removed {}", "remove {}"),
+        "webhook_secret_renewed": Verb("gave {} a new secret", "give {} a new secret"),
+        "webhook_tested": Verb("sent a test to {}", "send a test to {}"),
         "wish_withdrawn": Verb("tried to withdraw {}", "withdraw {}"),
     },
     ("Groups", "a group"): {
@@ -269,6 +279,7 @@ THINGS = {
     "reason_": "a reason", "rule_": "an approval rule",
     "handed_over": "a machine or a disk", "offer_": "an offer of a disk",
     "second_factor_renamed": "an account", "snapshot_": "a snapshot", "token_": "an API token",
+    "delivery_": "a delivery", "webhook_": "a webhook",
     "wish_": "a wish for quota", "taken_over": "a machine or a disk", "mail": "a mail",
 }  # fmt: skip
 

@@ -28,6 +28,19 @@ def _may_see_wish(user: Any, uuid: str) -> bool:
     return bool(wishes.visible_to(user).filter(uuid=uuid).exists())
 
 
+def _may_see_own(table: str) -> live.Policy:
+    def policy(user: Any, uuid: str) -> bool:
+        rows: Any = apps.get_model("registration", table)._default_manager
+        return bool(rows.visible_to(user).filter(uuid=uuid).exists())
+
+    return policy
+
+
+def _may_see_notification(user: Any, uuid: str) -> bool:
+    """All of a person's were read at once: then it is the person that the stream names."""
+    return str(user.uuid) == uuid or _may_see_own("Notification")(user, uuid)
+
+
 class RegistrationConfig(AppConfig):
     name = "registration"
 
@@ -35,5 +48,7 @@ class RegistrationConfig(AppConfig):
         live.register("account", _may_see)
         live.register("quota_wish", _may_see_wish)
         live.register("group", _may_see_group)
+        live.register("notification", _may_see_notification)
+        live.register("delivery", _may_see_own("Delivery"))
         live.recognise_by(_whose)
         import_module("registration.holdings").register("registration.actions.legacies.GROUPS")

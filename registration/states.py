@@ -1,10 +1,11 @@
-"""The life of an account, and of a wish for more quota."""
+"""The life of an account, of a wish for more quota, and of a delivery to a webhook."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from django.db.models import TextChoices
 
-from core.machine import Deadlines, Moves
+from core.machine import Deadline, Deadlines, Moves
 
 
 class AccountState(TextChoices):
@@ -94,4 +95,31 @@ WISH_VERBS: Mapping[str, frozenset[str]] = {
     "grant": frozenset({W.WAITING}),
     "decline": frozenset({W.WAITING}),
     "reconsider": frozenset({W.DECLINED}),
+}
+
+
+class DeliveryState(TextChoices):
+    WAITING = "waiting", "Waiting"
+    DELIVERED = "delivered", "Delivered"
+    GIVEN_UP = "given_up", "Given up"
+
+
+D = DeliveryState
+
+DELIVERY_MOVES: Moves = {
+    D.WAITING: frozenset({D.DELIVERED, D.GIVEN_UP}),
+    D.DELIVERED: frozenset({D.WAITING}),
+    D.GIVEN_UP: frozenset({D.WAITING}),
+}
+
+DELIVERY_DEADLINES: Deadlines = {
+    # Longer than all pauses between its tries.
+    D.WAITING: Deadline(
+        timedelta(days=2), D.GIVEN_UP, reason="It was not delivered within 2 days."
+    ),
+}
+
+#: What the person whose webhook it is may ask for, by state.
+DELIVERY_VERBS: Mapping[str, frozenset[str]] = {
+    "send_again": frozenset({D.DELIVERED, D.GIVEN_UP}),
 }

@@ -1,10 +1,20 @@
-"""Doors with bells: mails that wait, and the daily mail about who does."""
+"""Doors with bells: mails that wait, the daily mail about who does, deliveries to webhooks."""
+
+from threading import BoundedSemaphore
 
 from celery import shared_task
 
-from core.bells import ring
+from core.bells import NOW, ring
+from core.machine import due, tick
 from registration import digest, outbox
-from registration.models import OutgoingMail
+from registration.lifecycle import DELIVERY_STEPS, forget_notifications
+from registration.models import Delivery, OutgoingMail
+
+#: Deliveries that one sweep rings; the next sweep is seconds away.
+SWEEP_ROWS = 100
+#: They wait for servers of others: so many at the same time in one process.
+DELIVERIES_AT_ONCE = 4
+_lanes = BoundedSemaphore(DELIVERIES_AT_ONCE)
 
 
 @shared_task(name="registration.deliver")
@@ -24,8 +34,35 @@ def send_digest() -> None:
 def tidy() -> None:
     outbox.forget()
     digest.forget()
+    forget_notifications()
 
 
 def ring_mail(mail: OutgoingMail) -> None:
     """Have a worker send it, and what else is due, once this transaction commits."""
     ring(deliver, mail.pk, queue="celery")
+
+
+@shared_task(name="registration.tick_delivery")
+def tick_delivery(pk: int) -> None:
+    """Try one delivery, if it is due. The sweep rings for the next try, not we."""
+    if not _lanes.acquire(blocking=False):
+        return  # the sweep rings again
+    try:
+        row = Delivery.objects.select_related("webhook__owner").filter(pk=pk).first()
+        wait = tick(row, DELIVERY_STEPS, is_long=True) if row else None
+    finally:
+        _lanes.release()
+    if row and wait == NOW:
+        ring_delivery(row)
+
+
+@shared_task(name="registration.sweep")
+def sweep() -> None:
+    """Ring every delivery that is overdue."""
+    for delivery in due(Delivery.objects.all())[:SWEEP_ROWS]:
+        ring_delivery(delivery)
+
+
+def ring_delivery(delivery: Delivery) -> None:
+    """Have a worker try it, once this transaction commits."""
+    ring(tick_delivery, delivery.pk, queue="celery")

@@ -125,4 +125,28 @@ Dear {name},
 you offered the disk {disk} to {who}, who {answer}.""",
         frozenset({"answer"}),
     ),
+    Kind(
+        "notice",
+        "Notification",
+        "To a person, of what happens to what is theirs, if they want this kind by mail.",
+        (*PERSON,
+         Placeholder("title", "what happened, in two or three words", "Machine ready"),
+         Placeholder("about", "a colon and the name of what it is about, or empty", ": web-1"),
+         Placeholder("sentence", "what happened", "The machine web-1 is ready."),
+         link("the page that it is about", "/vms/…/", "Open it in the portal"),
+         link("where one chooses which notifications go by mail", "/profile/notifications/",
+              "Choose your mails", "choices")),
+        "{title}{about}",
+        """\
+Dear {name},
+
+{sentence}
+
+{link}
+
+You choose here which notifications come by mail:
+
+{choices}""",
+        frozenset({"sentence"}),
+    ),
 )  # fmt: skip

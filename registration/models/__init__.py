@@ -5,6 +5,14 @@ from registration.models.cache import CacheLine
 from registration.models.credentials import ApiToken, Scope, SshKey
 from registration.models.groups import Group, Invitation, Membership, Role
 from registration.models.mails import Digest, OutgoingMail
+from registration.models.notifications import (
+    Delivery,
+    DeliveryTry,
+    NoticeChoice,
+    Notification,
+    Webhook,
+    choices_of,
+)
 from registration.models.people import (
     GIB,
     QUOTA_FIELDS,
@@ -28,11 +36,15 @@ __all__ = [
     "ApprovalRule",
     "Attempts",
     "CacheLine",
+    "Delivery",
+    "DeliveryTry",
     "Digest",
     "Group",
     "Invitation",
     "MailText",
     "Membership",
+    "NoticeChoice",
+    "Notification",
     "OutgoingMail",
     "Policy",
     "Quota",
@@ -46,6 +58,8 @@ __all__ = [
     "UserManager",
     "UserQuerySet",
     "Waiting",
+    "Webhook",
+    "choices_of",
     "limits_in_words",
     "patterns_of",
     "same",
