@@ -82,12 +82,15 @@ def run(
     uid: int | None,
     limits: Limits,
     files: Sequence[int] = (),
+    stdin: int = subprocess.DEVNULL,
+    on_start: Callable[[], None] | None = None,
     on_output: Callable[[bytes], None],
     on_tick: Callable[[], None],
 ) -> Ended:
     """Run it to its end, telling what it prints. Whatever is raised meanwhile kills it.
 
-    ``on_tick`` is called every ``LOOK_EVERY_S`` seconds.
+    ``on_start`` is called once it has its own ``stdin`` and ``files``, ``on_tick`` every
+    ``LOOK_EVERY_S`` seconds.
 
     Raises:
         ChildProcessError: the host could not start it.
@@ -96,13 +99,15 @@ def run(
         jail.around(command, uid=uid, limits=limits.argv(uid)),
         cwd="/",
         env=ENVIRONMENT,
-        stdin=subprocess.DEVNULL,
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         pass_fds=tuple(files),
         umask=0o077,
     )
     with _killed_at_the_end(child):
+        if on_start is not None:
+            on_start()
         words = _listen(child, on_output, on_tick).decode(errors="replace")
         return Ended(code=jail.ended_with(child.wait(), words), words=words)
 

@@ -67,7 +67,7 @@ def look(path: Path, format: DiskFormat) -> Look:
             on_output=said.append,
             on_tick=_nothing,
         )
-    _must_have_ended_well(ended, format)
+    must_have_ended_well(ended, format)
     about: dict[str, Any] = json.loads(b"".join(said))
     others = {"backing-filename", "full-backing-filename", "encrypted"} & about.keys()
     if others or "data-file" in json.dumps(about.get("format-specific", {})):
@@ -106,7 +106,7 @@ def check(path: Path, format: DiskFormat, *, on_tick: Callable[[], None]) -> Non
             detail=ended.words,
         )
     if ended.code != _CHECK_LEAKS:
-        _must_have_ended_well(ended, format)
+        must_have_ended_well(ended, format)
 
 
 def room_bytes(path: Path, format: DiskFormat, *, on_tick: Callable[[], None]) -> int:
@@ -131,7 +131,7 @@ def room_bytes(path: Path, format: DiskFormat, *, on_tick: Callable[[], None]) -
             on_output=said.append,
             on_tick=on_tick,
         )
-    _must_have_ended_well(ended, format)
+    must_have_ended_well(ended, format)
     return int(json.loads(b"".join(said))["required"])
 
 
@@ -164,11 +164,11 @@ def convert(
         ended = child.run(
             _converting(reading, source_format, writing, target_format, snapshot, options),
             uid=user,
-            limits=_limits(size_bytes, target_format),
+            limits=limits(size_bytes, target_format),
             files=[reading, writing],
             **_telling(size_bytes, on_progress),
         )
-        _must_have_ended_well(ended, source_format)
+        must_have_ended_well(ended, source_format)
         _hand_to(writing, None if user is None else os.geteuid())
         os.fsync(writing)
     on_progress(size_bytes, size_bytes)
@@ -202,7 +202,8 @@ def named(fd: int, format: DiskFormat) -> str:
     return f"json:{json.dumps(node)}"
 
 
-def _limits(size_bytes: int, target_format: DiskFormat) -> child.Limits:
+def limits(size_bytes: int, target_format: DiskFormat) -> child.Limits:
+    """Of a child that writes a disk of so many bytes."""
     tables = 0 if target_format is DiskFormat.RAW else size_bytes // _TABLES_PER_BYTE + _HEADERS
     return child.Limits(
         cpu_s=_START_S + size_bytes // _SLOWEST_BYTES_PER_S,
@@ -256,7 +257,8 @@ def _hand_to(fd: int, uid: int | None) -> None:
         os.fchown(fd, uid, uid)
 
 
-def _must_have_ended_well(ended: child.Ended, format: DiskFormat) -> None:
+def must_have_ended_well(ended: child.Ended, format: DiskFormat) -> None:
+    """Raises: FileRefused, CloudFull: as ``convert``."""
     if ended.code == 0:
         return
     detail = f"qemu-img ended with {ended.code}: {ended.words}"

@@ -52,7 +52,7 @@ class Digests:
         for lane in self._lanes:
             lane.end()
 
-    def update(self, piece: bytes) -> None:
+    def update(self, piece: bytes | bytearray) -> None:
         """Waits while the slowest lies too far behind. ``piece`` must not change any more."""
         for lane in self._lanes:
             lane.pieces.put(piece)
@@ -69,7 +69,7 @@ class _Lane:
         self.name = name
         # Known answers are compared with what others publish; SHA-1 names images.
         self.digest = hashlib.new(name, usedforsecurity=False)
-        self.pieces: queue.Queue[bytes | None] = queue.Queue(_BEHIND)
+        self.pieces: queue.Queue[bytes | bytearray | None] = queue.Queue(_BEHIND)
         self.thread = threading.Thread(target=self._work, name=f"digest-{name}", daemon=True)
 
     def _work(self) -> None:

@@ -43,13 +43,17 @@ class Head:
         return self.snapshots[snapshot] if snapshot else self.size_bytes
 
 
-def read(path: Path) -> Head:
-    """Raises: Damaged. OSError."""
+def read(path: Path, *, is_overlay: bool = False) -> Head:
+    """``is_overlay``: it names the image that it lies on, and whoever opens it names another.
+
+    Raises:
+        Damaged. OSError.
+    """
     with path.open("rb") as file:
-        return _read(file)
+        return _read(file, is_overlay=is_overlay)
 
 
-def _read(file: BinaryIO) -> Head:
+def _read(file: BinaryIO, *, is_overlay: bool) -> Head:
     head = file.read(HEAD)
     if len(head) < HEAD or not head.startswith(MAGIC):
         raise Damaged("no qcow2 head")
@@ -58,7 +62,12 @@ def _read(file: BinaryIO) -> Head:
     (crypt,) = struct.unpack_from(">I", head, 32)
     count, at = struct.unpack_from(">IQ", head, 60)
     features = struct.unpack_from(">Q", head, 72)[0] if version >= 3 else 0
-    if version not in VERSIONS or backing or crypt or features & (_NAMES_FILES | _CORRUPT):
+    if (
+        version not in VERSIONS
+        or (backing and not is_overlay)
+        or crypt
+        or features & (_NAMES_FILES | _CORRUPT)
+    ):
         raise Damaged(f"version {version}, backing {backing}, crypt {crypt}, {features:#x}")
     if count > MOST_SNAPSHOTS:
         raise Damaged(f"{count} snapshots")

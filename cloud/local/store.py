@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from cloud.driver import Progress
-from cloud.errors import Unsupported
-from cloud.local import snapshots, transfers, volumes
+from cloud.local import saving, snapshots, transfers, volumes
 from cloud.local.edge import edge
+from cloud.local.machine import Machine
 from cloud.local.site import Site
 from cloud.local.volumes import Volume
 from cloud.types import DiskFormat, SavedDisk, VolumeInfo, VolumeSource
@@ -15,12 +15,6 @@ from cloud.types import DiskFormat, SavedDisk, VolumeInfo, VolumeSource
 def lacks(site: Site) -> Mapping[str, str]:
     """What this site's volumes lack, in sentences."""
     return {} if transfers.shares_blocks(site) else {"copy_on_write": transfers.NOT_SHARED}
-
-
-NO_SAVING = (
-    "This engine does not keep the disks of its machines yet. Launch from a copy of a machine"
-    " image: that disk is yours and outlives the machine."
-)
 
 
 class VolumeCalls:
@@ -91,4 +85,4 @@ class VolumeCalls:
 
     @edge
     def save_root_disk(self, vm_ref: str, *, token: str, on_progress: Progress) -> SavedDisk:
-        raise Unsupported(NO_SAVING)
+        return saving.save(Machine(self._site, vm_ref), token=token, on_progress=on_progress)

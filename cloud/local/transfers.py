@@ -40,7 +40,7 @@ def add(site: Site, source: VolumeSource, *, token: str, on_progress: Progress) 
             return
         found = _inspected(source)
         _must_be_of(source.size_bytes, found.size_bytes)
-        _must_have_room(site, _room_for(source, found.format, on_progress))
+        must_have_room(site, _room_for(source, found.format, on_progress))
         disk = new / volumes.DISK
         _convert(site, source.path, source.format, disk, source.size_bytes, on_progress)
         _must_be_of(source.size_bytes, qcow2.read(disk).size_bytes)
@@ -65,7 +65,8 @@ def _room_for(source: VolumeSource, format: DiskFormat, on_progress: Progress) -
     )
 
 
-def _must_have_room(site: Site, need_bytes: int) -> None:
+def must_have_room(site: Site, need_bytes: int) -> None:
+    """Raises: CloudFull."""
     free = site.free_disk_bytes()
     if need_bytes > free or not free:
         raise CloudFull(
@@ -91,11 +92,11 @@ def _convert(
         DiskFormat.QCOW2,
         size_bytes=size_bytes,
         snapshot=snapshot,
-        on_progress=_above_the_floor(site, on_progress),
+        on_progress=above_the_floor(site, on_progress),
     )
 
 
-def _above_the_floor(site: Site, on_progress: Progress) -> Progress:
+def above_the_floor(site: Site, on_progress: Progress) -> Progress:
     """Stop before the site's disk is fuller than it may become."""
 
     def tell(done: int, in_all: int) -> None:
@@ -121,7 +122,7 @@ def copy(site: Site, ref: str, *, token: str, snapshot: str, on_progress: Progre
         with source.read(snapshot) as info:
             disk = new / volumes.DISK
             if not _cloned(source, info, disk, snapshot):
-                _must_have_room(site, min(info.used_bytes or 0, info.size_bytes))
+                must_have_room(site, min(info.used_bytes or 0, info.size_bytes))
                 size_bytes = info.size_bytes
                 _convert(
                     site, source.disk, DiskFormat.QCOW2, disk, size_bytes, on_progress,
@@ -140,7 +141,7 @@ def _cloned(source: Volume, info: VolumeInfo, disk: Path, snapshot: str) -> bool
         return False
     if snapshot:
         volumes.edit_file(disk, "snapshot", "-q", "-a", snapshot)
-    for name in info.snapshots:
+    for name in qcow2.read(disk).snapshots:
         volumes.edit_file(disk, "snapshot", "-q", "-d", name)
     return True
 

@@ -7,6 +7,8 @@
                                  the only record of its size and its snapshots
                     plugs/       which machines have it (see ``plugs``)
                     reading, looking   locked by who reads it for long (see ``reading``)
+                    saved.json   checksums, of one that was a machine's root disk (see ``saving``)
+                    saving       locked while a machine that boots from it is saved
     volumes/.new-<token>/        becomes a volume by its last step, or nothing
     volumes/.trash-<token>-<ns>/ was one
 
@@ -35,6 +37,8 @@ SECTOR = 512
 LARGEST_BYTES = qcow2.LARGEST_BYTES
 NO_SUCH = "There is no such disk."
 DAMAGED = "This disk's file is damaged. An administrator can help."
+#: A snapshot that is nobody's: of a machine's root disk, while it is saved (see ``saving``).
+BEING_SAVED = "being-saved"
 #: Beside what the disk holds, for the tables that a change writes.
 _TABLES_BYTES = 1 << 30
 _LONGEST_EDIT_CPU_S = 600
@@ -74,7 +78,7 @@ class Volume:
             token=self.token,
             size_bytes=head.size_bytes,
             used_bytes=about.st_blocks * SECTOR,
-            snapshots=tuple(head.snapshots),
+            snapshots=tuple(name for name in head.snapshots if name != BEING_SAVED),
         )
 
     def load(self) -> VolumeInfo:
@@ -201,13 +205,17 @@ def create(site: Site, size_bytes: int, *, token: str) -> None:
             return
         if not site.free_disk_bytes():
             raise CloudFull(full(site))
-        fd = os.open(new / DISK, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            size = str(size_bytes)
-            _change(fd, ["create", "-q", "-f", "qcow2", child.path_of(fd), size])
-            os.fsync(fd)
-        finally:
-            os.close(fd)
+        empty(new / DISK, size_bytes)
+
+
+def empty(disk: Path, size_bytes: int) -> None:
+    """A new file with an empty disk in it."""
+    fd = os.open(disk, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        _change(fd, ["create", "-q", "-f", "qcow2", child.path_of(fd), str(size_bytes)])
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def must_be_a_size(size_bytes: int) -> None:
@@ -322,16 +330,21 @@ def edit(volume: Volume, *command: str, after: Sequence[str] = ()) -> None:
 def edit_file(disk: Path, *command: str, after: Sequence[str] = ()) -> None:
     fd = os.open(disk, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
-        _change(fd, [*command, convert.named(fd, DiskFormat.QCOW2), *after])
-        os.fsync(fd)
+        edit_opened(fd, *command, after=after)
     finally:
         os.close(fd)
 
 
-def _change(fd: int, command: Sequence[str]) -> None:
-    """Run qemu-img on a file of ours that it is lent for so long."""
+def edit_opened(fd: int, *command: str, after: Sequence[str] = (), uid: int | None = None) -> None:
+    """As ``edit_file``, of a file that is open already. ``uid``: whose it is, if not ours."""
+    _change(fd, [*command, convert.named(fd, DiskFormat.QCOW2), *after], uid=uid)
+    os.fsync(fd)
+
+
+def _change(fd: int, command: Sequence[str], *, uid: int | None = None) -> None:
+    """Run qemu-img as the owner of a file, or as one that a file of ours is lent to."""
     about = os.fstat(fd)
-    user = child.new_uid()
+    user = child.new_uid() if uid is None else uid
     try:
         if user is not None:
             os.fchown(fd, user, user)
