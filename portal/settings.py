@@ -183,6 +183,8 @@ PORTAL_IMAGE_GIB = env.number("PORTAL_IMAGE_GIB", 100)
 # How much room the copies of images may take in each cloud, in GiB; beyond it, those that no
 # machine needs go, the least used first. 0: no limit.
 PORTAL_IMAGE_CACHE_GIB = env.number("PORTAL_IMAGE_CACHE_GIB", 200)
+# How long the first entry of an image is valid that is saved from a machine, in days.
+PORTAL_SAVED_IMAGE_DAYS = env.number("PORTAL_SAVED_IMAGE_DAYS", 2, most=1826)
 # Mail endorsers a list of what they vouch for, every so many days. 0: never.
 PORTAL_ENDORSER_DAYS = env.number("PORTAL_ENDORSER_DAYS", 0)
 # The largest metadata document that is taken in, in KiB. What reads one reads no more than 1 MiB.

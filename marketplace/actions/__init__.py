@@ -48,6 +48,14 @@ from marketplace.actions.pens import Pen, pen_of_file, pen_of_key, pen_of_site
 from marketplace.actions.policy import PolicyChange, change_policy
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.actions.readers import reader, set_readers
+from marketplace.actions.saving import (
+    About,
+    Saved,
+    base_of,
+    next_version,
+    pen_to_save,
+    publish_saved,
+)
 from marketplace.actions.site import ends_soon, publish
 from marketplace.actions.sources import (
     SourceWish,
@@ -64,13 +72,16 @@ from marketplace.actions.withdrawing import withdraw_document
 __all__ = [
     "EVERYBODY",
     "FRESH",
+    "About",
     "Measured",
     "Pen",
     "PolicyChange",
     "Reader",
+    "Saved",
     "SourceWish",
     "Standing",
     "add_source",
+    "base_of",
     "change_certificate",
     "change_policy",
     "change_source",
@@ -99,14 +110,17 @@ __all__ = [
     "measure_again",
     "metadata_of",
     "new_key",
+    "next_version",
     "note_launch",
     "note_tested",
     "pen_of_file",
     "pen_of_key",
     "pen_of_site",
+    "pen_to_save",
     "publish",
     "publish_document",
     "publish_draft",
+    "publish_saved",
     "reader",
     "refuse_document",
     "remove_source",
