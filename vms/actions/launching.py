@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.conf import settings
@@ -15,7 +15,8 @@ from marketplace.models import Entry
 from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
-from vms.actions import images
+from vms.actions import images, telling
+from vms.context import Context, Part
 from vms.models import VM, Batch, CloudStatus, Readiness
 from vms.quota import machine_use, over_quota
 from vms.states import VmState
@@ -36,7 +37,8 @@ class Order:
 
     It boots from ``entry`` or from ``root_disk``; the other one is None. ``disks`` are plugged
     in from the start, each with whether it is read-only; ``volatile_gib`` are the sizes of empty
-    disks that end with the machine.
+    disks that end with the machine. ``user_data`` is short for a context of literal ones;
+    ``system_parts`` are the portal's own, which the guest gets before those of the person.
     """
 
     entry: Entry | None = None
@@ -53,7 +55,14 @@ class Order:
     default_user: str = ""  # whom its SSH lets in; blank: as the image says
     ssh_keys: Sequence[str] = ()
     user_data: str = ""
+    context: Context = field(default_factory=Context)
+    system_parts: tuple[Part, ...] = ()
     launch_key: uuid.UUID = field(default_factory=uuid.uuid4)
+
+    @property
+    def told(self) -> Context:
+        """What the person has the guest told."""
+        return replace(self.context, literal=self.user_data) if self.user_data else self.context
 
 
 def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) -> VM:
@@ -62,7 +71,8 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
     Raises:
         Refused: ``not_active``, ``image_unknown``, those of ``images.obstacle``, ``too_small``,
             ``too_large``, ``quota_machines``, ``quota_vcpus``, ``quota_memory``,
-            ``volatile_size``, and for its disks those of ``volumes.actions.attach``.
+            ``volatile_size``, ``context_invalid``, ``context_method``, and for its disks those of
+            ``volumes.actions.attach``.
     """
     if ordered := _ordered(owner, order):
         return ordered
@@ -118,7 +128,7 @@ def _create(owner: User, order: Order, cloud: str, batch: Batch | None) -> VM:
         disk_bus=order.disk_bus,
         default_user=order.default_user,
         ssh_keys="\n".join(order.ssh_keys),
-        user_data=order.user_data,
+        **telling.columns(order.told, order.system_parts),
     )
     vm.next_tick_at = vm.state_since
     vm.save(force_insert=True)
@@ -191,6 +201,7 @@ def must_be_launchable(owner: User, order: Order, cloud: str) -> None:
         _must_boot(owner, order.entry, cloud)
     if reason := too_small(order.entry, order):
         raise Refused("too_small", reason, field="memory_mib")
+    telling.must_be_understood(order.told, order.system_parts)
     if reason := too_volatile(order.volatile_gib):
         raise Refused("volatile_size", reason, field="volatile")
     _must_have_disks(owner, order)

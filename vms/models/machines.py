@@ -1,16 +1,20 @@
 """Machines."""
 
+from dataclasses import replace
 from typing import Any, Self
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.db.models import F, Q
 from django.urls import reverse
 
+from cloud.types import ContextMethod as Medium
 from cloud.types import DiskBus, Plug, VmSpec
+from core import live
 from core.machine import Stateful
 from marketplace.models import Entry
 from registration.models import GIB
+from vms.context import Context, Part, from_json, parts_from, with_system
 from vms.states import (
     VM_DEADLINES,
     VM_MEANINGS,
@@ -97,7 +101,8 @@ class VM(Stateful):
     context_method = models.CharField(
         max_length=10, choices=ContextMethod, default=ContextMethod.CLOUD_INIT
     )
-    # What the user data were made of: {"pairs": {KEY: value}, "parts": [{type, name, text}]}.
+    # What the user data were made of: {"pairs": {KEY: value}, "parts": [{type, name, text}]},
+    # and, under "system", parts of the portal's own, which are in no user data.
     context = models.JSONField(default=dict, blank=True)
     batch = models.ForeignKey(
         "vms.Batch", models.PROTECT, null=True, blank=True, related_name="vms"
@@ -108,6 +113,7 @@ class VM(Stateful):
     node_number = models.PositiveSmallIntegerField(null=True, blank=True)  # 0: its master
     # Its lease: shut down then. None: it lasts until somebody ends it.
     expires_at = models.DateTimeField(null=True, blank=True)
+    lease_since = models.DateTimeField(null=True, blank=True)  # when it was given this end
     expiry_told_at = models.DateTimeField(null=True, blank=True)  # of the lease as it is now
     created_at = models.DateTimeField(auto_now_add=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -168,6 +174,12 @@ class VM(Stateful):
 
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,)
+
+    def announce(self) -> None:
+        super().announce()
+        if self.batch:  # its page shows how far its machines are
+            kind, subject, audience = "batch", str(self.batch.uuid), self.audience()
+            transaction.on_commit(lambda: live.publish(kind, subject, audience), robust=True)
 
     @property
     def verbs(self) -> frozenset[str]:
@@ -251,8 +263,20 @@ class VM(Stateful):
             disk_bus=DiskBus(self.disk_bus),
             inbound_ports=tuple(sorted({22, *ports} - {0})),
             ssh_keys=tuple(self.ssh_keys.splitlines()),
-            user_data=self.user_data,
+            context_method=Medium(self.context_method),
+            context=self.context.get("pairs", {}),
+            user_data=with_system(self.user_data, self.system_parts()),
         )
+
+    @property
+    def told(self) -> Context:
+        """What its owner has the guest told, as at its launch."""
+        told = from_json(self.context_method, self.context)
+        return told if told.parts else replace(told, literal=self.user_data)
+
+    def system_parts(self) -> tuple[Part, ...]:
+        """What the portal itself has the guest told: before its owner's, and in no export."""
+        return parts_from(self.context.get("system", ()))
 
 
 class Tenure(models.Model):
