@@ -1,3 +1,4 @@
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -11,8 +12,9 @@ class VmsConfig(AppConfig):
 
     def ready(self) -> None:
         live.register("vm", self._may_see)
+        live.register("batch", partial(self._may_see, model="Batch"))
         import_module("registration.holdings").register("vms.holdings.MACHINES")
 
-    def _may_see(self, user: Any, uuid: str) -> bool:
-        rows: Any = self.get_model("VM")._default_manager
+    def _may_see(self, user: Any, uuid: str, *, model: str = "VM") -> bool:
+        rows: Any = self.get_model(model)._default_manager
         return bool(rows.visible_to(user).filter(uuid=uuid).exists())

@@ -1,8 +1,10 @@
 from django.urls import include, path
 
 from vms.views import (
+    batches,
     consoles,
     disks,
+    exporting,
     images,
     launching,
     listing,
@@ -24,6 +26,13 @@ _machines = [
     path("types/new/", sizes.edit_type, name="new_type"),
     path("types/<str:name>/", sizes.edit_type, name="type"),
     path("types/<str:name>/prefer/", sizes.prefer_type, name="prefer_type"),
+    path("export/", exporting.export, name="export"),
+    path("batches/", batches.index, name="batches"),
+    path("batches/<uuid:key>/", batches.detail, name="batch"),
+    path("batches/<uuid:key>/kill/", batches.ask, {"verb": "kill"}, name="kill_batch"),
+    path(
+        "batches/<uuid:key>/shut-down/", batches.ask, {"verb": "shut_down"}, name="shut_down_batch"
+    ),
     path("<uuid:key>/", machine.detail, name="detail"),
     path("<uuid:key>/row/", listing.row, name="row"),
     path("<uuid:key>/shut-down/", machine.ask, {"verb": "shut_down"}, name="shut_down"),

@@ -12,16 +12,18 @@ const SAY = {
 
 function wanted(form) {
   const picked = form.querySelector("input[data-vcpus]:checked");
-  const size = {
+  const one = {
     machines: 1,
     vcpus: Number(picked?.dataset.vcpus ?? 0),
     memory_mib: Number(picked?.dataset.memoryMib ?? 0),
   };
   for (const name of ["vcpus", "memory_mib"]) {
     const field = form.elements[name];
-    if (field?.value) size[name] = Number(field.value);
+    if (field?.value) one[name] = Number(field.value);
   }
-  return { size, name: picked?.dataset.name ?? "" };
+  const count = Math.max(1, Math.floor(Number(form.elements.count?.value || 1)) || 1);
+  const size = Object.fromEntries(Object.entries(one).map(([kind, need]) => [kind, need * count]));
+  return { size, one, count, name: picked?.dataset.name ?? "" };
 }
 
 function leaves(summary, size) {
@@ -38,10 +40,10 @@ function put(form, part, text) {
 }
 
 function update(form, summary) {
-  const { size, name } = wanted(form);
-  put(form, "type", name);
-  put(form, "vcpus", size.vcpus);
-  put(form, "memory", memory(size.memory_mib));
+  const { size, one, count, name } = wanted(form);
+  put(form, "type", count > 1 ? `${count} × ${name}` : name);
+  put(form, "vcpus", one.vcpus);
+  put(form, "memory", memory(one.memory_mib));
   const left = leaves(summary, size);
   const over = Object.keys(left).filter((kind) => left[kind].left < 0);
   const place = summary.querySelector("[data-summary-leaves]");
@@ -49,7 +51,7 @@ function update(form, summary) {
   place.classList.toggle("over", over.length > 0);
   const said = (kinds, value) => kinds.map((kind) => SAY[kind](value(left[kind]), left[kind].limit)).join(", ");
   place.textContent = over.length
-    ? `Too big: your quota has only ${said(over, ({ free }) => free)} left.`
+    ? `Too ${count > 1 ? "many" : "big"}: your quota has only ${said(over, ({ free }) => free)} left.`
     : `Leaves you ${said(Object.keys(left), ({ left: rest }) => rest)}.`;
 }
 

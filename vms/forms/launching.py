@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -16,6 +17,9 @@ from vms.forms.user_data import check_user_data
 from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, InstanceType
 from volumes.models import Volume
 
+#: Alike, in one launch.
+MOST_AT_ONCE = 50
+
 
 class LaunchForm(forms.Form):
     """The launch page. Valid as it comes; everything can be changed.
@@ -27,6 +31,15 @@ class LaunchForm(forms.Form):
     launch_key = forms.UUIDField(widget=forms.HiddenInput)
     name = forms.CharField(
         max_length=80, help_text="Up to 80 characters, in any script. You can have two of a name."
+    )
+    count = forms.IntegerField(
+        label="How many",
+        required=False,
+        min_value=1,
+        max_value=MOST_AT_ONCE,
+        initial=1,
+        help_text=f"Up to {MOST_AT_ONCE} alike, called NAME-1, NAME-2 and so on. A disk to write "
+        "to can be on one of them only.",
     )
     type_name = forms.ModelChoiceField(
         InstanceType.objects.none(),
@@ -124,6 +137,7 @@ class LaunchForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.initial = {
             "launch_key": uuid.uuid4(),
+            "count": 1,
             "name": (entry.title if entry else str(root_disk))[:80],
             "type_name": default_type.name if default_type else None,
             "keys": [key.pk for key in keys if key.is_default],
@@ -177,6 +191,31 @@ class LaunchForm(forms.Form):
                 "choose “Launch without a key”.",
             )
         return data
+
+    def clean_count(self) -> int:
+        count: int = self.cleaned_data["count"] or 1
+        if count > 1 and self.root_disk:
+            raise forms.ValidationError(
+                "A disk boots one machine at a time: launch one, or copy the disk first."
+            )
+        return count
+
+    def orders(self, *, extra_keys: list[str]) -> list[Order]:
+        """One order for each machine that is asked for; their names and keys follow the first's."""
+        first = self.order(extra_keys=extra_keys)
+        count = self.cleaned_data["count"]
+        if count == 1:
+            return [first]
+        width = len(first.name) + len(str(count)) + 1 - 80
+        base = first.name[:-width] if width > 0 else first.name
+        return [
+            replace(
+                first,
+                name=f"{base}-{number}",
+                launch_key=uuid.uuid5(first.launch_key, str(number)),
+            )
+            for number in range(1, count + 1)
+        ]
 
     def public_keys(self) -> list[str]:
         """The chosen keys; the default one when none was chosen and none refused."""

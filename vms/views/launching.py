@@ -1,5 +1,6 @@
 """The launch page."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.conf import settings
@@ -16,7 +17,7 @@ from registration.doors import note_denial
 from registration.models import User
 from vms import actions
 from vms.forms import LaunchForm
-from vms.models import VM, CloudStatus, InstanceType
+from vms.models import VM, Batch, CloudStatus, InstanceType
 from vms.views.door import UserRequest
 from vms.views.images import KEPT_DISKS, about_image, source_of
 from volumes import actions as volumes
@@ -42,9 +43,9 @@ def launch(request: UserRequest) -> HttpResponse:
         buses=status.disk_buses if status else [],
     )
     if form.is_valid():
-        vm = _launch(request, form)
-        if vm:
-            return redirect(vm)
+        made = _launch(request, form)
+        if made:
+            return redirect(made)
     for disk in Volume.objects.filter(uuid__in=form.offer.missing):
         note_denial(disk, "attach", request)
     context = _launch_context(request, form, status) | {"others": source.others}
@@ -62,11 +63,11 @@ def _with_kept_disks(request: UserRequest) -> HttpResponse | None:
     return redirect(f"{request.path}?{query.urlencode()}")
 
 
-def _launch(request: UserRequest, form: LaunchForm) -> VM | None:
-    """The machine that the form asks for, or None with the refusal on the form."""
+def _launch(request: UserRequest, form: LaunchForm) -> VM | Batch | None:
+    """The machine or the batch that the form asks for, or None with the refusal on the form."""
     try:
         extra = _keep_key(request.user, form.cleaned_data["new_key"])
-        vm = actions.launch(owner=request.user, order=form.order(extra_keys=extra))
+        made = _launch_all(request.user, form.orders(extra_keys=extra), form)
     except Refused as refused:
         if refused.code == "key_private":  # it must not come back in the page
             answers = request.POST.copy()
@@ -76,7 +77,16 @@ def _launch(request: UserRequest, form: LaunchForm) -> VM | None:
         return None
     if not (form.cleaned_data["keys"] or extra or form.cleaned_data["without_key"]):
         messages.info(request, "No key was chosen, so your default SSH key was added.")
-    return vm
+    return made
+
+
+def _launch_all(owner: User, orders: Sequence[actions.Order], form: LaunchForm) -> VM | Batch:
+    if len(orders) == 1:
+        return actions.launch(owner=owner, order=orders[0])
+    data = form.cleaned_data
+    return actions.launch_many(
+        owner=owner, orders=orders, name=data["name"], key=data["launch_key"]
+    )
 
 
 def _keep_key(owner: User, line: str) -> list[str]:

@@ -7,14 +7,15 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.db.models import Count
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from core.http import is_fragment
+from registration.models import User
 from vms import actions
 from vms.forms import BulkForm
-from vms.models import VM
+from vms.models import VM, VMQuerySet
 from vms.states import VmState
 from vms.views.door import UserRequest, find
 
@@ -42,13 +43,7 @@ def _list_context(request: UserRequest) -> dict[str, Any]:
     counts = dict(everything.values_list("state").annotate(Count("pk")))
     alive = sum(count for state, count in counts.items() if state != VmState.DONE)
     wanted = request.GET.get("state", "")
-    text = request.GET.get("q", "").strip()[:200]
-    rows = everything.for_rows().search(text)
-    rows = rows.filter(state=wanted) if wanted in VmState.values else (
-        rows if wanted == "all" else rows.alive()
-    )  # fmt: skip
-    if request.user.is_staff and request.GET.get("mine"):
-        rows = rows.filter(owner=request.user)
+    rows = filtered(request.user, request.GET).for_rows()
     sort = request.GET.get("sort", "-id")
     rows = rows.order_by(*_order(sort))
     query = request.GET.copy()
@@ -56,16 +51,33 @@ def _list_context(request: UserRequest) -> dict[str, Any]:
     return {
         "page": Paginator(rows, ROWS).get_page(request.GET.get("page")),
         "query": query.urlencode(),
-        "q": text,
+        "q": _text(request.GET),
         "sort": sort,
         "state": wanted,
         "states": [(s.value, s.label, counts.get(s.value, 0)) for s in VmState],
         "alive": alive,
         "total": sum(counts.values()),
-        "is_filtered": bool(text or wanted or request.GET.get("mine")),
+        "is_filtered": bool(_text(request.GET) or wanted or request.GET.get("mine")),
         "mine": bool(request.GET.get("mine")),
         "names": bool(request.GET.get("names")),
     }
+
+
+def filtered(user: User, asked: QueryDict) -> VMQuerySet:
+    """What the filters of the list leave of the machines that ``user`` may see."""
+    rows = VM.objects.visible_to(user).search(_text(asked))
+    wanted = asked.get("state", "")
+    if wanted in VmState.values:
+        rows = rows.filter(state=wanted)
+    elif wanted != "all":
+        rows = rows.alive()
+    if user.is_staff and asked.get("mine"):
+        rows = rows.filter(owner=user)
+    return rows
+
+
+def _text(asked: QueryDict) -> str:
+    return asked.get("q", "").strip()[:200]
 
 
 def _order(sort: str) -> tuple[str, ...]:
