@@ -1,6 +1,6 @@
 """The tables of machines. No verbs here: those are in ``actions``."""
 
-from vms.models.building import Build, BuildStep, OwnedQuerySet
+from vms.models.building import Build, BuildPiece, BuildStep, OwnedQuerySet
 from vms.models.clusters import Batch, Cluster
 from vms.models.machines import VM, ContextMethod, Tenure, VMQuerySet
 from vms.models.networks import Network, Nic
@@ -22,6 +22,7 @@ __all__ = [
     "Backup",
     "Batch",
     "Build",
+    "BuildPiece",
     "BuildStep",
     "CloudStatus",
     "Cluster",

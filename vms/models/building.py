@@ -81,6 +81,23 @@ class Build(Stateful):
         return (self.owner_id,)
 
 
+class BuildPiece(models.Model):
+    """A piece of what the machine of a build has printed; the last ones are kept."""
+
+    build = models.ForeignKey(Build, models.CASCADE, related_name="pieces")
+    start = models.PositiveBigIntegerField()  # bytes of the log before it
+    data = models.BinaryField()
+
+    class Meta:
+        ordering = ["start"]
+        constraints = [
+            models.UniqueConstraint(fields=["build", "start"], name="vms_buildpiece_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.build} from {self.start}"
+
+
 class BuildStep(models.Model):
     """One step of a build: what its machine said of it on the serial line."""
 
