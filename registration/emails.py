@@ -15,6 +15,7 @@ from django.utils import dateformat
 from registration import digest, outbox
 from registration.letters import KINDS, Wording, compose, sample
 from registration.models import Invitation, OutgoingMail, QuotaWish, User
+from registration.outbox import Attached
 from registration.tasks import ring_mail
 
 
@@ -261,6 +262,42 @@ def image_deprecated(
     )
 
 
+def image_saved(
+    owner: User,
+    *,
+    identifier: str,
+    image: str,
+    machine: str,
+    size: str,
+    until: str,
+    unsigned: str,
+    steps: Iterable[str],
+    disk_link: str,
+    launch_link: str,
+    link: str,
+    draft: Attached,
+) -> None:
+    """Tell somebody that their machine's disk is an image now. ``steps``: what to do, a line each.
+
+    ``until`` and ``launch_link`` are blank as long as it has no entry; ``unsigned`` says why.
+    """
+    _post(
+        "image_saved", owner.email, person=owner, files=[draft], identifier=identifier,
+        image=image, machine=machine, size=size, until=until, unsigned=unsigned,
+        steps="\n".join(steps), disk_link=disk_link, launch_link=launch_link, link=link,
+    )  # fmt: skip
+
+
+def image_saved_author(
+    email: str, owner: User, *, identifier: str, image: str, size: str, link: str, draft: Attached
+) -> None:
+    """Tell whom the owner named as the author. ``image`` holds no link."""
+    _post(
+        "image_saved_author", email, files=[draft], owner=f"{owner.get_full_name()} ({owner})",
+        identifier=identifier, image=image, size=size, link=link,
+    )  # fmt: skip
+
+
 def _greeting(person: User | None) -> str:
     return f"Dear {person.get_full_name() or person}," if person else "Hello,"
 
@@ -281,11 +318,17 @@ def _link(name: str, *args: Any) -> str:
 
 
 def _post(
-    kind: str, *to: str, reply_to: str = "", person: User | None = None, **values: str
+    kind: str,
+    *to: str,
+    reply_to: str = "",
+    person: User | None = None,
+    files: Iterable[Attached] = (),
+    **values: str,
 ) -> None:
     if person is not None:
         values |= {"name": person.get_full_name(), "username": person.username}
-    outgoing = outbox.put(kind, compose(KINDS[kind], values), to=to, reply_to=reply_to)
+    letter = compose(KINDS[kind], values)
+    outgoing = outbox.put(kind, letter, to=to, reply_to=reply_to, files=files)
     if outgoing:
         ring_mail(outgoing[0])
 

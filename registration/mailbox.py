@@ -58,6 +58,16 @@ class Mail:
     def html(self) -> str:
         return self._part("html")
 
+    @property
+    def files(self) -> list[tuple[str, str]]:
+        """What is attached: names and texts."""
+        found = []
+        for part in self.message.iter_attachments():
+            content = part.get_content()
+            text = content.decode(errors="replace") if isinstance(content, bytes) else str(content)
+            found.append((part.get_filename() or "file", text))
+        return found
+
     def _part(self, kind: str) -> str:
         part = self.message.get_body((kind,))
         return str(part.get_content()) if part else ""

@@ -11,6 +11,7 @@ import logging
 import smtplib
 import threading
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from email.errors import MessageError
 from urllib.parse import urlsplit
@@ -48,9 +49,26 @@ class Unfit(Exception):
     """No mail can be made of this one, or no mail server can be told it, today or later."""
 
 
-def put(kind: str, letter: Letter, *, to: Iterable[str], reply_to: str = "") -> list[OutgoingMail]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A file that goes with a mail: text, in UTF-8."""
+
+    name: str
+    type: str  # "application/rdf+xml"
+    text: str
+
+
+def put(
+    kind: str,
+    letter: Letter,
+    *,
+    to: Iterable[str],
+    reply_to: str = "",
+    files: Iterable[Attached] = (),
+) -> list[OutgoingMail]:
     """Write a mail to each of these addresses; to ``""`` it is written and never sent."""
-    sealed = seal(json.dumps({"text": letter.text, "html": letter.html}))
+    said = {"text": letter.text, "html": letter.html, "files": [asdict(file) for file in files]}
+    sealed = seal(json.dumps(said))
     rows = [
         OutgoingMail(
             kind=kind, to=address, reply_to=reply_to, subject=letter.subject[:300], sealed=sealed
@@ -152,6 +170,8 @@ def _message(mail: OutgoingMail) -> EmailMultiAlternatives:
         },
     )
     message.attach_alternative(parts["html"], "text/html")
+    for file in parts.get("files", ()):  # one that was written by the release before has none
+        message.attach(file["name"], file["text"].encode(), file["type"])
     return message
 
 

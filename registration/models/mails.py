@@ -35,7 +35,7 @@ class OutgoingMail(models.Model):
     to = models.CharField(max_length=254, blank=True)  # "": nobody, and it costs the same
     reply_to = models.CharField(max_length=254, blank=True)
     subject = models.CharField(max_length=300)
-    # Text and HTML, by registration.sealing: the links in it open doors.
+    # Text, HTML and files, by registration.sealing: the links in it open doors.
     sealed = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     next_try_at = models.DateTimeField(null=True, default=timezone.now)  # null: given up
