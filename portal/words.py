@@ -112,6 +112,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "attach": Verb("attached {}", "attach {}"),
         "detach": Verb("detached {}", "detach {}"),
         "launch": Verb("launched a machine from {}", "launch a machine from {}"),
+        "clean": Verb("made a cleaned copy of {}", "make a cleaned copy of {}"),
         "copy": Verb("copied {}", "copy {}"),
         "grow": Verb("made {} larger", "make {} larger"),
         "offer": Verb("offered {}", "offer {}"),

@@ -61,6 +61,7 @@ PROGRESS: Mapping[str, str] = {
     VolumeState.CONVERTING: "Written",
     VolumeState.COPYING: "Copied",
     VolumeState.SAVING: "Copied and summed",
+    VolumeState.CLEANING: "Cleaned",
 }
 NONE: frozenset[str] = frozenset()
 #: Only of these can machines have one.

@@ -16,6 +16,7 @@ from volumes.lifecycle import (
     SNAPSHOT_STEPS,
     VOLUME_STEPS,
     arriving,
+    cleaning,
     closing,
     comparing,
     exporting,
@@ -42,6 +43,7 @@ BULK: Mapping[type[Stateful], frozenset[str]] = {
             VolumeState.CONVERTING,
             VolumeState.COPYING,
             VolumeState.SAVING,
+            VolumeState.CLEANING,
         }
     ),
     Export: frozenset({ExportState.PREPARING, ExportState.PACKING}),
@@ -123,6 +125,7 @@ def tidy() -> None:
     exporting.tidy()
     arriving.stray_arrivals()
     saving.remove_strays()
+    cleaning.remove_strays()
 
 
 @shared_task(name="volumes.compare")

@@ -16,6 +16,7 @@ from volumes.actions.attachments import (
     wrong_place,
 )
 from volumes.actions.changes import CHANGEABLE, change, grow
+from volumes.actions.cleaning import clean
 from volumes.actions.copies import copy
 from volumes.actions.downloads import LIVE, ask_download, remove_download
 from volumes.actions.fetches import fetch
@@ -66,6 +67,7 @@ __all__: list[str] = [
     "cancel",
     "change",
     "change_share",
+    "clean",
     "copy",
     "create",
     "decline_offer",

@@ -97,7 +97,9 @@ def _busy(volumes: Sequence[Volume]) -> dict[int, str]:
             "a download of it is being prepared. Wait until that is ready, or attach it read-only"
         )
     copies = Volume.objects.filter(
-        source__in=volumes, state=VolumeState.COPYING, wanted_snapshot__isnull=True
+        source__in=volumes,
+        state__in=(VolumeState.COPYING, VolumeState.CLEANING),
+        wanted_snapshot__isnull=True,
     )
     for copy in copies:
         if copy.source_id is not None:

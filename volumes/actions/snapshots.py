@@ -118,7 +118,8 @@ def _must_be_free(snapshot: Snapshot) -> None:
 
 def _must_not_be_read(volume: Volume) -> None:
     """What reads the disk as it is now would read two halves."""
-    copies = Volume.objects.filter(source=volume, state=VolumeState.COPYING, wanted_snapshot=None)
+    made = (VolumeState.COPYING, VolumeState.CLEANING)
+    copies = Volume.objects.filter(source=volume, state__in=made, wanted_snapshot=None)
     exports = Export.objects.filter(volume=volume, state=ExportState.PREPARING, snapshot=None)
     if copies.exists():
         raise Refused("disk_busy", f"{volume} is being copied: wait until that is done.")

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from core.machine import Step
 from volumes.lifecycle import (
     arriving,
+    cleaning,
     deriving,
     exporting,
     fetching,
@@ -23,6 +24,7 @@ VOLUME_STEPS: Mapping[str, Step[Volume]] = {
     **fetching.STEPS,
     **arriving.STEPS,
     **saving.STEPS,
+    **cleaning.STEPS,
 }
 ATTACHMENT_STEPS: Mapping[str, Step[Attachment]] = plugging.STEPS
 SNAPSHOT_STEPS: Mapping[str, Step[Snapshot]] = snapshots.STEPS
