@@ -2,10 +2,14 @@
 
 from uuid import uuid4
 
+import pytest
+from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from core.machine import tick
 from marketplace import actions
+from marketplace.composing import Said
 from marketplace.lifecycle import DRAFT_STEPS
 from marketplace.models import Draft
 from registration.models import User
@@ -56,3 +60,46 @@ def measured(owner: User, content: bytes = CONTENT, **arrival) -> Draft:
     draft = measure(actions.draft_of_disk(volume, by=owner, create_key=uuid4()))
     assert draft.state == "ready", draft.reason
     return draft
+
+
+FETCH = {"X-Requested-With": "fetch"}
+
+
+ANSWERS = {
+    "title": "Debian 12 with R", "description": "Small. With R.", "kind": "machine",
+    "type": "base", "os": "Debian", "os_version": "12", "os_arch": "x86_64", "version": "1.0",
+    "hypervisor": "kvm", "disks_bus": "virtio", "inbound_ports": "22, 80", "default_user": "root",
+    "creator": "Ada", "publisher": "Example Lab", "min_memory_mib": "512",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def places(settings, tmp_path):
+    settings.PORTAL_ARRIVALS = tmp_path / "arrivals"
+    settings.PORTAL_DOWNLOADS = tmp_path / "downloads"
+    settings.PORTAL_IMAGE_ARRIVALS = tmp_path / "image-arrivals"
+
+
+@pytest.fixture
+def ada(db):
+    return endorser()
+
+
+@pytest.fixture
+def page(ada, client) -> Client:
+    client.force_login(ada)
+    return client
+
+
+def answers(**more) -> dict[str, object]:
+    valid = (timezone.now() + timezone.timedelta(days=183)).date().isoformat()
+    return {**ANSWERS, "valid": valid, **more}
+
+
+def said_of(draft: Draft, **more) -> Said:
+    until = timezone.now() + timezone.timedelta(days=183)
+    return Said(title="Debian", valid=until, **more)
+
+
+def url(name: str, draft: Draft) -> str:
+    return reverse(f"marketplace:{name}", args=[draft.uuid])

@@ -2,102 +2,40 @@
 
 import gzip
 import hashlib
-import os
 import subprocess
 from datetime import timedelta
-from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import time_machine
 from django.utils import timezone
 
-from cloud.errors import CloudFull
 from cloud.local.driver import LocalDriver
 from cloud.types import ImageFormat
-from core.machine import StaleState
 from core.tests.webserver import Server, says
-from marketplace import actions, arrivals, pdisk, tasks
-from marketplace.actions.images import may_use
+from marketplace import actions, arrivals, pdisk
 from marketplace.lifecycle import IMAGE_STEPS
-from marketplace.lifecycle.images import fetching, locating
-from marketplace.models import ImageFailure, ImageFile
-from marketplace.states import ImageState, Visibility
-from marketplace.tests.factories import EntryFactory
+from marketplace.lifecycle.images import locating
+from marketplace.models import ImageFile
+from marketplace.states import ImageState
+from marketplace.tests.arriving import (
+    MIB,
+    RAW,
+    an_entry,
+    bring,
+    landing,
+    nothing_is_left,
+    server,
+    serving,
+    step,
+)
 from volumes.models import DiskType
 from volumes.tests.factories import VolumeFactory
 
+__all__ = ["landing", "server"]
 pytestmark = pytest.mark.django_db
 
 S = ImageState
-MIB = 1 << 20
-RAW = (b"\xeb\x3c\x90 boots, or not".ljust(510, b"\0") + b"\x55\xaa").ljust(MIB, b"d")
-
-
-@pytest.fixture
-def server(settings, tmp_path, home):
-    settings.PORTAL_IMAGE_ARRIVALS = tmp_path / "image-arrivals"
-    settings.PORTAL_FETCH_NETWORKS = ["127.0.0.0/8"]
-    one = Server()
-    settings.PORTAL_FETCH_PORTS = [one.http.server_port]
-    yield one
-    one.close()
-
-
-@pytest.fixture
-def landing(server, tmp_path):
-    """What is on the whole disk, before and after: nothing but the landing place changes."""
-    before = _files(tmp_path)
-    yield tmp_path / "image-arrivals"
-    place = tmp_path / "image-arrivals"
-    assert {path for path in _files(tmp_path) - before if place not in path.parents} == set()
-
-
-def _files(place: Path) -> set[Path]:
-    return {path for path in place.rglob("*") if path.is_file()}
-
-
-def an_entry(server, *paths, content=RAW, **more):
-    more = {"format": "raw", "is_kept_here": False, "md5": hashlib.md5(content).hexdigest()} | more  # noqa: S324
-    locations = more.pop("locations", [server.url(path) for path in paths])
-    return EntryFactory(content=content, locations=locations, **more)
-
-
-def serving(content, *, etag='"v1"'):
-    """A file of one version, that can be asked for from anywhere."""
-
-    def answer(request):
-        begins = int(request.headers.get("Range", "bytes=0-")[6:-1])
-        if not begins or request.headers.get("If-Range") != etag:
-            return says(200, content, etag=etag)(request)
-        span = f"bytes {begins}-{len(content) - 1}/{len(content)}"
-        return says(206, content[begins:], content_range=span, etag=etag)(request)
-
-    return answer
-
-
-def step(image):
-    ImageFile.objects.filter(pk=image.pk, next_tick_at__isnull=False).update(
-        next_tick_at=timezone.now(), lease_until=None
-    )
-    tasks.tick_image(image.pk)
-    image.refresh_from_db()
-    return image.state
-
-
-def bring(entry, **more):
-    """The whole way, until it is at rest."""
-    image = actions.ensure_image(entry, "local", **more)
-    for _ in range(12):
-        if not image.is_moving:
-            return image
-        step(image)
-    raise AssertionError(f"It is still {image.state}: {image.reason}")
-
-
-def nothing_is_left(image):
-    assert list(arrivals.landed()) == []
-    assert image.state == S.FAILED
 
 
 class TestTheWay:
@@ -459,219 +397,3 @@ class TestKinds:
         subprocess.run(["qemu-img", "convert", "-f", "qcow2", "-O", "raw", kept, back], check=True)
         assert back.read_bytes()[: 4 * MIB] == RAW * 4
         assert list(arrivals.landed()) == []
-
-
-class TestKilled:
-    """What a worker leaves, the next goes on with, or does anew."""
-
-    def test_after_the_last_byte_nothing_is_fetched_twice(self, server, cloud):
-        server.answers["/disk"] = serving(RAW)
-        image = actions.ensure_image(an_entry(server, "/disk"), "local")
-        step(image)
-        arrivals.make(image.uuid).write_bytes(RAW)
-        ImageFile.objects.filter(pk=image.pk).update(validator='"v1"', bytes_total=MIB)
-        assert [step(image) for _ in range(3)] == [S.CHECKING, S.COPYING, S.READY]
-        assert server.asked == []
-
-    def test_a_file_of_which_nobody_knows_the_version_is_begun_anew(self, server, cloud):
-        server.answers["/disk"] = serving(RAW, etag="")
-        image = actions.ensure_image(an_entry(server, "/disk"), "local")
-        step(image)
-        arrivals.make(image.uuid).write_bytes(b"half of it")
-        assert [step(image) for _ in range(3)] == [S.CHECKING, S.COPYING, S.READY]
-
-    @pytest.mark.parametrize("state", [S.CHECKING, S.UNPACKING, S.COPYING])
-    def test_a_file_that_is_gone_is_fetched_again(self, server, cloud, state):
-        server.answers["/disk.gz"] = serving(gzip.compress(RAW))
-        image = actions.ensure_image(an_entry(server, "/disk.gz"), "local")
-        while image.state != state:
-            step(image)
-        arrivals.remove(image.uuid)
-        assert step(image) == S.FETCHING
-        assert bring(image.entry).state == S.READY
-        assert len(server.asked) == 2
-
-    def test_half_an_unpacked_file_is_written_anew(self, server, cloud):
-        server.answers["/disk.gz"] = serving(gzip.compress(RAW))
-        image = actions.ensure_image(an_entry(server, "/disk.gz"), "local")
-        while image.state != S.UNPACKING:
-            step(image)
-        arrivals.unpacked(image.uuid).with_name("disk.raw.part-dead").write_bytes(b"half")
-        assert step(image) == S.COPYING
-        assert {path.name for path in arrivals.folder(image.uuid).iterdir()} == {"file", "disk.raw"}
-
-    def test_after_the_copy_was_made_it_is_ready(self, server, cloud):
-        server.answers["/disk"] = serving(RAW)
-        image = actions.ensure_image(an_entry(server, "/disk"), "local")
-        while image.state != S.COPYING:
-            step(image)
-        cloud.lose_next_answer()
-        assert step(image) == S.COPYING
-        assert step(image) == S.READY
-        assert list(arrivals.landed()) == []
-
-    def test_who_lost_the_lease_touches_nothing(self, server, cloud):
-        server.answers["/disk"] = serving(RAW)
-        image = actions.ensure_image(an_entry(server, "/disk"), "local")
-        step(image)
-        arrivals.make(image.uuid).write_bytes(b"of another worker")
-        late = ImageFile.objects.get(pk=image.pk)
-        ImageFile.objects.filter(pk=image.pk).update(lease_until=timezone.now())
-        with pytest.raises(StaleState):
-            fetching.bring(late, cloud)
-        assert arrivals.received(image.uuid).read_bytes() == b"of another worker"
-
-    def test_stray_files_go_and_those_on_their_way_stay(self, server, cloud):
-        image = actions.ensure_image(an_entry(server, "/disk"), "local")
-        mine = arrivals.make(image.uuid)
-        mine.write_bytes(b"half")
-        arrivals.make(uuid4()).write_bytes(b"stray")
-        foreign = arrivals.folder(image.uuid).with_name("not-ours")
-        foreign.mkdir()
-        tasks.tidy()
-        assert sorted(os.listdir(foreign.parent)) == sorted([str(image.uuid), "not-ours"])
-
-    def test_a_full_engine_is_waited_for(self, server, cloud):
-        server.answers["/disk"] = serving(RAW)
-        image = actions.ensure_image(an_entry(server, "/disk"), "local")
-        while image.state != S.COPYING:
-            step(image)
-        cloud.fail_next(CloudFull("The site's disk is full."))
-        assert step(image) == S.COPYING
-        assert step(image) == S.READY
-
-
-class TestProof:
-    """Nobody gets the bytes of somebody's private image by naming its checksums."""
-
-    @pytest.fixture
-    def private(self, server, cloud, alice):
-        server.answers["/mine"] = serving(RAW)
-        entry = an_entry(server, "/mine", owner=alice, visibility=Visibility.PRIVATE)
-        assert bring(entry).state == S.READY
-        return entry
-
-    def test_an_entry_that_only_names_them_must_lead_to_them(self, server, private, bob):
-        server.answers["/his"] = says(404)
-        his = an_entry(server, "/his", owner=bob, endorser_email="bob@example.org")
-        wish = timezone.now()
-        standing = actions.image_for(his, "local", by=bob, asked_at=wish)
-        assert (standing.is_ready, standing.is_open) == (False, False)
-        image = standing.image
-        assert image.state == S.WANTED
-        while image.is_moving:
-            step(image)
-            assert not may_use(image, his, bob)
-        standing = actions.image_for(his, "local", by=bob, asked_at=wish)
-        assert "404" in standing.refusal
-        assert not standing.is_ready
-
-    def test_it_bans_nobody_else(self, server, private, alice, bob):
-        server.answers["/his"] = serving(b"x" * MIB)
-        his = an_entry(server, "/his", owner=bob, endorser_email="bob@example.org")
-        wish = timezone.now()
-        image = actions.image_for(his, "local", by=bob, asked_at=wish).image
-        while image.is_moving:
-            assert actions.image_for(private, "local", by=alice).is_ready
-            step(image)
-        assert image.state == S.READY
-        assert actions.image_for(private, "local", by=alice).is_ready
-        assert "expected" in actions.image_for(his, "local", by=bob, asked_at=wish).refusal
-        assert ImageFailure.objects.get().entry == his
-
-    def test_one_that_leads_to_them_may_use_the_copy(self, server, cloud, private, bob):
-        server.answers["/his"] = serving(RAW)
-        his = an_entry(server, "/his", owner=bob, endorser_email="bob@example.org")
-        before = cloud.world.calls.count("import_image")
-        image = actions.image_for(his, "local", by=bob).image
-        while image.is_moving:
-            step(image)
-        assert actions.image_for(his, "local", by=bob).is_ready
-        assert cloud.world.calls.count("import_image") == before
-        assert list(arrivals.landed()) == []
-
-    def test_who_may_see_an_entry_that_led_to_them_need_not_prove_it(self, server, private, alice):
-        other = an_entry(server, "/gone", owner=alice, endorser_email="a@example.org")
-        assert actions.image_for(other, "local", by=alice).is_ready
-
-    def test_what_another_entry_states_wrongly_is_refused_for_it_alone(self, server, cloud, alice):
-        server.answers["/disk"] = serving(RAW)
-        right = an_entry(server, "/disk", owner=alice)
-        assert bring(right).state == S.READY
-        wrong = an_entry(server, "/disk", endorser_email="b@example.org", sha512="0" * 128)
-        standing = actions.image_for(wrong, "local", by=alice)
-        assert "SHA-512 expected 000" in standing.refusal
-        assert not standing.is_ready
-        assert actions.image_for(right, "local", by=alice).is_ready
-
-    def test_a_failure_of_another_entry_is_no_answer(self, server, cloud, alice, bob):
-        server.answers |= {"/bad": says(404), "/good": serving(RAW)}
-        bad = an_entry(server, "/bad", owner=bob, endorser_email="bob@example.org")
-        good = an_entry(server, "/good", owner=alice, visibility=Visibility.PRIVATE)
-        wish = timezone.now()
-        image = actions.image_for(bad, "local", by=bob, asked_at=wish).image
-        assert not actions.image_for(good, "local", by=alice, asked_at=wish).refusal
-        while image.is_moving:
-            step(image)
-        assert image.state == S.FAILED
-        assert not actions.image_for(good, "local", by=alice, asked_at=wish).refusal
-        image.refresh_from_db()
-        while image.is_moving:
-            step(image)
-        assert actions.image_for(good, "local", by=alice, asked_at=wish).is_ready
-        assert "404" in actions.image_for(bad, "local", by=bob, asked_at=wish).refusal
-
-
-class TestEviction:
-    @pytest.fixture
-    def copies(self, server, cloud, settings):
-        settings.PORTAL_IMAGE_CACHE_GIB = 1
-        made = []
-        for number in range(3):
-            content = RAW[:-1] + bytes([number])
-            server.answers[f"/{number}"] = serving(content)
-            made.append(bring(an_entry(server, f"/{number}", content=content)))
-        used = timezone.now()
-        for hours, image in enumerate(made):
-            ImageFile.objects.filter(pk=image.pk).update(
-                kept_bytes=400 * MIB, used_at=used - timedelta(hours=3 - hours)
-            )
-        return made
-
-    def test_the_longest_unused_goes_until_the_rest_fits(self, copies, cloud):
-        assert actions.evict("local", set()) == 1
-        first = copies[0]
-        first.refresh_from_db()
-        assert first.state == S.EVICTING
-        assert step(first) == S.EVICTED
-        assert cloud.find_image(first.identifier) is None
-        assert (first.ref, first.kept_bytes) == ("", 0)
-        assert actions.evict("local", set()) == 0
-
-    def test_none_that_a_machine_needs_goes(self, copies):
-        assert actions.evict("local", {copies[0].identifier}) == 1
-        assert [image.state for image in ImageFile.objects.order_by("pk")] == [
-            S.READY, S.EVICTING, S.READY,
-        ]  # fmt: skip
-        ImageFile.objects.update(state=S.READY)
-        assert actions.evict("local", {image.identifier for image in copies}) == 0
-
-    def test_without_a_limit_none_goes(self, copies, settings):
-        settings.PORTAL_IMAGE_CACHE_GIB = 0
-        assert actions.evict("local", set()) == 0
-
-    def test_the_next_launch_fetches_it_again(self, copies):
-        actions.evict("local", set())
-        first = copies[0]
-        first.refresh_from_db()
-        step(first)
-        assert not actions.image_for(first.entry, "local").is_ready
-        assert bring(first.entry).state == S.READY
-
-    def test_one_that_the_cloud_does_not_remove_stays(self, copies, cloud):
-        actions.evict("local", set())
-        first = copies[0]
-        first.refresh_from_db()
-        with time_machine.travel(timezone.now() + timedelta(hours=2)):
-            cloud.fail_next(CloudFull("Not now."))
-            assert step(first) == S.READY

@@ -10,23 +10,23 @@ from django.utils import timezone
 from core.errors import Refused
 from core.machine import StaleState
 from core.models import Event
+from core.tests.webserver import says
 from marketplace import actions, lanes
 from marketplace.actions.images import GRACE, SLOW_AFTER, may_use
 from marketplace.lifecycle.images import fetching
 from marketplace.models import ImageFailure, ImageFile, LocationCheck
 from marketplace.states import ImageState, Visibility
-from marketplace.tests.factories import EntryFactory, ImageFileFactory
-from marketplace.tests.test_arriving_images import (
+from marketplace.tests.arriving import (
     MIB,
     RAW,
     an_entry,
     bring,
     landing,
-    says,
     server,
     serving,
     step,
 )
+from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import UserFactory
 from volumes.models import Access, Share
 from volumes.states import VolumeState
