@@ -17,8 +17,8 @@ from cloud.fake import FakeCloud
 from core import audit
 from core.clouds import clouds
 from core.machine import due, tick
-from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS
-from marketplace.models import Draft, ImageFile
+from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS, INSPECTION_STEPS
+from marketplace.models import Draft, ImageFile, Inspection
 from registration.lifecycle import DELIVERY_STEPS
 from registration.models import Delivery
 from vms.lifecycle import READINESS_STEPS, SAVING_STEPS, VM_STEPS
@@ -29,6 +29,7 @@ from volumes.models import Attachment, Export, Snapshot, Volume
 LIVES = (
     (ImageFile, IMAGE_STEPS),
     (Draft, DRAFT_STEPS),
+    (Inspection, INSPECTION_STEPS),
     (Volume, VOLUME_STEPS),
     (VM, VM_STEPS),
     (Readiness, READINESS_STEPS),

@@ -14,13 +14,14 @@ from urllib.parse import urlsplit
 from django.utils import timezone
 
 from core.machine import Stateful, due
-from marketplace.models import DocumentArrival, Draft, ImageFile, Source
+from marketplace.models import DocumentArrival, Draft, ImageFile, Inspection, Source
 from marketplace.states import (
     IN_LINE,
     ArrivalState,
     DraftSource,
     DraftState,
     ImageState,
+    InspectionState,
     SourceState,
 )
 
@@ -113,6 +114,8 @@ def lane_of(row: Stateful) -> Lane | None:
             return COPIES
         case Draft(state=DraftState.MEASURING, about=about):
             return DRAFTS if about == DraftSource.URL else COPIES
+        case Inspection(state=InspectionState.READING):
+            return COPIES
         case DocumentArrival(state=ArrivalState.FETCHING):
             return DOCUMENTS
         case Source(state=SourceState.IMPORTING):
@@ -129,6 +132,8 @@ def keys_of(row: Stateful) -> frozenset[str]:
             return _keys(row.url, row.owner_id)
         case Source():
             return _keys(row.url)
+        case Inspection():
+            return _keys("", row.volume.owner_id)
     return frozenset()
 
 

@@ -269,3 +269,52 @@ class DraftSource(TextChoices):
     URL = "url", "A file on the web"
     FILE = "file", "A file that was measured in the browser"
     ENTRY = "entry", "An entry, to be said again"
+
+
+class InspectionState(TextChoices):
+    """A look at what is left of its maker in a disk."""
+
+    WANTED = "wanted", "Waiting"
+    READING = "reading", "Looking"
+    READY = "ready", "Done"
+    FAILED = "failed", "Failed"
+
+
+N = InspectionState
+
+INSPECTION_MOVES: Moves = {
+    N.WANTED: frozenset({N.READING, N.FAILED}),
+    N.READING: frozenset({N.READY, N.FAILED}),
+    N.READY: frozenset({N.WANTED}),
+    N.FAILED: frozenset({N.WANTED}),
+}
+INSPECTION_DEADLINES: Deadlines = {
+    N.WANTED: Deadline(
+        timedelta(hours=1), N.FAILED, _SOON, "No worker looked into it within {limit}."
+    ),
+    N.READING: Deadline(
+        timedelta(hours=12), N.FAILED, _SOON, "It could not be looked into within {limit}."
+    ),
+}
+
+
+class PublicationState(TextChoices):
+    """An entry that is to be opened to everybody, where the site wants to be asked."""
+
+    ASKED = "asked", "Waiting for an administrator"
+    APPROVED = "approved", "Approved"
+    REJECTED = "rejected", "Rejected"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+U = PublicationState
+
+PUBLICATION_MOVES: Moves = {
+    U.ASKED: frozenset({U.APPROVED, U.REJECTED, U.WITHDRAWN}),
+    U.APPROVED: frozenset(),
+    U.REJECTED: frozenset(),
+    U.WITHDRAWN: frozenset(),
+}
+
+#: It waits for a person.
+PUBLICATION_DEADLINES: Deadlines = {}

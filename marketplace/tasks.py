@@ -15,6 +15,7 @@ from marketplace.lifecycle import (
     DOCUMENT_STEPS,
     DRAFT_STEPS,
     IMAGE_STEPS,
+    INSPECTION_STEPS,
     PENDING_STEPS,
     SOURCE_STEPS,
     checks,
@@ -28,6 +29,7 @@ from marketplace.models import (
     DocumentArrival,
     Draft,
     ImageFile,
+    Inspection,
     Pending,
     Source,
     TrustedCertificate,
@@ -60,6 +62,12 @@ def tick_pending(pk: int) -> None:
 @shared_task(name="marketplace.tick_document")
 def tick_document(pk: int) -> None:
     _tick(DocumentArrival.objects.select_related("owner").filter(pk=pk).first(), DOCUMENT_STEPS)
+
+
+@shared_task(name="marketplace.tick_inspection")
+def tick_inspection(pk: int) -> None:
+    rows = Inspection.objects.select_related("volume")
+    _tick(rows.filter(pk=pk).first(), INSPECTION_STEPS)
 
 
 @shared_task(name="marketplace.tick_source")
@@ -97,6 +105,9 @@ def sweep() -> None:
         rows: Any = table._default_manager.filter(cloud__in=clouds)
         for row in due(rows)[:SWEEP_ROWS]:
             ring_row(row)
+    inspections = Inspection.objects.filter(volume__cloud__in=clouds).select_related("volume")
+    for inspection in due(inspections)[:SWEEP_ROWS]:
+        ring_row(inspection)
     for pending in due(Pending.objects.all())[:SWEEP_ROWS]:
         ring_row(pending)
 
@@ -154,6 +165,7 @@ def ring_weighing(certificate: TrustedCertificate) -> None:
 _TASKS: Mapping[type[Stateful], Any] = {
     ImageFile: tick_image,
     Draft: tick_draft,
+    Inspection: tick_inspection,
     Pending: tick_pending,
     DocumentArrival: tick_document,
     Source: tick_source,

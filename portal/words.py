@@ -6,7 +6,15 @@ The one place for them; ``tests/laws/test_audit.py`` fails on a kind or a verb w
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from marketplace.states import ArrivalState, DraftState, ImageState, PendingState, SourceState
+from marketplace.states import (
+    ArrivalState,
+    DraftState,
+    ImageState,
+    InspectionState,
+    PendingState,
+    PublicationState,
+    SourceState,
+)
 from registration.states import AccountState, DeliveryState, WishState
 from vms.states import ReadinessState, VmState
 from volumes.states import (
@@ -53,6 +61,9 @@ KINDS: Mapping[str, Kind] = {
     "export": Kind("download of disk", states=dict(ExportState.choices)),
     "group": Kind("group", "registration:group"),
     "image": Kind("copy of image", states=dict(ImageState.choices)),
+    "inspection": Kind(
+        "look into disk", "marketplace:inspection", states=dict(InspectionState.choices)
+    ),
     "instance_type": Kind("size"),
     "invitation": Kind("invitation"),
     "mail": Kind("mail"),
@@ -61,6 +72,9 @@ KINDS: Mapping[str, Kind] = {
     "pending": Kind("metadata for", listed="metadata", states=dict(PendingState.choices)),
     "policy": Kind("policies,", listed="policies"),
     "policy_line": Kind("the line", listed="line of a list of images"),
+    "publication": Kind(
+        "publication of", "marketplace:publication", states=dict(PublicationState.choices)
+    ),
     "quota_wish": Kind("wish for", listed="wish", states=dict(WishState.choices)),
     "readiness": Kind("readiness of machine", states=dict(ReadinessState.choices)),
     "reason_template": Kind("reason"),
@@ -112,6 +126,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "attach": Verb("attached {}", "attach {}"),
         "detach": Verb("detached {}", "detach {}"),
         "launch": Verb("launched a machine from {}", "launch a machine from {}"),
+        "inspected": Verb("had {} looked into", "look into {}"),
         "clean": Verb("made a cleaned copy of {}", "make a cleaned copy of {}"),
         "copy": Verb("copied {}", "copy {}"),
         "grow": Verb("made {} larger", "make {} larger"),

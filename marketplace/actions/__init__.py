@@ -35,6 +35,7 @@ from marketplace.actions.images import (
     let_go,
     stop_image,
 )
+from marketplace.actions.inspecting import inspect, remove_found
 from marketplace.actions.keys import (
     end_key,
     key_of,
@@ -104,6 +105,7 @@ __all__ = [
     "image_for",
     "image_lost",
     "import_source",
+    "inspect",
     "keep_draft",
     "key_of",
     "let_go",
@@ -123,6 +125,7 @@ __all__ = [
     "publish_saved",
     "reader",
     "refuse_document",
+    "remove_found",
     "remove_source",
     "report_document",
     "set_readers",

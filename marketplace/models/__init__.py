@@ -11,6 +11,7 @@ from marketplace.models.entries import (
     default_ports,
 )
 from marketplace.models.images import ImageFailure, ImageFile
+from marketplace.models.inspections import Inspection, Publication
 from marketplace.models.policy import PolicyLine
 from marketplace.models.sources import Source
 from marketplace.models.uses import LocationCheck, Reminder, TestedSize, Use
@@ -26,10 +27,12 @@ __all__ = [
     "EntryQuerySet",
     "ImageFailure",
     "ImageFile",
+    "Inspection",
     "Learned",
     "LocationCheck",
     "Pending",
     "PolicyLine",
+    "Publication",
     "Reminder",
     "SigningKey",
     "Source",

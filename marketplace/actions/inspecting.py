@@ -1,0 +1,82 @@
+"""Have a disk looked into, before it goes to others."""
+
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+from django.db import transaction
+
+from core.errors import Refused
+from core.machine import StaleState
+from marketplace import tasks
+from marketplace.models import Inspection
+from marketplace.states import InspectionState
+from registration.models import User
+from volumes import actions as volumes
+from volumes.asking import must
+from volumes.models import Access, Volume
+
+
+def inspect(volume: Volume, *, by: User | None = None, again: bool = False) -> Inspection:
+    """The look into a disk; begun if there was none, or ``again``.
+
+    ``by`` None: the portal looks by itself at what it has made.
+
+    Raises:
+        Refused: ``not_yours``, ``disk_state``, ``disk_written``.
+    """
+    if by is not None:
+        situation = must(volume, "download", by=by)
+        if situation.access != Access.OWN:
+            raise Refused("not_yours", "Only the owner of a disk has it looked into.")
+        if refusal := situation.being_written():
+            raise refusal
+    with transaction.atomic():
+        Volume.objects.select_for_update(no_key=True).get(pk=volume.pk)  # two tabs, one look
+        known = Inspection.objects.filter(volume=volume).first()
+        if known is None:
+            return _begin(volume, by)
+        if not known.is_moving and (again or known.state == InspectionState.FAILED):
+            try:
+                known.move(InspectionState.WANTED, by=by, verb="inspected")
+            except StaleState:
+                known.refresh_from_db()
+            tasks.ring_row(known)
+        return known
+
+
+def _begin(volume: Volume, by: User | None) -> Inspection:
+    inspection = Inspection(volume=volume)
+    inspection.next_tick_at = inspection.state_since
+    inspection.save(force_insert=True)
+    inspection.record_event("inspected", by=by, now=InspectionState.WANTED)
+    inspection.announce()
+    tasks.ring_row(inspection)
+    return inspection
+
+
+def remove_found(
+    inspection: Inspection, *, by: User, paths: Sequence[tuple[int, str]], create_key: UUID
+) -> Volume:
+    """A cleaned copy of the disk: of what was found, without ``paths``, as (partition, path).
+
+    The copy is looked into as soon as it is there.
+
+    Raises:
+        Refused: ``inspection_state``, ``not_found``, and those of ``volumes.clean``.
+    """
+    if inspection.state != InspectionState.READY:
+        raise Refused("inspection_state", "Wait until the disk has been looked into.")
+    known = {(one["part"], one["path"]) for one in inspection.findings if one["is_removable"]}
+    if strange := [path for path in paths if path not in known]:
+        raise Refused("not_found", f"{strange[0][1]} is not among what can be removed.")
+    with transaction.atomic():
+        made = volumes.clean(inspection.volume, by=by, paths=_by_part(paths), create_key=create_key)
+        inspect(made)
+    return made
+
+
+def _by_part(paths: Sequence[tuple[int, str]]) -> Mapping[int, list[str]]:
+    wanted: dict[int, list[str]] = {}
+    for part, path in paths:
+        wanted.setdefault(part, []).append(path)
+    return wanted

@@ -1,0 +1,144 @@
+"""What was found in disks of their makers, and entries that wait to be opened to everybody."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from cloud.diskfiles.hygiene import KINDS, Kind
+from core.machine import Stateful
+from marketplace.models.drafts import OwnedQuerySet
+from marketplace.models.entries import Entry
+from marketplace.states import (
+    INSPECTION_DEADLINES,
+    INSPECTION_MOVES,
+    PUBLICATION_DEADLINES,
+    PUBLICATION_MOVES,
+    InspectionState,
+    PublicationState,
+)
+from volumes.models import Volume
+
+
+class Inspection(Stateful):
+    """One look into a disk. One to a disk: a new look is the same row.
+
+    ``report``: {"parts": [{number, kind, size_bytes}], "findings": [{kind, part, path,
+    size_bytes, is_removable}], "unread": [{part, why}], "is_cut"}.
+    """
+
+    KIND = "inspection"
+    MOVES = INSPECTION_MOVES
+    DEADLINES = INSPECTION_DEADLINES
+
+    state = models.CharField(max_length=10, choices=InspectionState, default=InspectionState.WANTED)
+    volume = models.OneToOneField(Volume, models.CASCADE, related_name="inspection")
+    report = models.JSONField(default=dict, blank=True)
+    bytes_done = models.PositiveBigIntegerField(default=0)
+    bytes_total = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(
+                fields=["next_tick_at"],
+                name="marketplace_inspection_due",
+                condition=Q(next_tick_at__isnull=False),
+            )
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=InspectionState.values), name="marketplace_inspection_state"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.volume)
+
+    def get_absolute_url(self) -> str:
+        return reverse("marketplace:inspection", args=[self.uuid])
+
+    @property
+    def cloud(self) -> str:
+        return self.volume.cloud
+
+    @property
+    def owner_pk(self) -> int | None:
+        return self.volume.owner_id
+
+    def audience(self) -> tuple[int, ...]:
+        return (self.volume.owner_id,)
+
+    @property
+    def findings(self) -> list[Mapping[str, Any]]:
+        return list(self.report.get("findings", ()))
+
+    @property
+    def unread(self) -> list[Mapping[str, Any]]:
+        return list(self.report.get("unread", ()))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every file system of the disk was read to its end."""
+        return self.state == InspectionState.READY and bool(self.report.get("is_read"))
+
+    @property
+    def percent(self) -> int:
+        return min(100, self.bytes_done * 100 // self.bytes_total) if self.bytes_total else 0
+
+    def by_kind(self) -> list[tuple[Kind, list[Mapping[str, Any]]]]:
+        """What was found, kind by kind, the worst first."""
+        found = {name: [one for one in self.findings if one["kind"] == name] for name in KINDS}
+        return [(KINDS[name], many) for name, many in found.items() if many]
+
+
+class Publication(Stateful):
+    """The wish to open an entry to everybody, which an administrator answers."""
+
+    KIND = "publication"
+    MOVES = PUBLICATION_MOVES
+    DEADLINES = PUBLICATION_DEADLINES
+
+    state = models.CharField(
+        max_length=10, choices=PublicationState, default=PublicationState.ASKED
+    )
+    entry = models.ForeignKey(Entry, models.PROTECT, related_name="publications")
+    # Who asked; None: a program without an account here.
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    message = models.TextField(blank=True)
+    answered_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    answered_at = models.DateTimeField(null=True, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = OwnedQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["pk"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(state__in=PublicationState.values),
+                name="marketplace_publication_state",
+            ),
+            models.UniqueConstraint(
+                fields=["entry"],
+                condition=Q(state=PublicationState.ASKED),
+                name="marketplace_publication_one",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return str(self.entry)
+
+    def get_absolute_url(self) -> str:
+        return reverse("marketplace:publication", args=[self.uuid])
+
+    def audience(self) -> tuple[int, ...]:
+        return (self.owner_id,) if self.owner_id else ()
