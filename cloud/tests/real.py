@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
 from cloud.errors import CloudBusy
 from cloud.local import process
 from cloud.local.driver import LocalDriver
-from cloud.tests.conformance import IMAGE
-from cloud.tests.contract import new_token, until
+from cloud.tests.conformance import IMAGE, a_source
+from cloud.tests.contract import new_token, quiet, until
 from cloud.types import VmInfo, VmPhase, VmSpec
 
 P = VmPhase
@@ -32,6 +34,13 @@ def end_all(home: Path) -> None:
 def a_driver(home: Path, **options: object) -> LocalDriver:
     defaults: dict[str, object] = {"disk_floor_bytes": 1 << 20, "memory_reserve_mib": 256}
     return LocalDriver(home=home, **defaults | options)
+
+
+@pytest.fixture
+def driver(home: Path, demo_image: Path) -> LocalDriver:
+    one = a_driver(home)
+    one.import_image(a_source(demo_image), token=IMAGE, on_progress=quiet)
+    return one
 
 
 def a_spec(**changes: object) -> VmSpec:

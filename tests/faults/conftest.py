@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cloud.tests.conftest import demo_image, home
-from cloud.tests.test_local import driver
+from cloud.tests.real import driver
 from tests.faults import guests
 from tests.faults import images as web
 from tests.faults.disks import disk
