@@ -14,7 +14,7 @@ def _whose(session_key: str) -> Any:
 
 
 def _may_see(user: Any, uuid: str) -> bool:
-    return bool(type(user)._default_manager.visible_to(user).filter(uuid=uuid).exists())
+    return bool(user._meta.default_manager.visible_to(user).filter(uuid=uuid).exists())
 
 
 def _may_see_group(user: Any, uuid: str) -> bool:

@@ -262,6 +262,32 @@ def image_deprecated(
     )
 
 
+def publication_asked(
+    owner: User, administrators: Iterable[User], *, image: str, message: str
+) -> None:
+    """Tell the administrators, each in a mail of their own, that an entry waits for them."""
+    _post(
+        "publication_asked",
+        *(administrator.email for administrator in administrators),
+        reply_to=owner.email,
+        person=owner,
+        image=image,
+        message=message,
+        link=_link("marketplace:publications"),
+    )
+
+
+def publication_answered(owner: User | None, *, image: str, link: str, reason: str) -> None:
+    """Tell the owner of an entry what an administrator answered; with ``reason``: no."""
+    if owner is None:
+        return
+    values = {"greeting": _greeting(owner), "image": image, "link": link}
+    if reason:
+        _post("publication_rejected", owner.email, reason=reason, **values)
+    else:
+        _post("publication_approved", owner.email, **values)
+
+
 def image_saved(
     owner: User,
     *,

@@ -30,6 +30,7 @@ const sheets = [
   "./static/css/uploads.css",
   "./static/css/drafts.css",
   "./static/css/catalogue.css",
+  "./static/css/notifications.css",
 ];
 
 const builds = [

@@ -25,6 +25,12 @@ class Server:
                 )
                 outer.answers[self.path](self)
 
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+                headers = {k.lower(): v for k, v in self.headers.items()}
+                outer.asked.append({"path": self.path, "body": body, **headers})
+                outer.answers[self.path](self)
+
             def log_message(self, *_: object) -> None:
                 pass
 

@@ -1,7 +1,7 @@
 """Letters about images: to those who vouch for them, and to those who use them."""
 
 from registration.letters.kind import LINK, Kind
-from registration.letters.placeholders import Placeholder, Shape, link, quote
+from registration.letters.placeholders import PERSON, Placeholder, Shape, link, quote
 
 GREETING = Placeholder("greeting", "Dear and the name, or Hello", "Dear Jane Doe,")
 IMAGE = Placeholder("image", "the title of the image", "Debian 12 minimal")
@@ -87,5 +87,57 @@ wrong with the image is wrong with them too.
 
 {link}""",
         LINK,
+    ),
+    Kind(
+        "publication_asked",
+        "An entry is to be opened to everybody",
+        "To every administrator, for each wish, if PORTAL_PUBLISH_APPROVAL is on.",
+        (*PERSON, IMAGE,
+         quote("message", "why they ask; may be empty", "For next week's course."),
+         link("where one answers", "/marketplace/publications/", "Approve or reject")),
+        "{name} ({username}) would publish the image {image}",
+        """\
+{name} ({username}) would like everybody to read the Marketplace entry of {image}.
+
+{message}
+
+Look at the entry and at what was found in its disk, and answer, after signing in:
+
+{link}""",
+        LINK,
+    ),
+    Kind(
+        "publication_approved",
+        "An entry was opened to everybody",
+        "To the owner of the entry, when an administrator approves.",
+        (GREETING, IMAGE, link("the entry", "/marketplace/metadata/…", "Look at the entry")),
+        "Everybody can find {image} now",
+        """\
+{greeting}
+
+an administrator has approved it: everybody can find and launch the image {image}.
+
+{link}""",
+        LINK,
+    ),
+    Kind(
+        "publication_rejected",
+        "An entry was not opened to everybody",
+        "To the owner of the entry, when an administrator rejects it.",
+        (GREETING, IMAGE,
+         quote("reason", "what the administrator wrote", "Its SSH host keys are still in it."),
+         link("the entry", "/marketplace/metadata/…", "Look at the entry")),
+        "{image} stays with you for now",
+        """\
+{greeting}
+
+you would have liked everybody to find the image {image}. An administrator has said no, and wrote:
+
+{reason}
+
+The entry is yours as before. Change what is to be changed, and ask again from its page.
+
+{link}""",
+        frozenset({"reason", "link"}),
     ),
 )  # fmt: skip

@@ -3,6 +3,7 @@
 import uuid
 from typing import Any
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
@@ -40,6 +41,7 @@ def index(request: UserRequest) -> HttpResponse:
         "is_filtered": form.is_used,
         "page": Paginator(rows.order_by("-pk"), ROWS).get_page(request.GET.get("page")),
         "query": query_without(request, "page"),
+        "keep_days": settings.PORTAL_NOTIFICATION_DAYS,
     }
     fragment = is_fragment(request)
     template = "registration/_notifications.html" if fragment else "registration/notifications.html"
@@ -116,12 +118,14 @@ def choices(request: UserRequest) -> HttpResponse:
 
 def _choices(request: UserRequest) -> dict[str, Any]:
     chosen = choices_of(request.user)
+    hooks = [hook for hook in request.user.webhooks.all() if hook.is_on]
     rows = [
         {
             "notice": one,
             "is_fixed": one.mail == Mail.ALWAYS,
+            "hooks": [hook for hook in hooks if one.name in hook.kinds],
             "by_mail": one.mail == Mail.ALWAYS or chosen.get(one.name, one.mail == Mail.YES),
         }
         for one in NOTICES.values()
     ]
-    return {"rows": rows, "hooks": list(request.user.webhooks.all())}
+    return {"rows": rows}
