@@ -141,6 +141,22 @@ def _how_many_fit(fit: int) -> str:
     return "Only the first one fits." if fit == 1 else f"Only the first {fit} fit."
 
 
+def too_large_for(use: Iterable[Use], size: Any) -> Refused | None:
+    """The refusal of a size that the quota has no room for even if nothing else is held."""
+    needs = _needs([size])
+    for line in use:
+        need = needs.get(line.name, 0)
+        if need > line.limit:
+            return Refused(
+                "size_over_quota",
+                f"Your quota is {line.limit}{_unit(line) or ' ' + line.label}: a machine of "
+                f"{need}{_unit(line)} would never fit. Make it smaller, or ask for more under "
+                "“Quota and usage”.",
+                field={"vcpus": "vcpus", "memory": "memory_mib"}.get(line.name),
+            )
+    return None
+
+
 def _too_little(line: Use, *, whose: str = "Your quota", who: str = "you hold") -> str:
     return (
         f"{whose} is {line.limit}{_unit(line) or ' ' + line.label}: {who} {line.used}{_unit(line)}"

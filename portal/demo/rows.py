@@ -61,7 +61,7 @@ def seed(*, machines: int, entries: int, users: int = 0, disks: int = 0) -> None
     owners = make(_person(rng, n, now) for n in range(max(3, machines // MACHINES_EACH)))
     images = make(made_up_entries(rng, max(1, entries), now))
     spelling.learn()
-    sizes = list(InstanceType.objects.all())
+    sizes = list(InstanceType.objects.of_site())
     lives = sorted((live(rng, now) for _ in range(machines)), key=lambda visits: visits[0].at)
     for start in range(0, machines, BATCH):
         _add_machines(rng, lives[start : start + BATCH], owners, images, sizes)

@@ -1,7 +1,7 @@
 """What a person may ask of machines. Nothing here knows that clouds exist."""
 
 from vms.actions.asking import VERBS, ask_many, kill, reboot, shut_down, start
-from vms.actions.batches import MOST_MACHINES, RowsRefused, launch_many
+from vms.actions.batches import MOST_MACHINES, LeftOut, RowsRefused, launch_many
 from vms.actions.giving import hand_over
 from vms.actions.images import Candidate, ImageNews, candidates, image_news
 from vms.actions.launching import (
@@ -12,21 +12,28 @@ from vms.actions.launching import (
     too_small,
     too_volatile,
 )
-from vms.actions.sizes import save_type
+from vms.actions.saving import Image, check_image, drop_saving, plan_saving, save, shut_down_to_save
+from vms.actions.sizes import MOST_OWN_SIZES, delete_own_type, save_own_type, save_type
 from vms.quota import Use, disk_use, machine_use, over_quota, quota_use
 
 __all__ = [
     "MOST_MACHINES",
+    "MOST_OWN_SIZES",
     "MOST_VOLATILE",
     "VERBS",
     "Candidate",
+    "Image",
     "ImageNews",
+    "LeftOut",
     "Order",
     "RowsRefused",
     "Use",
     "ask_many",
     "candidates",
+    "check_image",
+    "delete_own_type",
     "disk_use",
+    "drop_saving",
     "hand_over",
     "image_news",
     "kill",
@@ -34,10 +41,14 @@ __all__ = [
     "launch_many",
     "machine_use",
     "over_quota",
+    "plan_saving",
     "quota_use",
     "reboot",
+    "save",
+    "save_own_type",
     "save_type",
     "shut_down",
+    "shut_down_to_save",
     "start",
     "too_large",
     "too_small",

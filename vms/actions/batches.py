@@ -1,7 +1,7 @@
 """Order several machines at once: all of them, or as many as can be."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from uuid import UUID
 
 from django.conf import settings
@@ -25,6 +25,15 @@ MOST_MACHINES = 200  # of one batch
 _NOBODY = UUID(int=0)
 
 
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A row of a table, from 1, that is not launched, and why."""
+
+    row: int
+    name: str
+    reason: str
+
+
 class RowsRefused(Refused):
     """Some of several orders cannot be: ``rows`` says which (the first is 1) and why."""
 
@@ -46,12 +55,14 @@ def launch_many(
     name: str,
     key: UUID,
     all_or_nothing: bool = True,
+    left_out: Sequence[LeftOut] = (),
     cloud: str = settings.DEFAULT_CLOUD,
 ) -> Batch:
     """Order several machines in one transaction. The same ``key`` twice is one batch.
 
     With ``all_or_nothing`` one refusal is all; else what can be is launched, and the batch keeps
-    why the rest was not.
+    why the rest was not. ``left_out`` are rows of its table that are no order at all; the others
+    are numbered around them.
 
     Raises:
         Refused: ``batch_empty``, ``batch_too_many``, ``batch_name``, ``batch_key``,
@@ -60,7 +71,7 @@ def launch_many(
     """
     if batch := _known(owner, key):
         return batch
-    name = _must_be_orders(orders, name)
+    name = _must_be_orders(orders, name, left_out)
     refused = _judged(owner, orders, cloud)
     if refused and (all_or_nothing or len(refused) == len(orders)):
         raise _together(refused, orders)
@@ -68,15 +79,16 @@ def launch_many(
         owner = the_only_one(owner)
         if batch := _known(owner, key):  # sent twice at once
             return batch
-        batch = _begin(owner, name, key, orders)
+        batch = _begin(owner, name, key, len(orders) + len(left_out))
         lock_disks(orders)
         if all_or_nothing:
             _launch_all(batch, orders, cloud)
         else:
             _launch_some(batch, orders, refused, cloud)
-        launched = len(orders) - len(batch.refused)
+        _keep_refusals(batch, orders, refused, left_out)
+        launched = batch.asked - len(batch.refused)
         record("batch", batch.uuid, "asked", by=owner, owner=owner.pk, label=batch.name,
-               asked=len(orders), launched=launched)  # fmt: skip
+               asked=batch.asked, launched=launched)  # fmt: skip
     return batch
 
 
@@ -84,10 +96,10 @@ def _known(owner: User, key: UUID) -> Batch | None:
     return Batch.objects.filter(owner=owner, uuid=key).first()
 
 
-def _must_be_orders(orders: Sequence[Order], name: str) -> str:
+def _must_be_orders(orders: Sequence[Order], name: str, left_out: Sequence[LeftOut]) -> str:
     if not orders:
         raise Refused("batch_empty", "There is no machine in it.")
-    if len(orders) > MOST_MACHINES:
+    if len(orders) + len(left_out) > MOST_MACHINES:
         raise Refused(
             "batch_too_many",
             f"These are {len(orders)} machines; a batch has {MOST_MACHINES} at most. Make two.",
@@ -126,10 +138,10 @@ def _together(refused: dict[int, Refused], orders: Sequence[Order]) -> Refused:
     return RowsRefused(refused, [order.name for order in orders])
 
 
-def _begin(owner: User, name: str, key: UUID, orders: Sequence[Order]) -> Batch:
+def _begin(owner: User, name: str, key: UUID, asked: int) -> Batch:
     try:
         with transaction.atomic():
-            return Batch.objects.create(owner=owner, uuid=key, name=name, asked=len(orders))
+            return Batch.objects.create(owner=owner, uuid=key, name=name, asked=asked)
     except IntegrityError:  # another person's
         raise Refused("batch_key", "This key is taken. Reload the page, and try again.") from None
 
@@ -162,10 +174,20 @@ def _launch_some(
             use = with_machine(use, order)
     if len(refused) == len(orders):
         raise _together(refused, orders)
-    batch.refused = [
-        {"row": row, "name": orders[row - 1].name, "reason": str(refused[row])}
-        for row in sorted(refused)
-    ]
+
+
+def _keep_refusals(
+    batch: Batch,
+    orders: Sequence[Order],
+    refused: Mapping[int, Refused],
+    left_out: Sequence[LeftOut],
+) -> None:
+    gaps = {one.row for one in left_out}
+    rows = [row for row in range(1, batch.asked + 1) if row not in gaps]  # of the orders
+    lines = [*left_out]
+    for number, why in refused.items():
+        lines.append(LeftOut(rows[number - 1], orders[number - 1].name, str(why)))
+    batch.refused = [asdict(line) for line in sorted(lines, key=lambda line: line.row)]
     batch.save(update_fields=["refused"])
 
 

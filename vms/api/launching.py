@@ -129,13 +129,13 @@ def _disk(request: ApiRequest, key: UUID, verb: str) -> Volume:
 
 
 def _size(owner: User, name: str) -> InstanceType:
-    offered = {size.name: size for size in InstanceType.objects.filter(is_offered=True)}
+    offered = {size.name: size for size in InstanceType.objects.offered_to(owner)}
     asked = [name] if name else [owner.default_instance_type, *_defaults(offered)]
     for one in asked:
         if one in offered:
             return offered[one]
     names = ", ".join(offered) or "none"
-    raise Refused("size_unknown", f"This site offers these sizes: {names}.", field="type")
+    raise Refused("size_unknown", f"The sizes that you can choose: {names}.", field="type")
 
 
 def _defaults(offered: dict[str, InstanceType]) -> list[str]:

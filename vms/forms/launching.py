@@ -12,8 +12,9 @@ from cloud.types import DiskBus
 from marketplace.models import Entry
 from registration.models import SshKey, User
 from vms.actions import MOST_VOLATILE, Order, too_volatile
+from vms.context import Context
+from vms.forms.context import ContextFields, ExtraKeysField, default_method, initial_of
 from vms.forms.disks import DiskOffer, DisksField, SizesField
-from vms.forms.user_data import check_user_data
 from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, InstanceType
 from volumes.models import Volume
 
@@ -21,7 +22,7 @@ from volumes.models import Volume
 MOST_AT_ONCE = 50
 
 
-class LaunchForm(forms.Form):
+class LaunchForm(ContextFields):
     """The launch page. Valid as it comes; everything can be changed.
 
     The machine boots from ``entry``, or from ``root_disk``. ``disks`` are UUIDs, as words, of
@@ -110,13 +111,16 @@ class LaunchForm(forms.Form):
             attrs={"inputmode": "numeric", "autocomplete": "off", "placeholder": "none"}
         ),
     )
-    user_data = forms.CharField(
-        label="User data",
+    extra_keys = ExtraKeysField(
+        label="More SSH public keys, for this machine only",
         required=False,
-        strip=False,
-        widget=forms.Textarea(attrs={"rows": 6, "spellcheck": "false", "class": "font-monospace"}),
-        help_text="A script (#!…) or a #cloud-config, run once at the first boot.",
-    )
+        max_length=65_536,
+        widget=forms.Textarea(
+            attrs={"rows": 2, "spellcheck": "false", "autocomplete": "off",
+                   "class": "font-monospace"}
+        ),
+        help_text="One a line, such as those of people who work with you.",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -126,10 +130,11 @@ class LaunchForm(forms.Form):
         root_disk: Volume | None = None,
         disks: Sequence[str] = (),
         buses: list[str],
+        context: Context | None = None,
         **kwargs: Any,
     ) -> None:
         self.user, self.entry, self.root_disk = user, entry, root_disk
-        types = InstanceType.objects.filter(is_offered=True)
+        types = InstanceType.objects.offered_to(user)
         keys = SshKey.objects.filter(owner=user)
         default_type = types.filter(name=user.default_instance_type).first() or next(
             (one for one in types if one.is_default), types.first()
@@ -141,6 +146,7 @@ class LaunchForm(forms.Form):
             "name": (entry.title if entry else str(root_disk))[:80],
             "type_name": default_type.name if default_type else None,
             "keys": [key.pk for key in keys if key.is_default],
+            **initial_of(context or Context(method=default_method(user.default_context_method))),
         }
         if root_disk is None:
             del self.fields["default_user"]
@@ -175,15 +181,9 @@ class LaunchForm(forms.Form):
             raise forms.ValidationError("A name has no control characters or line breaks.")
         return name
 
-    def clean_user_data(self) -> str:
-        text: str = self.cleaned_data["user_data"].replace("\r\n", "\n")
-        if text:
-            check_user_data(text)
-        return text
-
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        some_key = data.get("keys") or data.get("new_key") or data.get("without_key")
+        some_key = any(data.get(one) for one in ("keys", "new_key", "extra_keys", "without_key"))
         if not some_key and not SshKey.objects.filter(owner=self.user, is_default=True).exists():
             self.add_error(
                 "new_key",
@@ -220,7 +220,7 @@ class LaunchForm(forms.Form):
     def public_keys(self) -> list[str]:
         """The chosen keys; the default one when none was chosen and none refused."""
         data = self.cleaned_data
-        keys = [key.public_key for key in data["keys"]]
+        keys = [*(key.public_key for key in data["keys"]), *data["extra_keys"]]
         if keys or data["new_key"] or data["without_key"]:
             return keys
         return [key.public_key for key in SshKey.objects.filter(owner=self.user, is_default=True)]
@@ -245,8 +245,8 @@ class LaunchForm(forms.Form):
             memory_mib=data["memory_mib"] or size.memory_mib,
             swap_mib=size.swap_mib if data["swap_mib"] is None else data["swap_mib"],
             disk_bus=bus if bus and bus in offered else str(DiskBus.VIRTIO),
-            ssh_keys=[*self.public_keys(), *extra_keys],
-            user_data=data["user_data"],
+            ssh_keys=list(dict.fromkeys([*self.public_keys(), *extra_keys])),
+            context=self.told(),
         )
 
 

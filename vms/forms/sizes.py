@@ -1,4 +1,4 @@
-"""A size that the site offers."""
+"""Sizes: the site's, and a person's own."""
 
 from typing import Any
 
@@ -18,6 +18,9 @@ class InstanceTypeForm(forms.ModelForm):  # type: ignore[type-arg]
         name: str = self.cleaned_data["name"]
         if name == "new":
             raise forms.ValidationError("“new” is taken by the page that makes sizes.")
+        others = InstanceType.objects.of_site().exclude(pk=self.instance.pk)
+        if others.filter(name=name).exists():
+            raise forms.ValidationError(f"The site has a size {name} already.")
         return name
 
     def clean(self) -> dict[str, Any]:
@@ -29,3 +32,17 @@ class InstanceTypeForm(forms.ModelForm):  # type: ignore[type-arg]
     def _get_validation_exclusions(self) -> set[str]:
         # One default: the action replaces the old one, so it is no error of the new one.
         return {*super()._get_validation_exclusions(), "is_default"}  # type: ignore[misc]
+
+
+class OwnTypeForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A size of a person's own."""
+
+    class Meta:
+        model = InstanceType
+        fields = ("name", "description", "vcpus", "memory_mib", "swap_mib")
+
+    def clean_name(self) -> str:
+        name: str = self.cleaned_data["name"]
+        if name == "new":
+            raise forms.ValidationError("“new” is taken by the page that makes sizes.")
+        return name

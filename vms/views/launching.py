@@ -103,7 +103,7 @@ def _launch_context(
 ) -> dict[str, Any]:
     use = actions.machine_use(request.user)
     sizes = []
-    for size in InstanceType.objects.filter(is_offered=True):
+    for size in InstanceType.objects.offered_to(request.user):
         refusal = actions.over_quota(use, size)
         reason = (
             actions.too_small(form.entry, size)
