@@ -21,8 +21,8 @@ from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS, INSPECTION_STEPS
 from marketplace.models import Draft, ImageFile, Inspection
 from registration.lifecycle import DELIVERY_STEPS
 from registration.models import Delivery
-from vms.lifecycle import READINESS_STEPS, SAVING_STEPS, VM_STEPS
-from vms.models import VM, Readiness, Saving
+from vms.lifecycle import BUILD_STEPS, READINESS_STEPS, SAVING_STEPS, VM_STEPS
+from vms.models import VM, Build, Readiness, Saving
 from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
 from volumes.models import Attachment, Export, Snapshot, Volume
 
@@ -33,6 +33,7 @@ LIVES = (
     (Volume, VOLUME_STEPS),
     (VM, VM_STEPS),
     (Readiness, READINESS_STEPS),
+    (Build, BUILD_STEPS),
     (Saving, SAVING_STEPS),
     (Attachment, ATTACHMENT_STEPS),
     (Snapshot, SNAPSHOT_STEPS),

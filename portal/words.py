@@ -16,7 +16,7 @@ from marketplace.states import (
     SourceState,
 )
 from registration.states import AccountState, DeliveryState, WishState
-from vms.states import ReadinessState, VmState
+from vms.states import BuildState, ReadinessState, SavingState, VmState
 from volumes.states import (
     AttachmentState,
     ExportState,
@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "backup": Kind("backup", "vms:backup_of"),
     "batch": Kind("batch", "vms:batch"),
     "delivery": Kind("delivery", states=dict(DeliveryState.choices)),
+    "build": Kind("building of image", "vms:build", states=dict(BuildState.choices)),
     "draft": Kind("draft of metadata", "marketplace:draft", states=dict(DraftState.choices)),
     "disk_offer": Kind("offer of disk", states=dict(OfferState.choices)),
     "document": Kind("fetch of metadata", "marketplace:arrival", states=dict(ArrivalState.choices)),
@@ -80,6 +81,7 @@ KINDS: Mapping[str, Kind] = {
     "reason_template": Kind("reason"),
     "signing_key": Kind("signing key"),
     "social_account": Kind("connected identity"),
+    "recipe": Kind("recipe", "vms:recipe"),
     "snapshot": Kind("snapshot", states=dict(SnapshotState.choices)),
     "ssh_key": Kind("SSH key"),
     "source": Kind(
@@ -88,6 +90,7 @@ KINDS: Mapping[str, Kind] = {
     "trusted_certificate": Kind("trusted certificate", "marketplace:certificate", is_theirs=False),
     "user_session": Kind("session"),
     "webhook": Kind("webhook", "registration:webhook"),
+    "saving": Kind("new image", states=dict(SavingState.choices)),
     "vm": Kind("machine", "vms:detail", states=dict(VmState.choices)),
     "volume": Kind("disk", "volumes:detail", states=dict(VolumeState.choices)),
 }
@@ -106,10 +109,21 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "console": Verb("opened a console of {}", "open a console of {}"),
         "handed_over": Verb("handed over {}", "hand over {}"),
         "kill": Verb("killed {}", "kill {}"),
+        "drop_saving": Verb("called off {}", "call off {}"),
+        "plan_saving": Verb("planned {}", "plan {}"),
+        "power_off": Verb("switched off and saved {}", "switch off and save {}"),
+        "cancel_build": Verb("called off {}", "call off {}"),
+        "save_build": Verb("saved {} as it was", "save {} as it is"),
         "reboot": Verb("rebooted {}", "reboot {}"),
+        "save": Verb("shut down and saved {}", "shut down and save {}"),
         "shut_down": Verb("shut down {}", "shut down {}"),
         "start": Verb("started {}", "start {}"),
         "taken_over": Verb("gave {} to its new owner", "give {} to its new owner"),
+    },
+    ("Recipes", "a recipe"): {
+        "recipe_changed": Verb("changed {}", "change {}"),
+        "recipe_deleted": Verb("deleted {}", "delete {}"),
+        "recipe_saved": Verb("saved {}", "save {}"),
     },
     ("Disks", "a disk"): {
         "cancel": Verb("cancelled {}", "cancel {}"),
@@ -289,6 +303,7 @@ ADMINISTRATION = frozenset({"The site"})
 
 #: What ``{}`` stands for in a list of verbs, by how the verb begins, where it is not its group's.
 THINGS = {
+    "cancel_build": "an image in the making", "save_build": "the machine of a build",
     "invitation_": "an invitation", "key_": "an SSH key", "mail_opened": "a mail",
     "mail_text_": "the text of a mail", "mail_tried": "a mail", "mails_": "a mail",
     "policies_published": "new policies", "policy_line_": "a line",

@@ -13,8 +13,8 @@ from core.machine import Stateful, due, hurry, tick
 from marketplace import actions as marketplace
 from vms import bells, sampling
 from vms import reconcile as rules
-from vms.lifecycle import READINESS_STEPS, SAVING_STEPS, VM_STEPS
-from vms.models import VM, Readiness, Saving
+from vms.lifecycle import BUILD_STEPS, READINESS_STEPS, SAVING_STEPS, VM_STEPS, settle_kept
+from vms.models import VM, Build, Readiness, Saving
 from vms.states import VmState
 
 #: Rows of each table that one sweep rings; the next sweep is two seconds away.
@@ -35,6 +35,7 @@ class Life:
 
 #: Each has a task ``vms.tick_<kind>``, and is swept. Machines and milestones come on their own.
 ROWS: Mapping[type[Stateful], Life] = {
+    Build: Life(steps=BUILD_STEPS, reads=("vm__owner", "owner"), cloud="vm__cloud"),
     Saving: Life(steps=SAVING_STEPS, reads=("vm__owner", "vm__entry", "volume"), cloud="vm__cloud"),
 }
 
@@ -95,6 +96,7 @@ def sweep() -> None:
         rows: Any = table._default_manager.filter(**{f"{life.cloud}__in": clouds})
         for row in due(rows.select_related(*life.reads))[:SWEEP_ROWS]:
             ring_row(row)
+    settle_kept()
 
 
 @shared_task(name="vms.reconcile")

@@ -2,7 +2,9 @@ from django.urls import include, path
 
 from vms.views import (
     batches,
+    building,
     consoles,
+    contexts,
     disks,
     exporting,
     images,
@@ -11,7 +13,9 @@ from vms.views import (
     machine,
     people,
     person,
+    recipes,
     sizes,
+    tables,
     usage,
 )
 
@@ -30,12 +34,27 @@ _machines = [
     path("own-types/<str:name>/delete/", sizes.delete_own_type, name="delete_own_type"),
     path("types/<str:name>/prefer/", sizes.prefer_type, name="prefer_type"),
     path("export/", exporting.export, name="export"),
+    path("builds/", building.index, name="builds"),
+    path("builds/new/", building.new, name="new_build"),
+    path("builds/<uuid:key>/", building.detail, name="build"),
+    path("builds/<uuid:key>/log/", building.log, name="build_log"),
+    path("builds/<uuid:key>/cancel/", building.cancel, name="cancel_build"),
+    path("builds/<uuid:key>/save/", building.save, name="save_build"),
     path("batches/", batches.index, name="batches"),
+    path("batches/new/", tables.new, name="new_batch"),
+    path("batches/template.<str:ending>", tables.template, name="batch_template"),
     path("batches/<uuid:key>/", batches.detail, name="batch"),
     path("batches/<uuid:key>/kill/", batches.ask, {"verb": "kill"}, name="kill_batch"),
     path(
         "batches/<uuid:key>/shut-down/", batches.ask, {"verb": "shut_down"}, name="shut_down_batch"
     ),
+    path("context/check/", contexts.look_on, name="context_check"),
+    path("context/cloud-init.txt", contexts.exchange, name="context_file"),
+    path("recipes/", recipes.index, name="recipes"),
+    path("recipes/new/", recipes.new, name="new_recipe"),
+    path("recipes/<uuid:key>/", recipes.detail, name="recipe"),
+    path("recipes/<uuid:key>/delete/", recipes.delete, name="delete_recipe"),
+    path("<uuid:key>/seed/", contexts.seed, name="seed"),
     path("<uuid:key>/", machine.detail, name="detail"),
     path("<uuid:key>/row/", listing.row, name="row"),
     path("<uuid:key>/shut-down/", machine.ask, {"verb": "shut_down"}, name="shut_down"),

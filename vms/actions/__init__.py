@@ -2,6 +2,14 @@
 
 from vms.actions.asking import VERBS, ask_many, kill, reboot, shut_down, start
 from vms.actions.batches import MOST_MACHINES, LeftOut, RowsRefused, launch_many
+from vms.actions.building import (
+    BuildOrder,
+    build,
+    cancel_build,
+    may_cancel,
+    may_save,
+    save_build,
+)
 from vms.actions.giving import hand_over
 from vms.actions.images import Candidate, ImageNews, candidates, image_news
 from vms.actions.launching import (
@@ -12,6 +20,7 @@ from vms.actions.launching import (
     too_small,
     too_volatile,
 )
+from vms.actions.recipes import delete_recipe, save_recipe
 from vms.actions.saving import Image, check_image, drop_saving, plan_saving, save, shut_down_to_save
 from vms.actions.sizes import MOST_OWN_SIZES, delete_own_type, save_own_type, save_type
 from vms.quota import Use, disk_use, machine_use, over_quota, quota_use
@@ -21,6 +30,7 @@ __all__ = [
     "MOST_OWN_SIZES",
     "MOST_VOLATILE",
     "VERBS",
+    "BuildOrder",
     "Candidate",
     "Image",
     "ImageNews",
@@ -29,9 +39,12 @@ __all__ = [
     "RowsRefused",
     "Use",
     "ask_many",
+    "build",
+    "cancel_build",
     "candidates",
     "check_image",
     "delete_own_type",
+    "delete_recipe",
     "disk_use",
     "drop_saving",
     "hand_over",
@@ -40,12 +53,16 @@ __all__ = [
     "launch",
     "launch_many",
     "machine_use",
+    "may_cancel",
+    "may_save",
     "over_quota",
     "plan_saving",
     "quota_use",
     "reboot",
     "save",
+    "save_build",
     "save_own_type",
+    "save_recipe",
     "save_type",
     "shut_down",
     "shut_down_to_save",

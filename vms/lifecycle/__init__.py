@@ -1,7 +1,19 @@
 """The steps of the lives of machines, and of what is made with them."""
 
+from vms.lifecycle.building import BUILD_STEPS, settle_kept
 from vms.lifecycle.machines import STAGED_WITHIN, VM_STEPS
 from vms.lifecycle.readiness import READINESS_STEPS, watch_readiness
-from vms.lifecycle.saving import SAVING_STEPS
+from vms.lifecycle.saving import SAVING_STEPS, disk_bytes, launch_path, shut_down_to_save
 
-__all__ = ["READINESS_STEPS", "SAVING_STEPS", "STAGED_WITHIN", "VM_STEPS", "watch_readiness"]
+__all__ = [
+    "BUILD_STEPS",
+    "READINESS_STEPS",
+    "SAVING_STEPS",
+    "STAGED_WITHIN",
+    "VM_STEPS",
+    "disk_bytes",
+    "launch_path",
+    "settle_kept",
+    "shut_down_to_save",
+    "watch_readiness",
+]

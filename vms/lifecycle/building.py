@@ -11,8 +11,9 @@ from django.utils import timezone
 
 from cloud.driver import CloudDriver
 from core.machine import Go, StaleState, Step
-from vms import bells
+from registration import actions as registration
 from vms.lifecycle.following import Look, in_minutes, named
+from vms.lifecycle.saving import shut_down_to_save
 from vms.models import Build, Saving
 from vms.states import BuildState, SavingState, StepState, VmState
 
@@ -124,17 +125,18 @@ def _during(build: Build) -> str:
     return f" during {named(step)}" if step else ""
 
 
-def _shut_down(build: Build) -> None:
-    """Into the Epilog that saves it; in the transaction of the move."""
-    build.vm.move(VmState.SHUTDOWN, reason=SUCCEEDED)
-    bells.ring_row(build.vm)
-
-
 def _let_go(build: Build, reason: str) -> None:
-    """What failed is not saved when somebody shuts its machine down."""
+    """What failed is not saved when somebody shuts its machine down; and its owner is told."""
     saving = Saving.objects.filter(vm=build.vm, state=SavingState.PLANNED).first()
     if saving:
         saving.move(SavingState.DROPPED, reason=reason)
+    registration.notify(
+        build.owner,
+        "build_failed",
+        sentence=f"The image {build} was not created. {reason}",
+        url=build.get_absolute_url(),
+        about=build,
+    )
 
 
 def _fail(look: Look, reason: str) -> Go:
@@ -145,4 +147,4 @@ def _succeed(look: Look) -> Go:
     build = look.build
     if build.keep_running:
         return look.go(BuildState.KEPT, ended_at=timezone.now())
-    return look.go(BuildState.SAVING, also=lambda: _shut_down(build))
+    return look.go(BuildState.SAVING, also=lambda: shut_down_to_save(build.vm, SUCCEEDED))

@@ -1,11 +1,13 @@
 """Images that are created by themselves, and the steps of their machines."""
 
+from datetime import timedelta
 from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
+from django.utils import timezone
 
 from core.machine import Stateful
 from marketplace.models import Entry
@@ -121,3 +123,9 @@ class BuildStep(models.Model):
 
     def __str__(self) -> str:
         return f"{self.number}. {self.name}"
+
+    @property
+    def took(self) -> timedelta | None:
+        """How long; of one that is running: so far."""
+        end = self.ended_at or (timezone.now() if self.state == StepState.RUNNING else None)
+        return end - self.began_at if self.began_at and end else None
