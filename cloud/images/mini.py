@@ -16,7 +16,7 @@ from cloud.images.packages import Deb
 from cloud.images.tools import PROGRAMS, Report, require, silent, timed
 from cloud.images.tree import Tree
 
-VERSION = "1.1"
+VERSION = "1.2"
 
 GUEST = Path(__file__).parent / "guest" / "mini"
 ROOT_SIZE = 2000 * disk.MIB
@@ -29,7 +29,7 @@ LIBRARIES = "usr/lib/x86_64-linux-gnu"
 CONTENT = {
     "busybox-static": ("usr/bin/busybox",),
     "bash": ("usr/bin/bash",),
-    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbearkey", "usr/bin/dbclient"),
+    "dropbear-bin": ("usr/sbin/dropbear", "usr/bin/dropbear*", "usr/bin/dbclient"),
     "openssh-sftp-server": ("usr/lib/openssh/sftp-server",),
     "e2fsprogs": (
         "etc/mke2fs.conf",

@@ -312,9 +312,9 @@ epilogue
 """
     awk("split.awk", message, f"directory={tmp_path}")
     parts = {path.name: path.read_text() for path in sorted(tmp_path.iterdir())}
-    assert parts.pop("002.part-002") == ""
+    assert parts.pop("002.-.part-002") == ""
     assert parts == {
-        "001..._set_up.sh": '#!/bin/sh\necho "--not a boundary"\n',
-        "003.part-003.base64": "IyEvYmluL3NoCg==\n",
+        "001.script..._set_up.sh": '#!/bin/sh\necho "--not a boundary"\n',
+        "003.-.part-003.base64": "IyEvYmluL3NoCg==\n",
     }
     assert not os.path.lexists(tmp_path.parent / "set up.sh")
