@@ -35,6 +35,8 @@ SECRET_KEY = env.secret("PORTAL_SECRET_KEY") or secret_key(PORTAL_HOME)
 SECRET_KEY_FALLBACKS = [
     key for key in [env.secret("PORTAL_SECRET_KEY_BEFORE")] if key and key != SECRET_KEY
 ]
+# A table of 200 machines has six fields in each row.
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 ALLOWED_HOSTS = [
     "localhost",
     "127.0.0.1",
@@ -145,6 +147,9 @@ DEFAULT_CLOUD = "local"
 
 # How dates are written for who has not chosen: a code of core.dates.STYLES.
 PORTAL_DATE_STYLE = env.text("PORTAL_DATE_STYLE", "en-GB")
+# How a new machine is told its keys and user data, for who has not chosen: "cloud-init", or
+# "opennebula" for images made for OpenNebula and HEPiX.
+PORTAL_CONTEXT_METHOD = env.choice("PORTAL_CONTEXT_METHOD", "cloud-init", "opennebula")
 # Whom people ask when they cannot sign in: an e-mail address, shown to everybody.
 PORTAL_CONTACT = env.text("PORTAL_CONTACT")
 
@@ -154,6 +159,14 @@ PORTAL_QUOTA_VCPUS = env.number("PORTAL_QUOTA_VCPUS", 8)
 PORTAL_QUOTA_MEMORY_MIB = env.number("PORTAL_QUOTA_MEMORY_MIB", 16384)
 PORTAL_QUOTA_DISK_GIB = env.number("PORTAL_QUOTA_DISK_GIB", 100)  # persistent disks
 PORTAL_QUOTA_IMAGES = env.number("PORTAL_QUOTA_IMAGES", 10)
+
+# How long a new machine lasts before it is shut down, in days; its owner can extend it as often as
+# they like. 0: machines have no end but one that their owners give them.
+PORTAL_LEASE_DAYS = env.number("PORTAL_LEASE_DAYS", 0)
+# How long a machine may last in all, however often it is extended, in days. 0: no limit.
+PORTAL_LEASE_MOST_DAYS = env.number("PORTAL_LEASE_MOST_DAYS", 0)
+# How long a machine that was shut down at the end of its lease keeps its disk, in hours.
+PORTAL_LEASE_GRACE_HOURS = env.number("PORTAL_LEASE_GRACE_HOURS", 72)
 
 # Disks -----------------------------------------------------------------------------
 # Where files land that become disks, and where downloads are prepared: on the same disk as
@@ -185,6 +198,8 @@ PORTAL_IMAGE_GIB = env.number("PORTAL_IMAGE_GIB", 100)
 PORTAL_IMAGE_CACHE_GIB = env.number("PORTAL_IMAGE_CACHE_GIB", 200)
 # How long the first entry of an image is valid that is saved from a machine, in days.
 PORTAL_SAVED_IMAGE_DAYS = env.number("PORTAL_SAVED_IMAGE_DAYS", 2, most=1826)
+# Whether an administrator is asked before an entry of a person is opened to everybody.
+PORTAL_PUBLISH_APPROVAL = env.flag("PORTAL_PUBLISH_APPROVAL", default=False)
 # Mail endorsers a list of what they vouch for, every so many days. 0: never.
 PORTAL_ENDORSER_DAYS = env.number("PORTAL_ENDORSER_DAYS", 0)
 # The largest metadata document that is taken in, in KiB. What reads one reads no more than 1 MiB.

@@ -107,6 +107,8 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
     },
     ("Machines", "a machine"): {
         "console": Verb("opened a console of {}", "open a console of {}"),
+        "extend": Verb("extended the lease of {}", "extend the lease of {}"),
+        "lease_set": Verb("set the end of {}", "set the end of {}"),
         "handed_over": Verb("handed over {}", "hand over {}"),
         "kill": Verb("killed {}", "kill {}"),
         "drop_saving": Verb("called off {}", "call off {}"),

@@ -25,6 +25,7 @@ const sheets = [
   "./static/css/security.css",
   "./static/css/machine.css",
   "./static/css/plugs.css",
+  "./static/css/context.css",
   "./static/css/disks.css",
   "./static/css/console.css",
   "./static/css/uploads.css",

@@ -1,6 +1,7 @@
 // Every page's behaviour. Each module finds its own data attributes; without script the
 // same pages work as plain links and forms.
 import { startConfirm } from "./confirm.js";
+import { startContext } from "./context.js";
 import { startCopy } from "./copy.js";
 import { startDisks } from "./disks.js";
 import { startForms } from "./forms.js";
@@ -39,6 +40,7 @@ startLaunch();
 startLogs();
 startQueue();
 startDisks();
+startContext();
 startLists();
 startScripts();
 startSearchKey();

@@ -20,6 +20,7 @@ from vms.actions.launching import (
     too_small,
     too_volatile,
 )
+from vms.actions.leases import extend, first_lease, longest, set_lease
 from vms.actions.recipes import delete_recipe, save_recipe
 from vms.actions.saving import Image, check_image, drop_saving, plan_saving, save, shut_down_to_save
 from vms.actions.sizes import MOST_OWN_SIZES, delete_own_type, save_own_type, save_type
@@ -47,11 +48,14 @@ __all__ = [
     "delete_recipe",
     "disk_use",
     "drop_saving",
+    "extend",
+    "first_lease",
     "hand_over",
     "image_news",
     "kill",
     "launch",
     "launch_many",
+    "longest",
     "machine_use",
     "may_cancel",
     "may_save",
@@ -64,6 +68,7 @@ __all__ = [
     "save_own_type",
     "save_recipe",
     "save_type",
+    "set_lease",
     "shut_down",
     "shut_down_to_save",
     "start",

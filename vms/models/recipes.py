@@ -1,7 +1,7 @@
 """Contextualizations that are kept, and copies of machines' disks that belong together."""
 
 import uuid
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from registration.models import Group, Membership
+from vms.context import Context, from_json
 from vms.models.building import OwnedQuerySet
 from vms.models.machines import VM, ContextMethod
 from volumes.models import Snapshot, Volume
@@ -25,6 +26,8 @@ class RecipeQuerySet(models.QuerySet["Recipe"]):
 
 class Recipe(models.Model):
     """A contextualization by name, to launch machines with. Without an owner: shipped."""
+
+    KIND: ClassVar[str] = "recipe"
 
     uuid = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     owner = models.ForeignKey(
@@ -53,6 +56,10 @@ class Recipe(models.Model):
 
     def get_absolute_url(self) -> str:
         return reverse("vms:recipe", args=[self.uuid])
+
+    @property
+    def told(self) -> Context:
+        return from_json(self.method, self.context)
 
 
 class Backup(models.Model):

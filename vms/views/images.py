@@ -47,7 +47,7 @@ def source_of(request: UserRequest) -> Source | HttpResponse:
     """What the address names, as far as this person sees it; or the page that answers instead."""
     if key := request.GET.get("disk", ""):
         disks = Volume.objects.visible_to(request.user).select_related("owner")
-        uuid = _uuid_or_404(key)
+        uuid = uuid_or_404(key)
         return Source(root_disk=find_or_404(disks, request, "launch", uuid=uuid))
     text = request.GET.get("image", "").strip()
     if not text:
@@ -68,10 +68,10 @@ def source_of(request: UserRequest) -> Source | HttpResponse:
 def _entry_key(request: UserRequest) -> UUID | None:
     """The one that the form was shown for, or that the address names."""
     key = request.POST.get("entry") or request.GET.get("entry")
-    return _uuid_or_404(key) if key else None
+    return uuid_or_404(key) if key else None
 
 
-def _uuid_or_404(text: str) -> UUID:
+def uuid_or_404(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:

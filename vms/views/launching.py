@@ -13,13 +13,15 @@ from django.views.decorators.http import require_http_methods
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from registration import actions as registration
-from registration.doors import note_denial
+from registration.doors import find_or_404, note_denial
 from registration.models import User
 from vms import actions
+from vms.context import Context
 from vms.forms import LaunchForm
-from vms.models import VM, Batch, CloudStatus, InstanceType
+from vms.models import VM, Batch, CloudStatus, InstanceType, Recipe
+from vms.views import contexts
 from vms.views.door import UserRequest
-from vms.views.images import KEPT_DISKS, about_image, source_of
+from vms.views.images import KEPT_DISKS, about_image, source_of, uuid_or_404
 from volumes import actions as volumes
 from volumes.models import Volume
 
@@ -34,24 +36,36 @@ def launch(request: UserRequest) -> HttpResponse:
     if again := _with_kept_disks(request):
         return again
     status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
+    desk = contexts.desk_of(request)
+    data, files = contexts.sent(request, desk)
     form = LaunchForm(
-        request.POST or None,
+        data or None,
+        files,
         user=request.user,
         entry=source.entry,
         root_disk=source.root_disk,
         disks=request.GET.getlist("disks"),
         buses=status.disk_buses if status else [],
+        context=_recipe(request),
     )
-    if form.is_valid():
+    if contexts.is_judged(form, desk):
         made = _launch(request, form)
         if made:
             return redirect(made)
     for disk in Volume.objects.filter(uuid__in=form.offer.missing):
         note_denial(disk, "attach", request)
-    context = _launch_context(request, form, status) | {"others": source.others}
-    return render(
-        request, "vms/launch.html", context, status=UNPROCESSABLE if form.is_bound else 200
-    )
+    context = _launch_context(request, form, status) | {"others": source.others, "desk": desk}
+    is_refused = desk.refusal if desk and desk.is_open else form.is_bound
+    return render(request, "vms/launch.html", context, status=UNPROCESSABLE if is_refused else 200)
+
+
+def _recipe(request: UserRequest) -> Context | None:
+    """The one that the address names; a 404 if this person does not see it."""
+    key = request.GET.get("recipe", "")
+    if not key or request.method == "POST":
+        return None
+    recipes = Recipe.objects.visible_to(request.user)
+    return find_or_404(recipes, request, uuid=uuid_or_404(key)).told
 
 
 def _with_kept_disks(request: UserRequest) -> HttpResponse | None:
@@ -70,12 +84,17 @@ def _launch(request: UserRequest, form: LaunchForm) -> VM | Batch | None:
         made = _launch_all(request.user, form.orders(extra_keys=extra), form)
     except Refused as refused:
         if refused.code == "key_private":  # it must not come back in the page
-            answers = request.POST.copy()
+            answers = form.data.copy()
             answers["new_key"] = ""
             form.data = answers
         form.add_error(refused.field if refused.field in form.fields else None, str(refused))
         return None
-    if not (form.cleaned_data["keys"] or extra or form.cleaned_data["without_key"]):
+    if not (
+        form.cleaned_data["keys"]
+        or extra
+        or form.cleaned_data["without_key"]
+        or form.cleaned_data["extra_keys"]
+    ):
         messages.info(request, "No key was chosen, so your default SSH key was added.")
     return made
 
@@ -124,6 +143,8 @@ def _launch_context(
         "quota": use,
         "status": status,
         "has_keys": request.user.ssh_keys.exists(),
+        "look": contexts.look_of(form, request.user, form.entry),
+        "recipes": Recipe.objects.visible_to(request.user),
         "any_fits": any(not size["reason"] for size in sizes),
     }
 
