@@ -81,7 +81,10 @@ def _trimmed(row: Mapping[str, str], number: int) -> dict[str, str]:
                 f"Row {number}, {column}: {len(value)} characters; a cell has {LONGEST_CELL} at "
                 "most."
             )
-    return {column: row.get(column, "").strip() for column in COLUMNS}
+    cells = {column: row.get(column, "").strip() for column in COLUMNS}
+    # A list has its words on one line: a field of a page has no other.
+    listed = {column: "; ".join(cells[column].split("\n")) for column in ("disks", "keys")}
+    return cells | listed
 
 
 def _too_large(size: int) -> str:
