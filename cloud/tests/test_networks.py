@@ -13,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from cloud import cards
-from cloud.local import networks
+from cloud.errors import CloudBusy
+from cloud.images import debian
+from cloud.local import networks, qmp
 from cloud.local.driver import LocalDriver
+from cloud.local.machine import Card, Hold, Machine
 from cloud.tests.conformance import IMAGE, a_source
 from cloud.tests.contract import new_token, quiet, until
-from cloud.tests.real import BOOT_S, PREFIX, P, a_driver, end_all, run, ssh, wait
+from cloud.tests.real import BOOT_S, CACHE, PREFIX, P, a_driver, end_all, run, ssh, wait
 from cloud.types import ContextMethod, Nic, VmInfo
 
 pytestmark = pytest.mark.qemu
@@ -279,4 +282,69 @@ def test_a_megabyte_of_user_data_arrives(site: Site) -> None:
     assert "script user-data exit 0" in site.wait_for_context(vm)
     size = site.ssh(vm, "wc -c </var/lib/cloud/user-data").strip()
     assert int(size) == len(data)
+    site.driver.delete_vm(vm.ref)
+
+
+# What killed processes leave ------------------------------------------------------------------
+
+
+def test_what_was_half_plugged_in_or_out_is_settled_by_the_next_look(site: Site) -> None:
+    vm = site.run()
+    site.ssh(vm, "true")
+    one = Machine(site.driver._site, vm.ref)
+    coming = Card(nic=site.nic(31), slot=0, hold=Hold.COMING)
+    one.save(one.load(), cards=(coming,))
+    assert site.driver.get_vm(vm.ref).nics == ()
+    list(site.driver.list_vms())
+    assert one.load().cards == ()
+    nic = site.nic(32)
+    site.driver.attach_nic(vm.ref, nic)
+    qmp.ask(one.run, "stop", timeout_s=5)
+    with pytest.raises(CloudBusy, match="wire is cut"):
+        site.driver.detach_nic(vm.ref, nic.mac)
+    list(site.driver.list_vms())
+    assert site.driver.get_vm(vm.ref).nics == (nic,)
+    qmp.ask(one.run, "cont", timeout_s=5)
+    until(
+        lambda: all(not info.nics for info in site.driver.list_vms() if info.ref == vm.ref),
+        within_s=BOOT_S,
+        what="the guest lets go",
+    )
+    site.ssh(vm, "while [ -e /sys/class/net/eth1 ]; do usleep 20000; done")
+    site.driver.delete_vm(vm.ref)
+
+
+def test_a_card_that_was_cut_off_is_out_after_the_next_start(site: Site) -> None:
+    kept, left = site.nic(33), site.nic(34)
+    vm = site.run(nics=(left, kept))
+    one = Machine(site.driver._site, vm.ref)
+    qmp.ask(one.run, "stop", timeout_s=5)
+    with pytest.raises(CloudBusy):
+        site.driver.detach_nic(vm.ref, left.mac)
+    site.driver.power_off_vm(vm.ref)
+    wait(site.driver, vm.ref, P.STOPPED)
+    site.driver.start_vm(vm.ref)
+    assert wait(site.driver, vm.ref, P.RUNNING).nics == (kept,)
+    assert site.ssh(vm, "cat /sys/class/net/eth[1-9]/address").split() == [kept.mac]
+    assert "10.77.3.33/24" in site.ssh(vm, "ip addr show eth1")
+    site.driver.delete_vm(vm.ref)
+
+
+# Debian ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_debian_takes_its_address_on_a_private_network(
+    site: Site, pair: tuple[VmInfo, VmInfo]
+) -> None:
+    image = CACHE / f"debian-{debian.VERSION}.qcow2"
+    if not image.exists():
+        debian.build(image, cache_dir=CACHE / "debs")
+    site.driver.import_image(a_source(image), token="debian", on_progress=quiet)
+    vm = site.run(image="debian", memory_mib=512, nics=(site.nic(41),))
+    until(lambda: b"finished at" in site.console(vm), within_s=300, what="cloud-init")
+    assert site.hears(vm, "10.77.3.1")
+    assert site.ssh(vm, "systemctl --failed --no-legend") == ""
+    site.restart(vm)
+    assert site.hears(vm, "10.77.3.1")
     site.driver.delete_vm(vm.ref)
