@@ -4,10 +4,9 @@ from typing import Annotated, Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.core.exceptions import ValidationError
 from ninja import Field, Schema, Status
 
-from cloud.types import DiskBus
+from cloud.types import ContextMethod, DiskBus
 from core.errors import Refused
 from marketplace.addresses import LONGEST, Elsewhere
 from marketplace.models import Entry
@@ -17,13 +16,15 @@ from registration.doors import find_or_404
 from registration.models import SshKey, User
 from vms import actions, images
 from vms.api.machines import MachineOut, find, router
-from vms.forms.user_data import check_user_data
+from vms.context import MOST_PARTS, Context, Level, Part, check, tidy
+from vms.forms.context import default_method, named, said
 from vms.models import (
     LARGEST_MEMORY_MIB,
     LARGEST_VCPUS,
     SMALLEST_MEMORY_MIB,
     CloudStatus,
     InstanceType,
+    Recipe,
 )
 from volumes.actions import MOST_DISKS
 from volumes.models import Volume
@@ -35,6 +36,33 @@ _AS_SIZE = "Left out: as the size says"
 class PluggedIn(Schema):
     disk: UUID = Field(description="Which one")
     read_only: bool = Field(False, description="The machine cannot write to it")
+
+
+class PartIn(Schema):
+    type: Annotated[str, Field(max_length=80)] = Field(
+        "", description="What follows “text/”: x-shellscript, cloud-config, …; blank: by its text"
+    )
+    name: Annotated[str, Field(max_length=100)] = Field(
+        "", description="Of its file; scripts run in the order of these"
+    )
+    text: str
+
+
+class ContextIn(Schema):
+    method: ContextMethod | None = Field(
+        None, description="cloud-init, or one (OpenNebula/HEPiX); left out: your default"
+    )
+    parts: Annotated[list[PartIn], Field(max_length=MOST_PARTS)] = Field(
+        [], description="User data of several parts, in this order"
+    )
+    pairs: dict[str, str] = Field({}, description="KEY=value pairs; SCRIPT_EXEC is a command")
+    literal: str = Field("", description="The whole user data, instead of parts")
+    recipe: UUID | None = Field(
+        None, description="A recipe that you see, to begin with: its parts come first"
+    )
+    anyway: bool = Field(
+        False, description="Launch in spite of warnings, such as a key that cloud-init ignores"
+    )
 
 
 class LaunchIn(Schema):
@@ -72,7 +100,12 @@ class LaunchIn(Schema):
     default_user: Annotated[str, Field(max_length=32, pattern=r"^([a-z_][a-z0-9_.-]*)?$")] = Field(
         "", description="Whom the keys let in, where it boots from a disk; blank: root"
     )
-    user_data: str = Field("", description="A script (#!…) or a #cloud-config")
+    user_data: str = Field(
+        "", description="A script (#!…) or a #cloud-config; short for a context with literal data"
+    )
+    context: ContextIn | None = Field(
+        None, description="What the guest is told at its first boot; not together with user_data"
+    )
     launch_key: UUID | None = Field(
         None, description="Of your choice: the same launch twice makes one machine"
     )
@@ -97,7 +130,7 @@ def launch(request: ApiRequest, wanted: LaunchIn) -> Status[Any]:
         disk_bus=_bus(wanted.disk_bus, entry),
         default_user=(wanted.default_user or "root") if disk else "",
         ssh_keys=_keys(request.user, wanted.ssh_keys),
-        user_data=_user_data(wanted.user_data),
+        context=_context(request, wanted),
         launch_key=wanted.launch_key or uuid4(),
     )
     vm = actions.launch(owner=request.user, order=order)
@@ -172,11 +205,36 @@ def _keys(owner: User, lines: list[str] | None) -> list[str]:
         raise Refused(refused.code, str(refused), field="ssh_keys") from None
 
 
-def _user_data(text: str) -> str:
-    text = text.replace("\r\n", "\n")
-    try:
-        if text:
-            check_user_data(text)
-    except ValidationError as error:
-        raise Refused("user_data_invalid", " ".join(error.messages), field="user_data") from None
-    return text
+def _context(request: ApiRequest, wanted: LaunchIn) -> Context:
+    """Raises: Refused: ``user_data_invalid``, ``context_invalid``, ``context_warning``."""
+    method = default_method(request.user.default_context_method)
+    if wanted.context is None:
+        told = Context(method=method, literal=tidy(wanted.user_data))
+        return _judged(told, "user_data_invalid", "user_data", anyway=True)
+    if wanted.user_data:
+        sentence = "Give user_data, or a context, not both."
+        raise Refused("context_invalid", sentence, field="context")
+    asked = wanted.context
+    first = Context(method=method)
+    if asked.recipe:
+        recipes = Recipe.objects.visible_to(request.user)
+        first = find_or_404(recipes, request, uuid=asked.recipe).told
+    parts = named([Part(one.type.strip(), one.name.strip(), tidy(one.text)) for one in asked.parts])
+    told = Context(
+        method=asked.method or first.method,
+        parts=(*first.parts, *parts),
+        pairs=tuple({**dict(first.pairs), **asked.pairs}.items()),
+        literal=tidy(asked.literal) or first.literal,
+    )
+    return _judged(told, "context_invalid", "context", anyway=asked.anyway)
+
+
+def _judged(told: Context, code: str, field: str, *, anyway: bool) -> Context:
+    for problem in check(told):
+        sentence = said(problem, told)
+        if problem.level is Level.ERROR:
+            raise Refused(code, sentence, field=field)
+        if problem.level is Level.WARNING and not anyway:
+            sentence = f"{sentence} To launch all the same, say “anyway”: true."
+            raise Refused("context_warning", sentence, field=field)
+    return told

@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.conf import settings
+from django.utils.datastructures import MultiValueDict
 
 from cloud.types import DiskBus
 from marketplace.models import Entry
@@ -184,8 +185,9 @@ class LaunchForm(ContextFields):
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
         if self.has_error("extra_keys", "key_private"):  # it must not come back in the page
-            self.data = self.data.copy()
-            self.data["extra_keys"] = ""
+            answers = MultiValueDict(self.data)
+            answers["extra_keys"] = ""
+            self.data = answers
         some_key = any(data.get(one) for one in ("keys", "new_key", "extra_keys", "without_key"))
         if not some_key and not SshKey.objects.filter(owner=self.user, is_default=True).exists():
             self.add_error(

@@ -21,6 +21,9 @@ class Readiness(Stateful):
     ssh_at = models.DateTimeField(null=True, blank=True)
     context_at = models.DateTimeField(null=True, blank=True)
     context_note = models.CharField(max_length=200, blank=True)
+    # How far it is, as its serial line says: [{"what": sentence, "at": when it was first seen}].
+    context_steps = models.JSONField(default=list, blank=True)
+    context_log = models.TextField(blank=True)  # the last lines before a script failed
     boots_before = models.PositiveIntegerField(default=0)  # seen in the console log before this
     host_name = models.CharField(max_length=255, blank=True)  # what reverse DNS calls its address
 
