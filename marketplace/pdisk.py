@@ -1,5 +1,6 @@
 """Addresses of disks, as entries have them: ``pdisk:<site>:<uuid of the disk>``."""
 
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -25,3 +26,8 @@ def disk_of(location: str) -> UUID | None:
         return UUID(name)
     except ValueError:
         return None
+
+
+def disks_of(locations: Iterable[str]) -> list[UUID]:
+    """The disks of this site that these locations mean, in their order."""
+    return [key for key in map(disk_of, locations) if key]

@@ -16,7 +16,7 @@ from lxml import etree
 
 from core.errors import Refused
 from core.models import record
-from marketplace import documents, trusting
+from marketplace import documents, opening, trusting
 from marketplace.documents import Endorsement, Metadata, Signature
 from marketplace.documents.reading import read
 from marketplace.documents.values import printable
@@ -117,7 +117,13 @@ def _publish(wanted: _Wanted) -> Entry:
             _must_reach_the_same(last, wanted.columns)
             Entry.objects.filter(pk=last.pk).update(is_latest=False)
         entry = Entry(**columns_of(wanted.metadata), **wanted.columns)
+        is_public = entry.visibility == Visibility.PUBLIC
+        is_asked = is_public and opening.needs_approval(entry, by=wanted.by)
+        if is_asked:
+            entry.visibility = Visibility.PRIVATE
         entry.save(force_insert=True)
+        if is_asked:
+            opening.ask(entry, by=wanted.by)
         _keep_document(entry, wanted.xml, wanted.signature)
         said = {"identifier": entry.identifier, "endorser": entry.endorser_email}
         note(entry, wanted.verb, by=wanted.by, **said)

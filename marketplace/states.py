@@ -312,9 +312,16 @@ U = PublicationState
 PUBLICATION_MOVES: Moves = {
     U.ASKED: frozenset({U.APPROVED, U.REJECTED, U.WITHDRAWN}),
     U.APPROVED: frozenset(),
-    U.REJECTED: frozenset(),
+    U.REJECTED: frozenset({U.ASKED}),
     U.WITHDRAWN: frozenset(),
 }
 
 #: It waits for a person.
 PUBLICATION_DEADLINES: Deadlines = {}
+
+#: What an administrator may ask of it.
+PUBLICATION_VERBS: Mapping[str, frozenset[str]] = {
+    "approve": frozenset({U.ASKED}),
+    "reject": frozenset({U.ASKED}),
+    "reconsider": frozenset({U.REJECTED}),
+}

@@ -37,8 +37,6 @@ SECRET_KEY_FALLBACKS = [
 ]
 # A table of 200 machines has six fields in each row.
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
-# A table of 200 machines has six fields in each row.
-DATA_UPLOAD_MAX_NUMBER_FIELDS = 2_000
 ALLOWED_HOSTS = [
     "localhost",
     "127.0.0.1",

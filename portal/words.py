@@ -73,9 +73,7 @@ KINDS: Mapping[str, Kind] = {
     "pending": Kind("metadata for", listed="metadata", states=dict(PendingState.choices)),
     "policy": Kind("policies,", listed="policies"),
     "policy_line": Kind("the line", listed="line of a list of images"),
-    "publication": Kind(
-        "publication of", "marketplace:publication", states=dict(PublicationState.choices)
-    ),
+    "publication": Kind("publication of", states=dict(PublicationState.choices)),
     "quota_wish": Kind("wish for", listed="wish", states=dict(WishState.choices)),
     "readiness": Kind("readiness of machine", states=dict(ReadinessState.choices)),
     "reason_template": Kind("reason"),

@@ -281,11 +281,14 @@ def publication_answered(owner: User | None, *, image: str, link: str, reason: s
     """Tell the owner of an entry what an administrator answered; with ``reason``: no."""
     if owner is None:
         return
-    values = {"greeting": _greeting(owner), "image": image, "link": link}
+    greeting = _greeting(owner)
     if reason:
-        _post("publication_rejected", owner.email, reason=reason, **values)
+        _post(
+            "publication_rejected", owner.email, greeting=greeting, image=image, link=link,
+            reason=reason,
+        )  # fmt: skip
     else:
-        _post("publication_approved", owner.email, **values)
+        _post("publication_approved", owner.email, greeting=greeting, image=image, link=link)
 
 
 def image_saved(

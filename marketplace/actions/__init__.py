@@ -45,6 +45,13 @@ from marketplace.actions.keys import (
     site_key,
     site_keys,
 )
+from marketplace.actions.opening import (
+    approve_publication,
+    ask_publication,
+    reconsider_publication,
+    reject_publication,
+    withdraw_publication,
+)
 from marketplace.actions.pens import Pen, pen_of_file, pen_of_key, pen_of_site
 from marketplace.actions.policy import PolicyChange, change_policy
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
@@ -82,6 +89,8 @@ __all__ = [
     "SourceWish",
     "Standing",
     "add_source",
+    "approve_publication",
+    "ask_publication",
     "base_of",
     "change_certificate",
     "change_policy",
@@ -124,7 +133,9 @@ __all__ = [
     "publish_draft",
     "publish_saved",
     "reader",
+    "reconsider_publication",
     "refuse_document",
+    "reject_publication",
     "remove_found",
     "remove_source",
     "report_document",
@@ -139,4 +150,5 @@ __all__ = [
     "switch_source",
     "trust_certificate",
     "withdraw_document",
+    "withdraw_publication",
 ]

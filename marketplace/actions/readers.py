@@ -3,8 +3,9 @@
 from django.db import transaction
 
 from core.errors import Refused
+from marketplace import opening
 from marketplace.actions.publishing import Reader, note
-from marketplace.models import Entry
+from marketplace.models import Entry, Publication
 from marketplace.states import Visibility
 from registration.models import Group, User
 
@@ -71,16 +72,27 @@ def must_reach_nobody_new(source: Entry | None, readers: Reader) -> None:
     )
 
 
-def set_readers(entry: Entry, *, by: User, readers: Reader) -> None:
+def set_readers(entry: Entry, *, by: User, readers: Reader) -> Publication | None:
     """Open an entry to others, or close it; with it what was said earlier of the same image.
 
     Machines that run from it go on. What was said after another's entry is not opened further
-    than that entry is now.
+    than that entry is now. Where the site wants it, an administrator is asked before everybody
+    reads it: then the wish comes back, and nothing has changed.
 
     Raises: Refused: ``not_yours``, ``readers_narrower``.
     """
     if not may_set_readers(entry, by):
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
+    to_all = readers.visibility == Visibility.PUBLIC != entry.visibility
+    if to_all and opening.needs_approval(entry, by=by):
+        must_reach_nobody_new(entry.said_again_of, readers)
+        with transaction.atomic():
+            return opening.ask(entry, by=by)
+    _set(entry, by, readers)
+    return None
+
+
+def _set(entry: Entry, by: User, readers: Reader) -> None:
     after = _named(readers.visibility, readers.group)
     with transaction.atomic():
         rows = Entry.objects.select_for_update(no_key=True, of=("self",)).filter(

@@ -1,7 +1,7 @@
 """What was found in disks of their makers, and entries that wait to be opened to everybody."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
@@ -17,6 +17,7 @@ from marketplace.states import (
     INSPECTION_MOVES,
     PUBLICATION_DEADLINES,
     PUBLICATION_MOVES,
+    PUBLICATION_VERBS,
     InspectionState,
     PublicationState,
 )
@@ -96,6 +97,14 @@ class Inspection(Stateful):
         return [(KINDS[name], many) for name, many in found.items() if many]
 
 
+class PublicationQuerySet(OwnedQuerySet):
+    def waiting(self) -> Self:
+        return self.filter(state=PublicationState.ASKED)
+
+    def count_by_state(self) -> dict[str, int]:
+        return dict(self.order_by().values_list("state").annotate(models.Count("pk")))
+
+
 class Publication(Stateful):
     """The wish to open an entry to everybody, which an administrator answers."""
 
@@ -118,7 +127,7 @@ class Publication(Stateful):
     answered_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = OwnedQuerySet.as_manager()
+    objects = PublicationQuerySet.as_manager()
 
     class Meta:
         ordering = ["pk"]
@@ -138,7 +147,12 @@ class Publication(Stateful):
         return str(self.entry)
 
     def get_absolute_url(self) -> str:
-        return reverse("marketplace:publication", args=[self.uuid])
+        return self.entry.permalink
+
+    @property
+    def verbs(self) -> frozenset[str]:
+        """What an administrator may ask of it now."""
+        return frozenset(verb for verb, states in PUBLICATION_VERBS.items() if self.state in states)
 
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,) if self.owner_id else ()

@@ -180,11 +180,16 @@ def set_readers(request: UserRequest, key: UUID) -> HttpResponse:
     form = ReadersForm(answers(request), user=request.user, initial=now)
     if form.is_valid():
         try:
-            readers.set_readers(entry, by=request.user, readers=form.readers())
+            asked = readers.set_readers(entry, by=request.user, readers=form.readers())
         except Refused as refused:
             form.refuse(refused)
         else:
-            messages.success(request, "Who may read it is changed.")
+            told = (
+                "An administrator is asked first: you will get a mail."
+                if asked
+                else ("Who may read it is changed.")
+            )
+            messages.success(request, told)
             return redirect(entry.permalink)
     question = Question(
         heading=f"Who may read {entry}",
