@@ -29,12 +29,12 @@ class Row:
     number: int
     cells: Mapping[str, str] = field(default_factory=dict)
 
-    def __getitem__(self, column: str) -> str:
+    def cell(self, column: str) -> str:
         return self.cells.get(column, "")
 
     def words(self, column: str) -> list[str]:
         """What a cell lists, between semicolons or on lines of their own."""
-        parts = self[column].replace("\n", ";").split(";")
+        parts = self.cell(column).replace("\n", ";").split(";")
         return [part.strip() for part in parts if part.strip()]
 
 

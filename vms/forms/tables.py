@@ -86,7 +86,7 @@ class Table:
     def left_out(self) -> list[actions.LeftOut]:
         """Rows that are wrong, as a batch keeps them."""
         return [
-            actions.LeftOut(one.row.number, one.row["name"], " ".join(one.errors.values()))
+            actions.LeftOut(one.row.number, one.row.cell("name"), " ".join(one.errors.values()))
             for one in self.checked
             if one.order is None
         ]
@@ -177,7 +177,7 @@ class Table:
 
     @staticmethod
     def _name(row: Row) -> str:
-        name = row["name"]
+        name = row.cell("name")
         if not name:
             raise Wrong("The name is missing.")
         if len(name) > 80:
@@ -187,7 +187,7 @@ class Table:
         return name
 
     def _image(self, row: Row) -> Entry:
-        text = row["image"]
+        text = row.cell("image")
         if not text:
             raise Wrong("The image is missing: its identifier, address, tag or title.")
         found = self._images.get(text)
@@ -198,7 +198,7 @@ class Table:
     @cached_property
     def _images(self) -> dict[str, Entry | str]:
         """By what a cell says: the entry to start from, or why there is none."""
-        words = list(dict.fromkeys(row["image"] for row in self.rows if row["image"]))
+        words = list(dict.fromkeys(row.cell("image") for row in self.rows if row.cell("image")))
         found: dict[str, list[Entry] | str] = {}
         for word in words[:MOST_IMAGES]:
             found[word] = self._entries(word)
@@ -230,7 +230,7 @@ class Table:
         return rows
 
     def _type(self, row: Row) -> InstanceType:
-        name = row["type"] or self._usual_type
+        name = row.cell("type") or self._usual_type
         if not name:
             raise Wrong("The site has no default size: write one.")
         if name not in self._types:
@@ -324,7 +324,7 @@ class Table:
         return list(SshKey.objects.filter(owner=self.owner))
 
     def _recipe(self, row: Row) -> Context:
-        name = row["recipe"]
+        name = row.cell("recipe")
         if not name:
             return Context()
         found = [recipe for recipe in self._recipes if recipe.name == name]
@@ -338,7 +338,7 @@ class Table:
 
     @cached_property
     def _recipes(self) -> list[Recipe]:
-        names = {row["recipe"] for row in self.rows} - {""}
+        names = {row.cell("recipe") for row in self.rows} - {""}
         if not names:
             return []
         return list(Recipe.objects.visible_to(self.owner).filter(name__in=names))

@@ -30,12 +30,12 @@ def test_csv_and_yaml_say_the_same():
                                   "Image,Name,Size\nDemo,web,m1", "machines:\n- {name: web, image: Demo}"])  # fmt: skip  # noqa: E501
 def test_tables_of_many_programs_are_read(text):
     [row] = tables.read(text)
-    assert (row["name"], row["image"]) == ("web", "Demo")
+    assert (row.cell("name"), row.cell("image")) == ("web", "Demo")
 
 
 def test_names_stay_what_they_are_in_yaml():
-    assert [row["name"] for row in tables.read("- {name: no, image: x}\n- {name: 1.10, image: x}")
-            ] == ["no", "1.10"]  # fmt: skip
+    rows = tables.read("- {name: no, image: x}\n- {name: 1.10, image: x}")
+    assert [row.cell("name") for row in rows] == ["no", "1.10"]
 
 
 @pytest.mark.parametrize(
