@@ -97,6 +97,7 @@ app.conf.update(
             "options": {"expires": 300},
         },
         "vms.let_go": {"task": "vms.let_go", "schedule": 20.0, "options": {"expires": 20}},
+        "vms.leases": {"task": "vms.leases", "schedule": 60.0, "options": {"expires": 60}},
         "vms.sample": {"task": "vms.sample", "schedule": 60.0, "options": {"expires": 60}},
         "registration.deliver": {
             "task": "registration.deliver",

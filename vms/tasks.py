@@ -13,7 +13,14 @@ from core.machine import Stateful, due, hurry, tick
 from marketplace import actions as marketplace
 from vms import bells, sampling
 from vms import reconcile as rules
-from vms.lifecycle import BUILD_STEPS, READINESS_STEPS, SAVING_STEPS, VM_STEPS, settle_kept
+from vms.lifecycle import (
+    BUILD_STEPS,
+    READINESS_STEPS,
+    SAVING_STEPS,
+    VM_STEPS,
+    look_at_leases,
+    settle_kept,
+)
 from vms.models import VM, Build, Readiness, Saving
 from vms.states import VmState
 
@@ -124,6 +131,12 @@ def let_go() -> None:
         waiting = VM.objects.filter(cloud=cloud, state__in=(VmState.PENDING, VmState.PROLOG))
         entries = waiting.filter(entry__isnull=False).values_list("entry_id", flat=True)
         marketplace.let_go(cloud, set(entries))
+
+
+@shared_task(name="vms.leases")
+def leases() -> None:
+    """Tell of leases that end, and end them. Again and again does no harm."""
+    look_at_leases()
 
 
 @shared_task(name="vms.sample")

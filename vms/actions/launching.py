@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,8 @@ from registration.actions import note_use_of_keys
 from registration.models import User
 from vms import tasks
 from vms.actions import images, telling
+from vms.actions.leases import first_lease
+from vms.actions.saving import Image, check_image, must_be_in_person, plan
 from vms.context import Context, Part
 from vms.models import VM, Batch, CloudStatus, Readiness
 from vms.quota import machine_use, over_quota
@@ -57,6 +60,8 @@ class Order:
     user_data: str = ""
     context: Context = field(default_factory=Context)
     system_parts: tuple[Part, ...] = ()
+    until: datetime | None = None  # when it is shut down; None: as the site says
+    image: Image | None = None  # that its disk becomes when it is shut down
     launch_key: uuid.UUID = field(default_factory=uuid.uuid4)
 
     @property
@@ -99,10 +104,13 @@ def the_only_one(owner: User) -> User:
 def place(owner: User, order: Order, cloud: str, batch: Batch | None = None) -> VM:
     """Write the rows of an order that is judged and fits; owner and disks are locked.
 
-    Raises: Refused: for its disks those of ``volumes.actions.attach``.
+    Raises: Refused: for its disks those of ``volumes.actions.attach``; of its image, those of
+    ``plan_saving``.
     """
     vm = _create(owner, order, cloud, batch)
     _plan_disks(vm, order)
+    if order.image:
+        plan(vm, check_image(order.image), by=owner)
     return vm
 
 
@@ -128,6 +136,7 @@ def _create(owner: User, order: Order, cloud: str, batch: Batch | None) -> VM:
         disk_bus=order.disk_bus,
         default_user=order.default_user,
         ssh_keys="\n".join(order.ssh_keys),
+        **first_lease(owner, order.until),
         **telling.columns(order.told, order.system_parts),
     )
     vm.next_tick_at = vm.state_since
@@ -204,6 +213,9 @@ def must_be_launchable(owner: User, order: Order, cloud: str) -> None:
     telling.must_be_understood(order.told, order.system_parts)
     if reason := too_volatile(order.volatile_gib):
         raise Refused("volatile_size", reason, field="volatile")
+    if order.image:
+        must_be_in_person(owner)
+        check_image(order.image)
     _must_have_disks(owner, order)
     if reason := too_large(CloudStatus.objects.filter(cloud=cloud).first(), order):
         raise Refused("too_large", reason, field="type_name")

@@ -1,6 +1,7 @@
 """The steps of the lives of machines, and of what is made with them."""
 
 from vms.lifecycle.building import BUILD_STEPS, settle_kept
+from vms.lifecycle.leasing import look_at_leases
 from vms.lifecycle.machines import STAGED_WITHIN, VM_STEPS
 from vms.lifecycle.readiness import READINESS_STEPS, watch_readiness
 from vms.lifecycle.saving import SAVING_STEPS, disk_bytes, launch_path, shut_down_to_save
@@ -13,6 +14,7 @@ __all__ = [
     "VM_STEPS",
     "disk_bytes",
     "launch_path",
+    "look_at_leases",
     "settle_kept",
     "shut_down_to_save",
     "watch_readiness",

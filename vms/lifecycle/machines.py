@@ -12,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from cloud.driver import CloudDriver
-from cloud.errors import NotFound
+from cloud.errors import CloudError, NotFound
 from cloud.types import VmInfo, VmPhase
 from core.machine import Go, Step
 from marketplace import actions as marketplace
@@ -20,14 +20,28 @@ from marketplace import policy
 from marketplace.actions import Standing
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
+from vms import leases
 from vms.lifecycle.readiness import boots_seen, watch_readiness
-from vms.models import VM, Readiness
-from vms.states import VmState
+from vms.lifecycle.saving import before_removal, has_disk, not_saved, saving_of
+from vms.models import VM, Readiness, Saving
+from vms.states import SavingState, VmState
 from volumes import actions as volumes
 
 _AHEAD = "Another fetch of the same image is ahead; if it is slow, this one takes its place."
 #: From when its image is here.
 STAGED_WITHIN = timedelta(hours=1)
+#: From when nothing of it is to be saved any more.
+REMOVED_WITHIN = timedelta(minutes=5)
+_NOT_REMOVED = "It was not removed within 5 minutes. Kill it again."
+_STAYS_ON = "The engine did not switch it off within 2 minutes. It goes on running."
+_IGNORED = (
+    "The guest ignored the power button for 2 minutes and goes on running. Nothing is lost: shut "
+    "it down from inside, try again, or switch it off and save what its disk holds then."
+)
+_LEASE_ENDED = (
+    "It was shut down when its lease ended. Its disk is kept for a while: extend the lease to "
+    "start it again, save it as an image, or kill it."
+)
 
 
 def submit(vm: VM, cloud: CloudDriver) -> Go | None:
@@ -157,24 +171,73 @@ def _running(vm: VM, info: VmInfo, reason: str = "", *, boots_before: int | None
 
 
 def shut_down(vm: VM, cloud: CloudDriver) -> Go | None:
-    """SHUTDOWN: press the power button until the machine is off."""
+    """SHUTDOWN: press the power button until the machine is off; or pull its plug."""
     try:
         info = cloud.get_vm(vm.cloud_ref)
     except NotFound:
         return Go(VmState.EPILOG)
     if info.phase is VmPhase.STOPPED:
-        return Go(VmState.EPILOG, info.message or "The guest has powered off.")
-    cloud.stop_vm(vm.cloud_ref)  # one that is lost for good is stopped from now on
-    return None
+        return _off(vm, info)
+    if vm.asked in ("power_off", leases.CUT):
+        cloud.power_off_vm(vm.cloud_ref)
+    else:
+        cloud.stop_vm(vm.cloud_ref)  # one that is lost for good is stopped from now on
+    return _ignored(vm)
+
+
+def _off(vm: VM, info: VmInfo) -> Go:
+    """It ends; but for one whose lease has ended: that keeps its disk for a while."""
+    saving = saving_of(vm) if vm.asked in (leases.ASKED, leases.CUT) else None
+    if vm.asked in (leases.ASKED, leases.CUT) and not (saving and saving.is_open):
+        return Go(VmState.UNKNOWN, _LEASE_ENDED, seen(info) | {"asked": ""})
+    return Go(VmState.EPILOG, info.message or "The guest has powered off.")
+
+
+def _ignored(vm: VM) -> Go | None:
+    """The table has a sentence for a guest that ignores the power button; not for its image."""
+    if timezone.now() - vm.state_since <= vm.DEADLINES[VmState.SHUTDOWN].after:
+        return None
+    if vm.asked in ("power_off", leases.CUT):
+        return Go(VmState.RUNNING, _STAYS_ON, fields={"asked": ""})
+    saving = saving_of(vm)
+    return Go(VmState.RUNNING, _IGNORED) if saving and saving.is_open else None
 
 
 def clean_up(vm: VM, cloud: CloudDriver) -> Go | None:
-    """EPILOG: remove it, look again, and only then call it done."""
+    """EPILOG: save its disk if that is planned, remove it, look again, then call it done."""
+    saving = saving_of(vm)
+    if saving and saving.is_open:
+        return before_removal(vm, saving, cloud)
+    if saving and _has_just_failed(vm, saving):
+        return not_saved(saving.reason)
+    since = max(vm.state_since, saving.state_since) if saving else vm.state_since
+    is_late = timezone.now() - since >= REMOVED_WITHIN
+    try:
+        is_gone = _removed(vm, cloud)
+    except CloudError as error:
+        if not (error.retryable and is_late):
+            raise
+        return Go(VmState.FAILED, f"{_NOT_REMOVED} {error}")
+    if not is_gone:
+        return Go(VmState.FAILED, _NOT_REMOVED) if is_late else None
+    return _done(vm)
+
+
+def _has_just_failed(vm: VM, saving: Saving) -> bool:
+    """Its disk was to be saved in this very EPILOG, and is nowhere else."""
+    has_failed = saving.state == SavingState.FAILED and saving.state_since >= vm.state_since
+    return has_failed and not has_disk(saving)
+
+
+def _removed(vm: VM, cloud: CloudDriver) -> bool:
     info = cloud.find_vm(vm.token)
-    if info is not None:
-        cloud.delete_vm(info.ref)
-        if cloud.find_vm(vm.token) is not None:
-            return None
+    if info is None:
+        return True
+    cloud.delete_vm(info.ref)
+    return cloud.find_vm(vm.token) is None
+
+
+def _done(vm: VM) -> Go:
     return Go(
         VmState.DONE,
         vm.reason,

@@ -46,7 +46,7 @@ class VMQuerySet(models.QuerySet["VM"]):
 
     def for_rows(self) -> Self:
         """Everything a row or a page of a machine reads, in one query."""
-        return self.select_related("entry", "root_disk", "owner", "readiness")
+        return self.select_related("entry", "root_disk", "owner", "readiness", "saving")
 
     def search(self, text: str) -> Self:
         """Every word must be found in the name, image or disk, address, owner, id or UUID."""
@@ -183,8 +183,17 @@ class VM(Stateful):
 
     @property
     def verbs(self) -> frozenset[str]:
-        """What may be asked of it now."""
-        return frozenset(verb for verb, states in VM_VERBS.items() if self.state in states)
+        """What may be asked of it now. While its disk is saved, a kill would lose the image."""
+        verbs = frozenset(verb for verb, states in VM_VERBS.items() if self.state in states)
+        if self.expires_at is None:
+            verbs -= {"extend"}
+        is_losable = self.state == VmState.EPILOG and self.saved_as and self.saved_as.is_losable
+        return verbs | {"kill"} if is_losable else verbs
+
+    @property
+    def saved_as(self) -> Any:
+        """The ``Saving`` that says what image it becomes, or None; free after ``for_rows``."""
+        return getattr(self, "saving", None)
 
     @property
     def meaning(self) -> str:
