@@ -1,7 +1,7 @@
 """What a machine's page tells of its life: steps with their times, then milestones."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from django.utils import timezone
@@ -41,6 +41,8 @@ class Milestone:
     at: datetime | None
     after: timedelta | None  # since the machine was last Running
     note: str = ""
+    parts: Sequence["Milestone"] = ()  # what was seen on the way to it
+    log: str = ""  # the last lines before it went wrong
 
 
 def steps(vm: VM, events: Sequence[Event], image: ImageFile | None) -> list[Line]:
@@ -74,14 +76,18 @@ def _line(
 
 def milestones(readiness: Readiness, running_since: datetime | None) -> list[Milestone]:
     """What the guest has been seen to do since it was last started."""
-    seen = (
-        ("Port open", readiness.port_open_at, ""),
-        ("SSH answers", readiness.ssh_at, ""),
-        ("Contextualization done", readiness.context_at, readiness.context_note),
-    )
+
+    def told(label: str, at: datetime | None, note: str = "") -> Milestone:
+        return Milestone(label, at, at - running_since if at and running_since else None, note)
+
+    ways = [
+        told(step["what"], datetime.fromisoformat(step["at"])) for step in readiness.context_steps
+    ]
+    done = told("Contextualization done", readiness.context_at, readiness.context_note)
     return [
-        Milestone(label, at, at - running_since if at and running_since else None, note)
-        for label, at, note in seen
+        told("Port open", readiness.port_open_at),
+        told("SSH answers", readiness.ssh_at),
+        replace(done, parts=ways, log=readiness.context_log),
     ]
 
 

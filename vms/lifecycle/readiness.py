@@ -16,6 +16,7 @@ from cloud.errors import NotFound, Unsupported
 from core.machine import Go, Step
 from core.models import Event
 from marketplace import actions as marketplace
+from vms.context import progress
 from vms.models import VM, Readiness
 from vms.states import ReadinessState, VmState
 
@@ -26,16 +27,14 @@ PROBE_TIMEOUT_S = 0.3
 #: a time: silent guests must not keep every thread of a worker.
 LONGEST_PROBE_S = 5.0
 _patient = threading.BoundedSemaphore(2)
+NOTE_LENGTH = 200
 #: How much of the console log is searched for the mark of a finished contextualization.
 CONTEXT_TAIL_BYTES = 64 * 1024
-#: Real cloud-init's last words, and those of the demo image.
-CONTEXT_DONE = re.compile(rb"portal-context: finished|Cloud-init v\.[^\n]{0,80} finished at")
 BOOT_STARTS = re.compile(
     rb"Linux version |portal-context: started|Cloud-init v\.[^\n]{0,40} running 'init"
 )
 #: DNS has time-outs of its own, of many seconds.
 _resolvers = ThreadPoolExecutor(2, thread_name_prefix="resolver")
-CONTEXT_SCRIPT = re.compile(rb"portal-context: script ([\x21-\x7e]{1,60}) exit ([1-9]\d{0,2})\b")
 
 
 def watch_readiness(vm: VM, *, boots_before: int | None = None) -> None:
@@ -53,6 +52,8 @@ def watch_readiness(vm: VM, *, boots_before: int | None = None) -> None:
             ssh_at=None,
             context_at=None,
             context_note="",
+            context_steps=[],
+            context_log="",
         )
 
 
@@ -149,15 +150,23 @@ def _context(readiness: Readiness, cloud: CloudDriver) -> dict[str, Any]:
         log = cloud.console_log(readiness.vm.cloud_ref, max_bytes=CONTEXT_TAIL_BYTES)
     except Unsupported:
         return {"context_at": readiness.ssh_at} if readiness.ssh_at else {}
-    log = _since_last_boot(log)
-    if not CONTEXT_DONE.search(log):
-        return {}
-    failed = CONTEXT_SCRIPT.search(log)
-    note = ""
-    if failed:
-        name, status = (part.decode("ascii", "replace") for part in failed.groups())
-        note = f"{name} ended with status {status}; the console log says more."
-    return {"context_at": timezone.now(), "context_note": note}
+    return _news(readiness, progress.read(_since_last_boot(log)))
+
+
+def _news(readiness: Readiness, seen: progress.Progress) -> dict[str, Any]:
+    """What the guest has said since we looked last."""
+    now = timezone.now()
+    news: dict[str, Any] = {}
+    known = {step["what"] for step in readiness.context_steps}
+    if fresh := [what for what in seen.steps if what not in known]:
+        rows = [{"what": what, "at": now.isoformat()} for what in fresh]
+        news["context_steps"] = [*readiness.context_steps, *rows]
+    note = seen.note[:NOTE_LENGTH]
+    if note and note != readiness.context_note:
+        news |= {"context_note": note, "context_log": seen.log}
+    if seen.is_done:
+        news["context_at"] = now
+    return news
 
 
 def _since_last_boot(log: bytes) -> bytes:
