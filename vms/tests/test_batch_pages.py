@@ -249,3 +249,47 @@ def test_ansible_itself_reads_the_inventories(tmp_path, form):
     assert found["my_web"]["hosts"] == ["web"]
     assert found["_meta"]["hostvars"]["web-8"]["ansible_port"] == 20022
     assert "WARNING" not in said.stderr
+
+
+# Shut down and save several --------------------------------------------------------------------
+
+
+ANSWERS = {"do": "save", "many": "1", "title": "{name}, ready", "comment": "All set up.",
+           "author": "Alice", "email": "alice@example.org", "version": "1.0"}  # fmt: skip
+
+
+def test_several_machines_are_saved_each_under_its_name(client, alice):
+    alice.quota_images = 5
+    alice.save()
+    machines = [VMFactory(owner=alice, running=True, name=name) for name in ("db", "web")]
+    batch = batch_of(alice, *machines)
+    asked = client.post("/vms/save/", {"batch": batch.uuid}).content.decode()
+    assert "Shut down and save 2 machines" in asked
+    client.post("/vms/save/", {"vm": [vm.uuid for vm in machines], **ANSWERS})
+    assert [vm.saving.title for vm in VM.objects.order_by("pk")] == ["db, ready", "web, ready"]
+    assert {vm.state for vm in VM.objects.all()} == {VmState.SHUTDOWN}
+
+
+def test_one_that_cannot_be_saved_is_named_and_the_others_go_on(client, alice):
+    alice.quota_images = 1
+    alice.save()
+    machines = [VMFactory(owner=alice, running=True, name=name) for name in ("db", "web")]
+    answer = client.post(
+        "/vms/save/", {"vm": [vm.uuid for vm in machines], **ANSWERS}, follow=True
+    ).content.decode()
+    assert "asked of 1 machine" in answer
+    assert "web: Your quota is 1 image" in answer
+
+
+def test_machines_of_others_are_never_saved(client, alice):
+    other = VMFactory(running=True)
+    answer = client.post("/vms/save/", {"vm": [other.uuid], **ANSWERS}, follow=True)
+    assert "None of these can be shut down and saved" in answer.content.decode()
+    assert VM.objects.get().state == VmState.RUNNING
+
+
+def test_one_title_for_several_images_is_refused(client, alice):
+    vm = VMFactory(owner=alice, running=True)
+    answer = client.post("/vms/save/", {"vm": [vm.uuid], **ANSWERS, "title": "same"})
+    assert answer.status_code == 422
+    assert "Write {name} somewhere" in answer.content.decode()

@@ -14,12 +14,15 @@ from django.views.decorators.http import require_POST, require_safe
 from core.http import is_fragment
 from registration.models import User
 from vms import actions
+from vms.batches.exports import FORMATS
 from vms.forms import BulkForm
 from vms.models import VM, VMQuerySet
 from vms.states import VmState
 from vms.views.door import UserRequest, find
 
 ROWS = 25
+#: Refusals that are shown one by one.
+MOST_TOLD = 50
 #: Sort words of the list, each a column and its fallback.
 SORTS = {
     "id": ("pk",),
@@ -60,6 +63,7 @@ def _list_context(request: UserRequest) -> dict[str, Any]:
         "is_filtered": bool(_text(request.GET) or wanted or request.GET.get("mine")),
         "mine": bool(request.GET.get("mine")),
         "names": bool(request.GET.get("names")),
+        "formats": FORMATS.items(),
     }
 
 
@@ -108,8 +112,10 @@ def bulk(request: UserRequest) -> HttpResponse:
     verb = dict(form.fields["verb"].choices)[form.cleaned_data["verb"]]  # type: ignore[attr-defined]
     if done:
         messages.success(request, f"{verb}: asked of {done} machine{'s' if done != 1 else ''}.")
-    for refused in refusals[:5]:
+    for refused in refusals[:MOST_TOLD]:
         messages.error(request, str(refused))
+    if len(refusals) > MOST_TOLD:
+        messages.error(request, f"{len(refusals) - MOST_TOLD} more were refused.")
     if not vms:
         messages.error(request, "None of these ids names a machine of yours.")
     return redirect("vms:list")
