@@ -19,11 +19,11 @@ def problem(path: str) -> str:
     shown = f"“{path[:60]}”"
     if not path.startswith("/") or not path.isprintable() or len(path) > LONGEST:
         return f"{shown} is no path: it begins with / and has {LONGEST} characters at most."
-    parts = path.split("/")[1:]
+    parts = [part for part in path.split("/") if part]
     if ".." in parts or "." in parts:
         return f"{shown}: write the path without “.” and “..”."
-    whole = "/" + "/".join(part for part in parts if part)
-    if whole in _VITAL or _WILD.search(parts[0]) or whole.removesuffix("/*") in _VITAL - {"/var"}:
+    whole = f"/{'/'.join(parts)}"
+    if _VITAL & {whole, whole.removesuffix("/*")} or _WILD.search(parts[0]):
         return f"{shown} would leave no system that starts. Name what is in it."
     if whole.startswith(tuple(f"{place}/" for place in _UNREAL)):
         return f"{shown} is not on the disk: the kernel makes it at each start."

@@ -33,14 +33,14 @@ class Look:
     build: Build
     heard: Heard
     steps: list[BuildStep]
-    was: dict[int, str]
+    was: dict[int, tuple[str, str]]
     has_restarted: bool
 
     @classmethod
     def at(cls, build: Build, cloud: CloudDriver) -> "Look":
         heard = listen(build, cloud)
         steps = list(build.steps.all())
-        was = {step.pk: str(step.state) for step in steps}
+        was = {step.pk: (str(step.state), step.tail) for step in steps}
         shown = building.read(
             heard.new,
             end=heard.end,
@@ -141,13 +141,13 @@ class Look:
         return rest.partition(mark + b"end")[0]
 
     def _changed(self) -> Sequence[BuildStep]:
-        return [step for step in self.steps if step.state != self.was[step.pk]]
+        return [step for step in self.steps if (step.state, step.tail) != self.was[step.pk]]
 
     def _write(self) -> None:
         """Raises: StaleState: another worker has been faster."""
         keep_log(self.build, self.heard)
         for step in self._changed():
-            rows = BuildStep.objects.filter(pk=step.pk, state=self.was[step.pk])
+            rows = BuildStep.objects.filter(pk=step.pk, state=self.was[step.pk][0])
             fields = ("state", "began_at", "ended_at", "status", "tail")
             if not rows.update(**{name: getattr(step, name) for name in fields}):
                 raise StaleState(f"{step} has been changed")
