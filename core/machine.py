@@ -25,6 +25,7 @@ from django.db import DatabaseError, connection, models, transaction
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.functional import cached_property
+from django.utils.module_loading import import_string
 
 from cloud.driver import CloudDriver
 from cloud.errors import CloudError
@@ -85,6 +86,28 @@ class Go:
     reason: str = ""
     fields: Mapping[str, Any] = field(default_factory=dict)
     alongside: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """What a listener hears of: the row itself still says what it was."""
+
+    was: str
+    to: str
+    reason: str
+    by: Any
+
+
+#: kind -> who hears, by path, of every move of such a row.
+_listeners: dict[str, tuple[str, ...]] = {}
+
+
+def listen(kind: str, path: str) -> None:
+    """Have ``path``, a function of a row and its ``Move``, called in the transaction of each.
+
+    For what people are told of. Called once, from the app's ``ready``.
+    """
+    _listeners[kind] = (*_listeners.get(kind, ()), path)
 
 
 class Stateful(models.Model):
@@ -180,6 +203,8 @@ class Stateful(models.Model):
             self.record_event(verb, was=was, now=str(to), reason=reason, by=by, **detail)
             if alongside:
                 alongside()
+            for path in _listeners.get(self.KIND, ()):
+                import_string(path)(self, Move(was, str(to), changes["reason"], by))
             self.announce()
         for name, value in changes.items():
             setattr(self, name, value)

@@ -13,6 +13,9 @@ class VmsConfig(AppConfig):
     def ready(self) -> None:
         live.register("vm", self._may_see)
         live.register("batch", partial(self._may_see, model="Batch"))
+        machine = import_module("core.machine")
+        machine.listen("vm", "vms.lifecycle.telling.machine_moved")
+        machine.listen("readiness", "vms.lifecycle.telling.readiness_moved")
         import_module("registration.holdings").register("vms.holdings.MACHINES")
 
     def _may_see(self, user: Any, uuid: str, *, model: str = "VM") -> bool:

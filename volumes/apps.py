@@ -13,6 +13,7 @@ class VolumesConfig(AppConfig):
         tables = (("volume", "Volume"), ("export", "Export"), ("disk_offer", "Offer"))
         for kind, table in tables:
             live.register(kind, self._may_see(table))
+        import_module("core.machine").listen("volume", "volumes.lifecycle.telling.volume_moved")
         import_module("registration.holdings").register("volumes.holdings.DISKS")
 
     def _may_see(self, table: str) -> live.Policy:

@@ -18,6 +18,7 @@ from django.utils import timezone
 from marketplace.models import Entry, Reminder
 from marketplace.states import EntryStatus, Visibility
 from registration import emails, names
+from registration.actions import notify, wants_mail
 from registration.models import User
 
 #: So long before the end of validity an endorser is told. Source: stratuslab.md 6.10.
@@ -68,8 +69,26 @@ def _send_ends(reader: Reader, entries: list[Entry]) -> int:
         f"{line_of(one)[0]}, until {_day(one.valid_until)}: {line_of(one)[1]}" for one in fresh
     ]
     link = _url("marketplace:endorser", fresh[0].endorser_email)
+    if not _tell_person(reader, "entry_expiring", fresh, "What you vouch for ends soon"):
+        return 0
     emails.images_expiring(reader.email, reader.person, images=_shortened(lines), link=link)
     return 1
+
+
+def _tell_person(reader: Reader, kind: str, entries: list[Entry], what: str) -> bool:
+    """In the portal, whoever has an account; whether they want the mail as well."""
+    if reader.person is None:
+        return True
+    first, more = entries[0], len(entries) - 1
+    others = f" and {more:,} other{'s' if more > 1 else ''}" if more else ""
+    notify(
+        reader.person,
+        kind,
+        sentence=f"{what}: {line_of(first)[0][:120]}{others}.",
+        url=reverse("marketplace:endorser", args=[first.endorser_email]),
+        identifiers=[one.identifier for one in entries[:MOST_LISTED]],
+    )
+    return wants_mail(reader.person, kind)
 
 
 def _tell_lists() -> int:
@@ -100,6 +119,8 @@ def _send_list(reader: Reader, entries: list[Entry]) -> int:
         for one in entries
     ]
     link = _url("marketplace:endorser", entries[0].endorser_email)
+    if not _tell_person(reader, "entries_endorsed", entries, "You vouch for"):
+        return 0
     emails.images_endorsed(reader.email, reader.person, images=_shortened(lines), link=link)
     return 1
 

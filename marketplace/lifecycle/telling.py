@@ -15,6 +15,7 @@ from marketplace.lifecycle.reminders import line_of, may_see
 from marketplace.models import Entry, Reminder, Use
 from marketplace.states import EntryStatus, Visibility
 from registration import emails, names
+from registration.actions import notify, wants_mail
 from registration.models import User
 
 #: Who has launched an image since then uses it.
@@ -54,6 +55,15 @@ def _tell_one(entry: Entry, user: User) -> int:
     with transaction.atomic():
         key = f"{ABOUT}:{entry.pk}:{user.pk}"
         if not Reminder.objects.get_or_create(key=key, defaults=said)[1]:
+            return 0
+        notify(
+            user,
+            "image_deprecated",
+            sentence=f"The image {label[:120]}, which you launched, is deprecated by its endorser.",
+            url=entry.permalink,
+            identifier=entry.identifier,
+        )
+        if not wants_mail(user, "image_deprecated"):
             return 0
         name, address = entry.endorser_name, entry.endorser_email
         emails.image_deprecated(

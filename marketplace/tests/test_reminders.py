@@ -11,6 +11,7 @@ from marketplace.lifecycle import reminders, telling
 from marketplace.models import Entry, Reminder, Use
 from marketplace.tests.factories import EntryFactory
 from registration import emails
+from registration.actions import choose_mails
 from registration.tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
@@ -228,3 +229,16 @@ class TestDeprecated:
         note_launch(entry, person("bob"))
         with time_machine.travel(in_days(8)):
             assert telling.tell() == 0
+
+
+class TestNotifications:
+    def test_who_wants_no_mail_is_told_in_the_portal(self, alice, mailoutbox):
+        EntryFactory(endorser_email=alice.email, valid_until=in_days(2), created_at=in_days(-9))
+        choose_mails(alice, [])
+        reminders.remind()
+        assert sent(mailoutbox) == []
+        (note,) = alice.notifications.all()
+        assert note.kind == "entry_expiring"
+        assert "What you vouch for ends soon" in note.sentence
+        reminders.remind()
+        assert alice.notifications.count() == 1
