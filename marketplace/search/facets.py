@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from operator import attrgetter
 
+from django.db.models import Q
+
 from marketplace.models import EntryQuerySet
 from marketplace.search.asked import ANY, FOLDED, STATUSES, Asked
 from marketplace.search.tallying import Group, tallies
@@ -37,10 +39,10 @@ class Counts:
     of: Mapping[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
 
 
-def count(rows: EntryQuerySet, asked: Asked) -> Counts:
-    """Counts among ``rows``, those that the words of the search find; always the same queries."""
+def count(rows: EntryQuerySet, asked: Asked, words: Q) -> Counts:
+    """Counts among those of ``rows`` that have the ``words``; always the same queries."""
     found = Counts()
-    tallied = tallies(rows, asked, most=MOST_VALUES)
+    tallied = tallies(rows, asked, words, most=MOST_VALUES)
     _add(found, tallied.groups, asked)
     for name, numbers in tallied.frequent.items():
         found.of[name].update(numbers)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from django.core.paginator import Page, Paginator
+from django.db.models import Q
 
 from marketplace import policy, reach
 from marketplace.models import Entry, EntryQuerySet
@@ -85,40 +86,42 @@ def find(asked: Asked, user: Any, *, page: Any = 1, size: int) -> Found:
 
 
 def _find(listed: EntryQuerySet, asked: Asked, page: Any, size: int) -> Found:
-    matching = _matching(listed, asked, is_kept=True)
-    counts = facets.count(matching, asked)
-    keys = _ordered(listed, matching, asked, counts.total).values_list("pk", flat=True)
+    rows, words = _of_email(listed, asked), _words(asked, is_kept=True)
+    counts = facets.count(rows, asked, words)
+    keys = _ordered(rows, words, asked, counts.total).values_list("pk", flat=True)
     at: Page[int] = _Counted(keys, size, counts.total).get_page(page)
     return Found(asked=asked, page=at, entries=loaded(list(at)), counts=counts)
 
 
-def _matching(rows: EntryQuerySet, asked: Asked, *, is_kept: bool = False) -> EntryQuerySet:
-    """Those that have the words that are looked for, whatever the facets say.
+def _matching(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:
+    """Those that have the words that are looked for, whatever the facets say."""
+    return _of_email(rows, asked).filter(_words(asked))
+
+
+def _words(asked: Asked, *, is_kept: bool = False) -> Q:
+    """Whether an entry has the words that are looked for.
 
     ``is_kept``: for several questions, to be asked before the next search.
     """
-    rows = _of_email(rows, asked)
     if not asked.has_words:
-        return rows
+        return Q()
     if not asked.terms:
-        return rows.none()
+        return Q(pk__in=[])
     if is_kept:
         keep(asked.terms)
-    return rows.filter(Matches(asked.terms, is_kept=is_kept))
+    return Q(Matches(asked.terms, is_kept=is_kept))
 
 
 def _of_email(rows: EntryQuerySet, asked: Asked) -> EntryQuerySet:
     return rows.filter(endorser_email__icontains=asked.email) if asked.email else rows
 
 
-def _ordered(
-    listed: EntryQuerySet, matching: EntryQuerySet, asked: Asked, total: int
-) -> EntryQuerySet:
+def _ordered(rows: EntryQuerySet, words: Q, asked: Asked, total: int) -> EntryQuerySet:
+    hits = filtered(rows, asked)
     if asked.order == RELEVANCE and asked.terms:
-        hits = filtered(_of_email(listed, asked), asked)
         by = ranked if total <= MOST_RANKED else title_first
         return by(hits, asked.terms, "-is_official", "-created_at", "-pk")
-    hits = filtered(matching, asked)
+    hits = hits.filter(words)
     if asked.order == RELEVANCE or not asked.sort:
         return hits.best_first()
     first, *then = SORTS[asked.order.removeprefix("-")]

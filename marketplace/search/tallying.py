@@ -54,13 +54,17 @@ class Tallies:
     frequent: Mapping[str, Mapping[str, int]]
 
 
-def tallies(rows: EntryQuerySet, asked: Asked, *, most: int) -> Tallies:
-    """``most`` values of each filter of ``COUNTED``: those that are chosen come first."""
+def tallies(rows: EntryQuerySet, asked: Asked, words: Q, *, most: int) -> Tallies:
+    """``most`` values of each filter of ``COUNTED``: those that are chosen come first.
+
+    ``words``: what the search asks for. SQLite asks in the order that is written, so what takes
+    longest to answer stands last.
+    """
     if connection.vendor == "postgresql":
-        return _together(rows, asked, most)
-    frequent = {name: _most_frequent(rows, asked, name)[:most] for name in COUNTED}
+        return _together(rows.filter(words), asked, most)
+    frequent = {name: _most_frequent(rows, asked, words, name)[:most] for name in COUNTED}
     return Tallies(
-        groups=_groups(filtered(rows, asked, *COUNTED)),
+        groups=_groups(filtered(rows, asked, *COUNTED).filter(words)),
         frequent={name: dict(found) for name, found in frequent.items()},
     )
 
@@ -123,10 +127,10 @@ def _groups(rows: EntryQuerySet) -> list[Group]:
     ]
 
 
-def _most_frequent(rows: EntryQuerySet, asked: Asked, name: str) -> Any:
+def _most_frequent(rows: EntryQuerySet, asked: Asked, words: Q, name: str) -> Any:
     """Pairs of value and number: those that are chosen, then the most frequent ones."""
     column, chosen = LISTS[name], getattr(asked, name)
-    rows = filtered(rows, asked, *_others(name)).exclude(**{column: ""}).order_by()
+    rows = filtered(rows, asked, *_others(name)).exclude(**{column: ""}).filter(words).order_by()
     counted: Any = rows.values_list(column).annotate(n=Count("*"))
     if not chosen:
         return counted.order_by("-n", column)
