@@ -144,7 +144,7 @@ def _launch_context(
         "status": status,
         "has_keys": request.user.ssh_keys.exists(),
         "look": contexts.look_of(form, request.user, form.entry),
-        "recipes": Recipe.objects.visible_to(request.user),
+        "recipes": Recipe.objects.visible_to(request.user).select_related("group"),
         "any_fits": any(not size["reason"] for size in sizes),
     }
 
