@@ -18,7 +18,7 @@ from cloud.images.built import BuiltImage, Profile, measured
 from cloud.images.tools import PROGRAMS, Report, require, run, silent, timed
 from cloud.images.tree import Tree
 
-VERSION = "1.1"
+VERSION = "1.2"
 SUITE = "bookworm"
 
 GUEST = Path(__file__).parent / "guest" / "debian" / "root"
@@ -55,6 +55,7 @@ MASKED = (
     "proc-sys-fs-binfmt_misc.automount", "systemd-binfmt.service", "systemd-pstore.service",
 )  # fmt: skip
 ENABLED = {
+    "portal-cards.service": "multi-user.target",
     "portal-grow.service": "local-fs.target",
     "portal-swap.service": "multi-user.target",
     "systemd-networkd.service": "multi-user.target",

@@ -342,7 +342,7 @@ def test_debian_takes_its_address_on_a_private_network(
         debian.build(image, cache_dir=CACHE / "debs")
     site.driver.import_image(a_source(image), token="debian", on_progress=quiet)
     vm = site.run(image="debian", memory_mib=512, nics=(site.nic(41),))
-    until(lambda: b"finished at" in site.console(vm), within_s=300, what="cloud-init")
+    until(lambda: b"finished at" in site.console(vm), within_s=600, what="cloud-init")
     assert site.hears(vm, "10.77.3.1")
     assert site.ssh(vm, "systemctl --failed --no-legend") == ""
     site.restart(vm)
