@@ -51,7 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "approval_rule": Kind("approval rule", "registration:rule", is_theirs=False),
     "authenticator": Kind("passkey"),
     "attachment": Kind("attachment of disk", states=dict(AttachmentState.choices)),
-    "backup": Kind("backup", "vms:backup_of"),
+    "backup": Kind("backup", "vms:backup_detail"),
     "batch": Kind("batch", "vms:batch"),
     "delivery": Kind("delivery", states=dict(DeliveryState.choices)),
     "build": Kind("building of image", "vms:build", states=dict(BuildState.choices)),
@@ -104,6 +104,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "removed": Verb("removed {}", "remove {}"),
     },
     ("Machines", "a machine"): {
+        "back_up": Verb("backed up {}", "back up {}"),
         "console": Verb("opened a console of {}", "open a console of {}"),
         "extend": Verb("extended the lease of {}", "extend the lease of {}"),
         "lease_set": Verb("set the end of {}", "set the end of {}"),

@@ -6,7 +6,7 @@ from django.db.models import Q
 from core.machine import Stateful
 from marketplace.models import Draft, Entry
 from vms.models.machines import VM
-from vms.states import OPEN, SAVING_DEADLINES, SAVING_MEANINGS, SAVING_MOVES, SavingState
+from vms.states import LOSABLE, OPEN, SAVING_DEADLINES, SAVING_MEANINGS, SAVING_MOVES, SavingState
 from volumes.models import Volume
 
 
@@ -62,6 +62,11 @@ class Saving(Stateful):
     def is_open(self) -> bool:
         """Whether the machine is, or will be, saved."""
         return self.state in OPEN
+
+    @property
+    def is_losable(self) -> bool:
+        """Whether a kill of the machine would lose it."""
+        return self.state in LOSABLE
 
     @property
     def meaning(self) -> str:

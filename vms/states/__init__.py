@@ -26,6 +26,7 @@ from vms.states.networks import (
 )
 from vms.states.readiness import READINESS_DEADLINES, READINESS_MOVES, ReadinessState
 from vms.states.saving import (
+    LOSABLE,
     OPEN,
     SAVING_DEADLINES,
     SAVING_MEANINGS,
@@ -40,6 +41,7 @@ __all__ = [
     "CLUSTER_DEADLINES",
     "CLUSTER_MEANINGS",
     "CLUSTER_MOVES",
+    "LOSABLE",
     "NETWORK_DEADLINES",
     "NETWORK_MEANINGS",
     "NETWORK_MOVES",

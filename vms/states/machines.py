@@ -70,7 +70,7 @@ VM_DEADLINES: Deadlines = {
 VM_VERBS: Mapping[str, frozenset[str]] = {
     "shut_down": frozenset({S.RUNNING}),
     "save": frozenset({S.RUNNING, S.UNKNOWN}),
-    "power_off": frozenset({S.RUNNING}),
+    "power_off": frozenset({S.RUNNING, S.SHUTDOWN}),
     "extend": frozenset(set(S) - {S.EPILOG, S.DONE}),
     "reboot": frozenset({S.RUNNING}),
     "start": frozenset({S.UNKNOWN}),

@@ -43,6 +43,8 @@ SAVING_DEADLINES: Deadlines = {
 
 #: The machine is not given back while one of these lasts.
 OPEN = frozenset({S.PLANNED, S.COPYING, S.SIGNING})
+#: Whoever kills the machine loses the image. One that is signed is whole.
+LOSABLE = frozenset({S.PLANNED, S.COPYING})
 
 SAVING_MEANINGS: Mapping[str, str] = {
     S.PLANNED: "When the machine is shut down, its disk becomes a new image.",
