@@ -1,6 +1,7 @@
 from django.urls import include, path
 
 from vms.views import (
+    backups,
     batches,
     building,
     consoles,
@@ -9,6 +10,7 @@ from vms.views import (
     exporting,
     images,
     launching,
+    leases,
     listing,
     machine,
     people,
@@ -42,6 +44,13 @@ _machines = [
     path("builds/<uuid:key>/cancel/", building.cancel, name="cancel_build"),
     path("builds/<uuid:key>/save/", building.save, name="save_build"),
     path("save/", saving_many.save_many, name="save_many"),
+    path("backups/", backups.index, name="backups"),
+    path("backups/<uuid:key>/", backups.detail, name="backup_detail"),
+    path("backups/<uuid:key>/delete/", backups.delete, name="delete_backup"),
+    path("backups/<uuid:key>/launch/", backups.launch, name="launch_backup"),
+    path("backups/<uuid:key>/image/", backups.image, name="backup_image"),
+    path("restore/", backups.restore, name="restore"),
+    path("<uuid:key>/backup/", backups.backup, name="backup"),
     path("batches/", batches.index, name="batches"),
     path("batches/new/", tables.new, name="new_batch"),
     path("batches/template.<str:ending>", tables.template, name="batch_template"),
@@ -63,6 +72,8 @@ _machines = [
     path("<uuid:key>/reboot/", machine.ask, {"verb": "reboot"}, name="reboot"),
     path("<uuid:key>/start/", machine.ask, {"verb": "start"}, name="start"),
     path("<uuid:key>/kill/", machine.ask, {"verb": "kill"}, name="kill"),
+    path("<uuid:key>/extend/", machine.ask, {"verb": "extend"}, name="extend"),
+    path("<uuid:key>/lease/", leases.set_lease, name="lease"),
     path("<uuid:key>/usage.json", machine.usage, name="usage"),
     path("<uuid:key>/disks/", disks.choose, name="disks"),
     path("<uuid:key>/console/", consoles.console_page, name="console"),

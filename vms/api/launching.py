@@ -1,5 +1,6 @@
 """Launch machines, for programs."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID, uuid4
 
@@ -106,6 +107,9 @@ class LaunchIn(Schema):
     context: ContextIn | None = Field(
         None, description="What the guest is told at its first boot; not together with user_data"
     )
+    expires_at: datetime | None = Field(
+        None, description="When it is shut down, its disk kept for a while; null: as the site says"
+    )
     launch_key: UUID | None = Field(
         None, description="Of your choice: the same launch twice makes one machine"
     )
@@ -131,10 +135,16 @@ def launch(request: ApiRequest, wanted: LaunchIn) -> Status[Any]:
         default_user=(wanted.default_user or "root") if disk else "",
         ssh_keys=_keys(request.user, wanted.ssh_keys),
         context=_context(request, wanted),
+        until=_aware(wanted.expires_at),
         launch_key=wanted.launch_key or uuid4(),
     )
     vm = actions.launch(owner=request.user, order=order)
     return Status(201, find(request, vm.uuid))
+
+
+def _aware(at: datetime | None) -> datetime | None:
+    """Without a zone, it is in UTC."""
+    return at.replace(tzinfo=at.tzinfo or UTC) if at else None
 
 
 def _source(request: ApiRequest, wanted: LaunchIn) -> tuple[Entry | None, Volume | None]:

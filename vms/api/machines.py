@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from django.core.paginator import Paginator
@@ -83,6 +83,7 @@ class MachineOut(Schema):
     may: list[str] = Field(description="What it can be asked to do now")
     created_at: datetime
     ended_at: datetime | None
+    expires_at: datetime | None = Field(description="When its lease ends; null: it has no end")
 
     @staticmethod
     def resolve_owner(vm: VM) -> str:
@@ -202,6 +203,26 @@ def start(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
 def kill(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
     """Everything the machine holds is released at once."""
     return _ask(request, vm, actions.kill)
+
+
+@router.post("/vms/{uuid:vm}/extend", response=ASKED, summary="Extend a machine's lease")
+def extend(request: ApiRequest, vm: uuid.UUID) -> Status[VM]:
+    """As long as the site gives, from now; or as long as it had."""
+    return _ask(request, vm, actions.extend)
+
+
+class LeaseIn(Schema):
+    expires_at: datetime | None = Field(description="When it is shut down; null: never")
+
+
+@router.put("/vms/{uuid:vm}/lease", response=MachineOut, summary="Set when a machine ends",
+            url_name="vm_lease")  # fmt: skip
+def set_lease(request: ApiRequest, vm: uuid.UUID, wanted: LeaseIn) -> VM:
+    machine = find(request, vm, verb="lease_set")
+    at = wanted.expires_at
+    until = at.replace(tzinfo=at.tzinfo or UTC) if at else None
+    actions.set_lease(machine, until=until, by=request.user)
+    return find(request, vm)
 
 
 class DiskRef(Schema):

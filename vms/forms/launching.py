@@ -16,6 +16,7 @@ from vms.actions import MOST_VOLATILE, Order, too_volatile
 from vms.context import Context
 from vms.forms.context import ContextFields, ExtraKeysField, default_method, initial_of
 from vms.forms.disks import DiskOffer, DisksField, SizesField
+from vms.forms.leases import UntilField, end_of
 from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, InstanceType
 from volumes.models import Volume
 
@@ -112,6 +113,7 @@ class LaunchForm(ContextFields):
             attrs={"inputmode": "numeric", "autocomplete": "off", "placeholder": "none"}
         ),
     )
+    until = UntilField()
     extra_keys = ExtraKeysField(
         label="More SSH public keys, for this machine only",
         required=False,
@@ -152,6 +154,7 @@ class LaunchForm(ContextFields):
         if root_disk is None:
             del self.fields["default_user"]
         self.offer = DiskOffer(user, wanted=self._wanted_disks(disks), root_disk=root_disk)
+        self.fields["until"].describe()  # type: ignore[attr-defined]
         self.fields["volatile"].help_text = (
             f"One or more sizes in GiB, such as “10” or “10, 20”: {MOST_VOLATILE} disks and "
             f"{settings.PORTAL_VOLATILE_GIB} GiB at most, together. They are in no quota."
@@ -251,6 +254,7 @@ class LaunchForm(ContextFields):
             swap_mib=size.swap_mib if data["swap_mib"] is None else data["swap_mib"],
             disk_bus=bus if bus and bus in offered else str(DiskBus.VIRTIO),
             ssh_keys=list(dict.fromkeys([*self.public_keys(), *extra_keys])),
+            until=end_of(data["until"]),
             context=self.told(),
         )
 

@@ -269,3 +269,43 @@ class TestGiving:
             actions.extend(vm, by=UserFactory())
         with pytest.raises(Refused, match="somebody else"):
             actions.set_lease(vm, until=None, by=UserFactory())
+
+
+class TestPages:
+    def test_the_page_warns_extends_and_sets(self, client, settings):
+        vm = VMFactory(
+            running=True, expires_at=timezone.now() + HOUR, lease_since=timezone.now() - 9 * DAY
+        )
+        client.force_login(vm.owner)
+        page = client.get(vm.get_absolute_url()).text
+        assert "Its lease ends soon" in page
+        assert "lease ends" in client.get("/vms/").text
+        client.post(f"/vms/{vm.uuid}/extend/", {"in": "page"})
+        assert fresh(vm).expires_at > timezone.now() + 9 * DAY
+        assert "Its lease ends soon" not in client.get(vm.get_absolute_url()).text
+        day = timezone.now().date() + 2 * DAY
+        client.post(f"/vms/{vm.uuid}/lease/", {"until": day.isoformat()})
+        assert fresh(vm).expires_at.date() == day + DAY
+        client.post(f"/vms/{vm.uuid}/lease/", {"until": ""})
+        assert fresh(vm).expires_at is None
+        answer = client.post(f"/vms/{vm.uuid}/lease/", {"until": "soon"}, follow=True)
+        assert "Write the day as" in answer.text
+
+    def test_of_a_machine_that_is_kept_the_page_says_until_when(self, client):
+        vm = VMFactory(
+            state=VmState.UNKNOWN,
+            expires_at=timezone.now() - HOUR,
+            lease_since=timezone.now() - DAY,
+            next_tick_at=None,
+        )
+        client.force_login(vm.owner)
+        page = client.get(vm.get_absolute_url()).text
+        assert "Its lease has ended" in page
+        assert "Its disk is kept until at least" in page
+        assert "lease ended; kept until" in client.get("/vms/").text
+
+    def test_strangers_find_nothing(self, client):
+        vm = VMFactory(running=True, expires_at=timezone.now() + DAY)
+        client.force_login(UserFactory())
+        assert client.post(f"/vms/{vm.uuid}/extend/").status_code == 404
+        assert client.post(f"/vms/{vm.uuid}/lease/", {"until": ""}).status_code == 404
