@@ -1,6 +1,7 @@
 """What a person may ask of machines. Nothing here knows that clouds exist."""
 
 from vms.actions.asking import VERBS, ask_many, kill, reboot, shut_down, start
+from vms.actions.backups import Disks, back_up, copy_backup, delete_backup
 from vms.actions.batches import MOST_MACHINES, LeftOut, RowsRefused, launch_many
 from vms.actions.building import (
     BuildOrder,
@@ -33,6 +34,7 @@ __all__ = [
     "VERBS",
     "BuildOrder",
     "Candidate",
+    "Disks",
     "Image",
     "ImageNews",
     "LeftOut",
@@ -40,10 +42,13 @@ __all__ = [
     "RowsRefused",
     "Use",
     "ask_many",
+    "back_up",
     "build",
     "cancel_build",
     "candidates",
     "check_image",
+    "copy_backup",
+    "delete_backup",
     "delete_own_type",
     "delete_recipe",
     "disk_use",

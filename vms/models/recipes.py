@@ -81,3 +81,6 @@ class Backup(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} of {self.vm}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("vms:backup_detail", args=[self.uuid])
