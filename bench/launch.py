@@ -81,7 +81,7 @@ def _bare(home: Path, like: Record) -> float:
     record = replace(like, token=str(uuid4()), ports={22: free_port()})
     folder = home / "bare" / record.token
     run = folder / "run"
-    _make_disks(home, record, run)
+    make_disks(home, record, run)
     chosen = accel.choose(home / "cloud")
     argv = command.argv(
         record,
@@ -105,7 +105,7 @@ def _bare(home: Path, like: Record) -> float:
         shutil.rmtree(folder)
 
 
-def _make_disks(home: Path, record: Record, run: Path) -> None:
+def make_disks(home: Path, record: Record, run: Path) -> None:
     run.mkdir(parents=True)
     for folder in (run.parent.parent, run.parent):
         folder.chmod(0o711)

@@ -12,8 +12,10 @@ import pytest
 from django.conf import settings
 
 from bench import (
+    batch,
     calls,
     disks,
+    epilog,
     figures,
     image_fetch,
     launch,
@@ -32,6 +34,7 @@ from tests.running import RunningPortal, running_portal
 ON_PORTAL: dict[str, Callable[[RunningPortal], Section]] = {
     "memory": memory.measure,
     "launch": launch.measure,
+    "batch": batch.measure,
     "reaction": reaction.measure,
     "streams": streams.measure,
     "pages": pages.measure,
@@ -41,7 +44,11 @@ ON_PORTAL: dict[str, Callable[[RunningPortal], Section]] = {
     "images": image_fetch.measure,
 }
 #: Those that need none, and run when it has stopped.
-ALONE: dict[str, Callable[[], Section]] = {"calls": calls.measure, "metadata": verification.measure}
+ALONE: dict[str, Callable[[], Section]] = {
+    "epilog": epilog.measure,
+    "calls": calls.measure,
+    "metadata": verification.measure,
+}
 NAMES = [*ON_PORTAL, *ALONE]
 FAULTS = (
     AssertionError, OSError, RuntimeError, ValueError, httpx.HTTPError, playwright.sync_api.Error,
