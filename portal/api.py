@@ -18,6 +18,7 @@ from core.http import UNPROCESSABLE, problem
 from marketplace.api import router as images
 from portal import guide
 from registration.actions import BadToken
+from registration.api import notices
 from registration.api import router as people
 from registration.bearer import Bearer, Closed
 from registration.throttle import WINDOW
@@ -50,6 +51,7 @@ for router in disks:
     api.add_router("", router, tags=["disks"])
 api.add_router("", images, tags=["images"])
 api.add_router("", people, tags=["people"])
+api.add_router("", notices, tags=["notifications"])
 
 
 @api.exception_handler(AuthenticationError)
