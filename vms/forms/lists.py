@@ -41,6 +41,8 @@ class UuidsField(forms.TypedMultipleChoiceField):
 class BulkForm(forms.Form):
     """Several machines and one verb; machines also as a pasted list of ids."""
 
-    verb = forms.ChoiceField(choices=[("shut_down", "Shut down"), ("kill", "Kill")])
+    verb = forms.ChoiceField(
+        choices=[("shut_down", "Shut down"), ("extend", "Extend the lease"), ("kill", "Kill")]
+    )
     vm = UuidsField(coerce=uuid.UUID, required=False)
     ids = forms.CharField(required=False, max_length=4000)
