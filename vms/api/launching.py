@@ -17,6 +17,7 @@ from registration.doors import find_or_404
 from registration.models import SshKey, User
 from vms import actions, images
 from vms.api.machines import MachineOut, find, router
+from vms.api.saving import ImageIn
 from vms.context import MOST_PARTS, Context, Level, Part, check, tidy
 from vms.forms.context import default_method, named, said
 from vms.models import (
@@ -46,7 +47,7 @@ class PartIn(Schema):
     name: Annotated[str, Field(max_length=100)] = Field(
         "", description="Of its file; scripts run in the order of these"
     )
-    text: str
+    text: str = Field(description="What is in it; lines end with a line feed")
 
 
 class ContextIn(Schema):
@@ -110,6 +111,9 @@ class LaunchIn(Schema):
     expires_at: datetime | None = Field(
         None, description="When it is shut down, its disk kept for a while; null: as the site says"
     )
+    save_as: ImageIn | None = Field(
+        None, description="The image that its disk becomes when it is shut down; null: none"
+    )
     launch_key: UUID | None = Field(
         None, description="Of your choice: the same launch twice makes one machine"
     )
@@ -136,6 +140,7 @@ def launch(request: ApiRequest, wanted: LaunchIn) -> Status[Any]:
         ssh_keys=_keys(request.user, wanted.ssh_keys),
         context=_context(request, wanted),
         until=_aware(wanted.expires_at),
+        image=wanted.save_as.image() if wanted.save_as else None,
         launch_key=wanted.launch_key or uuid4(),
     )
     vm = actions.launch(owner=request.user, order=order)

@@ -278,8 +278,9 @@ def _archive(text: str, where: str) -> Iterator[Problem]:
 
 def _yaml(text: str) -> tuple[Any, str]:
     """What it says, or why it says nothing."""
-    if len(text.encode()) > LARGEST_YAML_BYTES:
-        return None, f"YAML of more than {LARGEST_YAML_BYTES} bytes is not read. Make it shorter."
+    size = len(text.encode())
+    if size > LARGEST_YAML_BYTES:
+        return None, f"This YAML has {size} bytes; the limit is {LARGEST_YAML_BYTES}."
     try:
         # Both loaders are safe ones.
         return yaml.load(text, _YamlLoader), ""  # noqa: S506
