@@ -33,6 +33,7 @@ class Line:
     is_now: bool
     image: ImageFile | None = None  # what it waits for
     doing: str = ""  # what is done with the image now, where bytes move
+    is_saving: bool = False  # in it, the disk became an image, or was to
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +51,20 @@ def steps(vm: VM, events: Sequence[Event], image: ImageFile | None) -> list[Line
     visits = [(VmState.PENDING.value, vm.created_at, "")]
     visits += [(event.now, event.at, event.reason) for event in events if event.was]
     ends = [at for _, at, _ in visits[1:]] + [None]
-    return [_line(vm, visit, end, image) for visit, end in zip(visits, ends, strict=True)]
+    last = max((n for n, visit in enumerate(visits) if visit[0] == VmState.EPILOG), default=-1)
+    return [
+        _line(vm, visit, end, image, is_saving=number == last)
+        for number, (visit, end) in enumerate(zip(visits, ends, strict=True))
+    ]
 
 
 def _line(
-    vm: VM, visit: tuple[str, datetime, str], end: datetime | None, image: ImageFile | None
+    vm: VM,
+    visit: tuple[str, datetime, str],
+    end: datetime | None,
+    image: ImageFile | None,
+    *,
+    is_saving: bool,
 ) -> Line:
     state, began_at, reason = visit
     is_now = end is None
@@ -71,6 +81,7 @@ def _line(
         is_now=is_now,
         image=image,
         doing=_DOING.get(image.state, "") if image and not is_in_line else "",
+        is_saving=is_saving,
     )
 
 

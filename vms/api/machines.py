@@ -14,7 +14,7 @@ from registration.bearer import ApiRequest
 from registration.doors import find_or_404
 from registration.models import ApiToken, User
 from vms import actions, disks
-from vms.models import VM
+from vms.models import VM, Saving
 from vms.states import VmState
 from volumes.models import Attachment, Volume
 
@@ -64,6 +64,48 @@ class Endpoint(Schema):
     port: int
 
 
+class SavingOut(Schema):
+    """The image that a machine is to become, or has become."""
+
+    title: str
+    comment: str
+    author: str
+    email: str
+    version: str
+    state: str = Field(description="planned, copying, signing, done, failed or dropped")
+    reason: str = Field(description="Why it failed, or why its entry is not signed; or blank")
+    disk: uuid.UUID | None = Field(description="The disk that it becomes, once that is begun")
+    bytes_done: int = Field(description="Of that disk, while it is copied")
+    bytes_total: int
+    identifier: str = Field(description="The image's identifier, once it is known; or blank")
+    entry: uuid.UUID | None = Field(description="Its first entry in the Marketplace")
+    draft: uuid.UUID | None = Field(description="The draft of its entry")
+
+    @staticmethod
+    def resolve_disk(row: Saving) -> Any:
+        return row.volume.uuid if row.volume else None
+
+    @staticmethod
+    def resolve_bytes_done(row: Saving) -> int:
+        return row.volume.bytes_done if row.volume else 0
+
+    @staticmethod
+    def resolve_bytes_total(row: Saving) -> int:
+        return row.volume.bytes_total if row.volume else 0
+
+    @staticmethod
+    def resolve_identifier(row: Saving) -> str:
+        return row.volume.identifier if row.volume else ""
+
+    @staticmethod
+    def resolve_entry(row: Saving) -> Any:
+        return row.entry.uuid if row.entry else None
+
+    @staticmethod
+    def resolve_draft(row: Saving) -> Any:
+        return row.draft.uuid if row.draft else None
+
+
 class MachineOut(Schema):
     uuid: uuid.UUID
     name: str
@@ -84,6 +126,11 @@ class MachineOut(Schema):
     created_at: datetime
     ended_at: datetime | None
     expires_at: datetime | None = Field(description="When its lease ends; null: it has no end")
+    saving: SavingOut | None = Field(description="The image that its disk becomes; null: none")
+
+    @staticmethod
+    def resolve_saving(vm: VM) -> Any:
+        return vm.saved_as
 
     @staticmethod
     def resolve_owner(vm: VM) -> str:
@@ -110,7 +157,7 @@ class MachineOut(Schema):
 
     @staticmethod
     def resolve_may(vm: VM) -> list[str]:
-        return sorted(vm.verbs & actions.VERBS.keys())
+        return sorted(vm.verbs & (actions.VERBS.keys() | {"save", "power_off"}))
 
 
 class Machines(Schema):
@@ -151,7 +198,8 @@ def me(request: ApiRequest) -> dict[str, Any]:
 def list_machines(request: ApiRequest, wanted: Query[Wanted]) -> dict[str, Any]:
     own = VM.objects.visible_to(request.user).filter(owner=request.user)
     rows = own.filter(state=wanted.state) if wanted.state else own.alive()
-    rows = rows.for_rows().search(wanted.q.replace("\0", "")).order_by("-pk")
+    rows = rows.for_rows().select_related("saving__entry", "saving__draft")
+    rows = rows.search(wanted.q.replace("\0", "")).order_by("-pk")
     paginator = Paginator(rows, wanted.page_size)
     if wanted.page > paginator.num_pages:
         raise Http404

@@ -17,6 +17,7 @@ from vms.context import Context
 from vms.forms.context import ContextFields, ExtraKeysField, default_method, initial_of
 from vms.forms.disks import DiskOffer, DisksField, SizesField
 from vms.forms.leases import UntilField, end_of
+from vms.forms.saving import SaveFields
 from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, InstanceType
 from volumes.models import Volume
 
@@ -24,7 +25,7 @@ from volumes.models import Volume
 MOST_AT_ONCE = 50
 
 
-class LaunchForm(ContextFields):
+class LaunchForm(ContextFields, SaveFields):
     """The launch page. Valid as it comes; everything can be changed.
 
     The machine boots from ``entry``, or from ``root_disk``. ``disks`` are UUIDs, as words, of
@@ -149,6 +150,7 @@ class LaunchForm(ContextFields):
             "name": (entry.title if entry else str(root_disk))[:80],
             "type_name": default_type.name if default_type else None,
             "keys": [key.pk for key in keys if key.is_default],
+            **self.image_initial(user, entry),
             **initial_of(context or Context(method=default_method(user.default_context_method))),
         }
         if root_disk is None:
@@ -191,6 +193,7 @@ class LaunchForm(ContextFields):
             answers = MultiValueDict(self.data)
             answers["extra_keys"] = ""
             self.data = answers
+        self.check_saving()
         some_key = any(data.get(one) for one in ("keys", "new_key", "extra_keys", "without_key"))
         if not some_key and not SshKey.objects.filter(owner=self.user, is_default=True).exists():
             self.add_error(
@@ -255,6 +258,7 @@ class LaunchForm(ContextFields):
             disk_bus=bus if bus and bus in offered else str(DiskBus.VIRTIO),
             ssh_keys=list(dict.fromkeys([*self.public_keys(), *extra_keys])),
             until=end_of(data["until"]),
+            image=self.image_to_be(),
             context=self.told(),
         )
 

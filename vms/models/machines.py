@@ -46,7 +46,7 @@ class VMQuerySet(models.QuerySet["VM"]):
 
     def for_rows(self) -> Self:
         """Everything a row or a page of a machine reads, in one query."""
-        return self.select_related("entry", "root_disk", "owner", "readiness", "saving")
+        return self.select_related("entry", "root_disk", "owner", "readiness", "saving__volume")
 
     def search(self, text: str) -> Self:
         """Every word must be found in the name, image or disk, address, owner, id or UUID."""

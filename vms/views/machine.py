@@ -13,7 +13,7 @@ from core.errors import Refused
 from core.http import is_fragment, show
 from core.models import Event
 from marketplace.models import ImageFile
-from vms import actions, sampling, timeline
+from vms import actions, sampling, saved, timeline
 from vms.models import VM
 from vms.views.door import UserRequest, find
 
@@ -27,6 +27,7 @@ def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 
 def _detail_context(request: UserRequest, vm: VM) -> dict[str, Any]:
+    saving = vm.saved_as
     events = list(Event.objects.of(vm.uuid).select_related("by"))
     image = _image(vm)
     started = timeline.running_since(events)
@@ -34,6 +35,8 @@ def _detail_context(request: UserRequest, vm: VM) -> dict[str, Any]:
         "vm": vm,
         "image_news": actions.image_news(vm, request.user),
         "events": events,
+        "saving": saving,
+        "saving_lines": saved.lines(saving),
         "steps": timeline.steps(vm, events, image),
         "milestones": timeline.milestones(vm.readiness, started),
         "running_since": started,
@@ -57,6 +60,11 @@ def ask(request: UserRequest, key: uuid.UUID, verb: str) -> HttpResponse:
         actions.VERBS[verb](vm, by=request.user)
     except Refused as refused:
         refusal = str(refused)
+    return answer(request, key, refusal)
+
+
+def answer(request: UserRequest, key: uuid.UUID, refusal: str = "") -> HttpResponse:
+    """What changes with what was asked: a row of the list, or all of the machine's page."""
     vm = find(request, key)
     if request.POST.get("in") == "row":
         return show(request, "vms/_row.html", {"vm": vm}, page=reverse("vms:list"), refusal=refusal)
