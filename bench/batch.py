@@ -37,11 +37,13 @@ once they take minutes on two cores."""
 def measure(portal: RunningPortal) -> Section:
     person = portal.administrator()
     try:
-        entry = Entry.objects.get(identifier=person.image())
+        image = person.image()
     finally:
         person.close()
-    _warm(entry)
     owner = User.objects.administrators()[0]
+    found = Entry.objects.visible_to(owner).launchable().best_first()
+    entry = found.filter(identifier=image)[0]
+    _warm(entry)
     many = 10 * MACHINES
     User.objects.filter(pk=owner.pk).update(
         quota_machines=many, quota_vcpus=many, quota_memory_mib=many * MEMORY_MIB
