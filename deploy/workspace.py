@@ -67,6 +67,8 @@ def virtual_environment(runner: Runner) -> None:
         raise Failed(f"Python 3.11 or newer is needed; this is {sys.version.split()[0]}.")
     if _works():
         return
+    if VENV.is_symlink():
+        VENV.unlink()  # what it leads to is another checkout's, and would be emptied
     with step("Creating .venv"):
         advice = "Install python3-venv (or a complete Python 3.11), then try again."
         runner.run([sys.executable, "-m", "venv", "--clear", VENV], otherwise=advice)
