@@ -369,3 +369,13 @@ def test_the_launch_page_costs_the_same_for_many_recipes(
         Recipe.objects.create(owner=alice, name=f"r{number}", group=group, context={})
     with django_assert_num_queries(len(first)):
         browser.get(url)
+
+
+def test_a_recipe_that_was_chosen_first_waits_for_its_image(browser, alice, entry):
+    recipe = recipe_of(alice)
+    page = browser.get(f"/vms/launch/?recipe={recipe.uuid}")
+    assert "is filled in on the page that follows" in page.content.decode()
+    page = browser.get(f"/vms/launch/?image={entry.identifier}", follow=True)
+    assert page.context["form"].part_rows == [HELLO]
+    page = browser.get(f"/vms/launch/?image={entry.identifier}")
+    assert page.context["form"].part_rows == []

@@ -29,6 +29,8 @@ from volumes.models import Volume
 
 #: In the session: disks that a person chose before an image.
 KEPT_DISKS = "launch_with"
+#: And the recipe.
+KEPT_RECIPE = "launch_recipe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,15 +83,18 @@ def uuid_or_404(text: str) -> UUID:
 def _choose(
     request: UserRequest, *, text: str = "", refusal: str = "", elsewhere: str = ""
 ) -> HttpResponse:
-    """Disks that were chosen already wait until there is an image for the machine."""
+    """Disks and a recipe that were chosen already wait until there is an image for the machine."""
     wanted = request.GET.getlist("disks")[:MOST_DISKS]
     if wanted:
         request.session[KEPT_DISKS] = wanted
+    if recipe := request.GET.get("recipe", ""):
+        request.session[KEPT_RECIPE] = recipe[:36]
     context = {
         "text": text,
         "refusal": refusal,
         "elsewhere": elsewhere,
         "has_disks": KEPT_DISKS in request.session,
+        "has_recipe": KEPT_RECIPE in request.session,
     }
     status = _refused(request) if refusal else 200
     return render(request, "vms/choose_image.html", context, status=status)

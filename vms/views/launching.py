@@ -21,7 +21,7 @@ from vms.forms import LaunchForm
 from vms.models import VM, Batch, CloudStatus, InstanceType, Recipe
 from vms.views import contexts
 from vms.views.door import UserRequest
-from vms.views.images import KEPT_DISKS, about_image, source_of, uuid_or_404
+from vms.views.images import KEPT_DISKS, KEPT_RECIPE, about_image, source_of, uuid_or_404
 from volumes import actions as volumes
 from volumes.models import Volume
 
@@ -33,7 +33,7 @@ def launch(request: UserRequest) -> HttpResponse:
     source = source_of(request)
     if isinstance(source, HttpResponse):
         return source
-    if again := _with_kept_disks(request):
+    if again := _with_what_was_kept(request):
         return again
     status = CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
     desk = contexts.desk_of(request)
@@ -68,12 +68,18 @@ def _recipe(request: UserRequest) -> Context | None:
     return find_or_404(recipes, request, uuid=uuid_or_404(key)).told
 
 
-def _with_kept_disks(request: UserRequest) -> HttpResponse | None:
-    """Once: the same address with the disks that were chosen before the image was."""
-    if request.method == "POST" or not (kept := request.session.pop(KEPT_DISKS, None)):
+def _with_what_was_kept(request: UserRequest) -> HttpResponse | None:
+    """Once: the same address with the disks and the recipe that were chosen before the image."""
+    if request.method == "POST":
+        return None
+    disks, recipe = (request.session.pop(name, None) for name in (KEPT_DISKS, KEPT_RECIPE))
+    if not (disks or recipe):
         return None
     query = request.GET.copy()
-    query.setlist("disks", [*query.getlist("disks"), *kept])
+    if disks:
+        query.setlist("disks", [*query.getlist("disks"), *disks])
+    if recipe:
+        query.setdefault("recipe", recipe)
     return redirect(f"{request.path}?{query.urlencode()}")
 
 
