@@ -8,6 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.datastructures import MultiValueDict
 from django.views.decorators.http import require_http_methods
 
 from core.errors import Refused
@@ -90,7 +91,7 @@ def _launch(request: UserRequest, form: LaunchForm) -> VM | Batch | None:
         made = _launch_all(request.user, form.orders(extra_keys=extra), form)
     except Refused as refused:
         if refused.code == "key_private":  # it must not come back in the page
-            answers = form.data.copy()
+            answers = MultiValueDict(form.data)
             answers["new_key"] = ""
             form.data = answers
         form.add_error(refused.field if refused.field in form.fields else None, str(refused))
