@@ -121,6 +121,7 @@ def make_room() -> None:
     for cloud in settings.CLOUDS:
         machines = VM.objects.filter(cloud=cloud, entry__isnull=False).exclude(state=VmState.DONE)
         needed = machines.values_list("entry__identifier", flat=True).distinct()
+        marketplace.evict_useless(cloud, set(needed))
         marketplace.evict(cloud, set(needed))
 
 

@@ -30,6 +30,7 @@ from marketplace.actions.images import (
     Standing,
     ensure_image,
     evict,
+    evict_useless,
     image_for,
     image_lost,
     let_go,
@@ -56,6 +57,8 @@ from marketplace.actions.pens import Pen, pen_of_file, pen_of_key, pen_of_site
 from marketplace.actions.policy import PolicyChange, change_policy
 from marketplace.actions.publishing import EVERYBODY, Reader, publish_document
 from marketplace.actions.readers import reader, set_readers
+from marketplace.actions.registering import Registered, has_known_sums, register_disk
+from marketplace.actions.removing import Removed, remove_image
 from marketplace.actions.saving import (
     About,
     Saved,
@@ -85,6 +88,8 @@ __all__ = [
     "Pen",
     "PolicyChange",
     "Reader",
+    "Registered",
+    "Removed",
     "Saved",
     "SourceWish",
     "Standing",
@@ -108,9 +113,11 @@ __all__ = [
     "ends_soon",
     "ensure_image",
     "evict",
+    "evict_useless",
     "extend",
     "fetch_again",
     "fetch_document",
+    "has_known_sums",
     "image_for",
     "image_lost",
     "import_source",
@@ -135,8 +142,10 @@ __all__ = [
     "reader",
     "reconsider_publication",
     "refuse_document",
+    "register_disk",
     "reject_publication",
     "remove_found",
+    "remove_image",
     "remove_source",
     "report_document",
     "set_readers",

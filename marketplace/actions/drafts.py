@@ -72,6 +72,33 @@ def draft_of_disk(
     return _begin(by, create_key, about, fields)
 
 
+def draft_of_known_disk(
+    volume: Volume, *, by: User, create_key: UUID, fields: Mapping[str, Any]
+) -> Draft:
+    """Begin metadata of a disk of one's own whose checksums are known, and are those of its bytes.
+
+    Raises:
+        Refused: ``not_yours``, ``disk_state``, ``disk_written``, ``too_many_drafts``.
+    """
+    situation = must(volume, "download", by=by)
+    if situation.access != Access.OWN:
+        raise Refused("not_yours", "Only the owner of a disk publishes it: copy it first.")
+    if refusal := situation.being_written():
+        raise refusal
+    about = {
+        "about": DraftSource.DISK,
+        "state": DraftState.READY,
+        "volume": volume,
+        "cloud": volume.cloud,
+        "identifier": identifier_of(volume.sha1),
+        "size_bytes": volume.size_bytes,
+        "virtual_size_bytes": volume.size_bytes,
+        "format": str(DiskFormat.RAW),
+        **{name: getattr(volume, name) for name in ("sha1", "sha256", "sha512")},
+    }
+    return _begin(by, create_key, about, fields)
+
+
 def draft_of_url(
     url: str, *, by: User, create_key: UUID, fields: Mapping[str, Any] | None = None
 ) -> Draft:

@@ -41,6 +41,8 @@ SLOW_BYTES_S = 256 << 10
 HANDED_ON_EVERY = timedelta(hours=1)
 _SUMS = ("md5", "sha1", "sha256", "sha512")
 _STOPPED = "An administrator ended the fetching of this image."
+_ROOM_NEEDED = "Its room was needed, and no machine uses it."
+_USELESS = "The image is deprecated, and no machine uses it."
 _REST = frozenset({ImageState.FAILED, ImageState.EVICTED})
 
 
@@ -263,6 +265,18 @@ def evict(cloud: str, needed: Collection[str]) -> int:
     return evicted
 
 
+def evict_useless(cloud: str, needed: Collection[str]) -> int:
+    """Have copies removed that no machine needs or may ever start from: deprecated ones; how many.
+
+    One that somebody still vouches for stays, whoever has given it up.
+    """
+    used = Entry.objects.newest().filter(is_deprecated=False).values("identifier")
+    given_up = Entry.objects.newest().filter(is_deprecated=True).values("identifier")
+    rows = ImageFile.objects.filter(cloud=cloud, state=ImageState.READY)
+    useless = rows.filter(identifier__in=given_up).exclude(identifier__in=used)
+    return sum(_evict(image, _USELESS) for image in useless if image.identifier not in needed)
+
+
 def _weigh(rows: QuerySet[ImageFile]) -> None:
     """Have a worker look, once, how much those take of which nobody has written it down."""
     for image in rows.select_related("entry"):
@@ -270,9 +284,9 @@ def _weigh(rows: QuerySet[ImageFile]) -> None:
             _want_again(image, used_at=timezone.now())
 
 
-def _evict(image: ImageFile) -> bool:
+def _evict(image: ImageFile, reason: str = _ROOM_NEEDED) -> bool:
     with suppress(StaleState):
-        image.move(ImageState.EVICTING, reason="Its room was needed, and no machine uses it.")
+        image.move(ImageState.EVICTING, reason=reason)
         tasks.ring_row(image)
         return True
     return False

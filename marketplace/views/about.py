@@ -240,6 +240,7 @@ def _acts(request: HttpRequest, shown: Entry) -> Mapping[str, bool]:
     return {
         "extend": is_theirs and is_in_use,
         "deprecate": is_theirs and is_in_use,
+        "remove": is_theirs and is_in_use and shown.is_on_pdisk,
         "endorse": not is_theirs and is_in_use and shown.trust != Trust.INVALID,
         "again": is_theirs,
         "readers": may_set_readers(shown, user),

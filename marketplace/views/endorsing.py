@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import HttpResponse
@@ -16,7 +17,8 @@ from django.views.decorators.http import require_http_methods
 from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace import documents
-from marketplace.actions import endorsing, readers
+from marketplace.actions import endorsing, readers, removing
+from marketplace.actions.pens import Pen
 from marketplace.forms.signing import (
     DeprecateForm,
     EndorseForm,
@@ -82,6 +84,47 @@ def deprecate(request: UserRequest, key: UUID) -> HttpResponse:
     return _ask(request, entry, form, question, lambda pen: endorsing.deprecate(
         entry, by=request.user, pen=pen, reason=form.cleaned_data["reason"],
     ))  # fmt: skip
+
+
+@login_required
+@never_cache
+@sensitive_post_parameters("password", "file")
+@require_http_methods(["GET", "HEAD", "POST"])
+def remove(request: UserRequest, key: UUID) -> HttpResponse:
+    """Deprecate an image of one's own, and put its disk into the bin."""
+    entry, away = _theirs(request, key, "deprecated")
+    if away:
+        return away
+    form = DeprecateForm(*_sent(request), user=request.user, only=kinds_for(entry))
+    disks = removing.disks_of(entry, request.user)
+    named = ", ".join(map(str, disks))
+    question = Question(
+        heading=f"Remove {entry}",
+        submit="Remove it",
+        told="Removed: nobody can launch it by this entry any more.",
+        notes=(
+            f"Goes: the disk {named}, into the bin for {settings.PORTAL_BIN_DAYS} days, and then "
+            "for good."
+            if disks
+            else "No disk of yours on this site belongs to it.",
+            "Goes: the site's copy of it, within minutes of the end of the last machine that needs "
+            "it; unless somebody else vouches for the same image.",
+            "Stays: a new entry that says that the image should not be used any more, with your "
+            "reason; the old ones as its history; machines that run; and disks and images that "
+            "were made from it.",
+        ),
+        is_destructive=True,
+    )
+
+    def act(pen: Pen) -> Entry:
+        done = removing.remove_image(
+            entry, by=request.user, pen=pen, reason=form.cleaned_data["reason"]
+        )
+        for disk, why in done.left:
+            messages.error(request, f"The disk {disk} was not deleted: {why}")
+        return done.entry
+
+    return _ask(request, entry, form, question, act)
 
 
 @login_required
