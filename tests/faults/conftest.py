@@ -28,7 +28,8 @@ def shaken_portal() -> Iterator[Shaken]:
     """A portal of these tests' own: what they do to it is no guest's idea of calm."""
     home = Path(tempfile.mkdtemp(prefix="portal-faults-"))
     home.chmod(0o711)  # machines run as somebody else and must reach their files
-    quotas = {f"PORTAL_QUOTA_{name}": "100000" for name in ("MACHINES", "VCPUS", "MEMORY_MIB")}
+    held = ("MACHINES", "VCPUS", "MEMORY_MIB", "IMAGES")
+    quotas = {f"PORTAL_QUOTA_{name}": "100000" for name in held}
     with disk(home / "cloud"), running_portal(home, env=quotas | web.ENV) as portal:
         person = portal.member("mallory")
         images = {"demo": person.image()}
