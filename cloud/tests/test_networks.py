@@ -346,5 +346,6 @@ def test_debian_takes_its_address_on_a_private_network(
     assert site.hears(vm, "10.77.3.1")
     assert site.ssh(vm, "systemctl --failed --no-legend") == ""
     site.restart(vm)
+    until(lambda: site.console(vm).count(b"finished at") == 2, within_s=600, what="its restart")
     assert site.hears(vm, "10.77.3.1")
     site.driver.delete_vm(vm.ref)
