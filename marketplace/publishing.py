@@ -36,10 +36,14 @@ MOST_TRIES = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reader:
-    """Who may read an entry. ``group`` with GROUP only."""
+    """Who may read an entry. ``group`` with GROUP only.
+
+    ``knows``: whoever opens it to everybody has read what was found in its disk.
+    """
 
     visibility: Visibility = Visibility.PUBLIC
     group: Group | None = None
+    knows: bool = False
 
 
 EVERYBODY = Reader()

@@ -19,6 +19,7 @@ from core.errors import Refused
 from core.machine import StaleState
 from marketplace import tasks
 from marketplace.actions.endorsing import metadata_of
+from marketplace.actions.inspecting import inspect
 from marketplace.identifiers import identifier_of, is_identifier
 from marketplace.models import Draft, Entry
 from marketplace.states import Compression, DraftSource, DraftState
@@ -69,7 +70,9 @@ def draft_of_disk(
     if refusal := situation.being_written():
         raise refusal
     about = {"about": DraftSource.DISK, "volume": volume, "cloud": volume.cloud}
-    return _begin(by, create_key, about, fields)
+    draft = _begin(by, create_key, about, fields)
+    inspect(volume)  # before it goes to everybody, its report is read
+    return draft
 
 
 def draft_of_known_disk(
@@ -96,7 +99,9 @@ def draft_of_known_disk(
         "format": str(DiskFormat.RAW),
         **{name: getattr(volume, name) for name in ("sha1", "sha256", "sha512")},
     }
-    return _begin(by, create_key, about, fields)
+    draft = _begin(by, create_key, about, fields)
+    inspect(volume)
+    return draft
 
 
 def draft_of_url(

@@ -16,6 +16,7 @@ from marketplace.actions.endorsing import (
     sign_and_publish,
     signed,
 )
+from marketplace.actions.inspecting import must_be_looked_into
 from marketplace.actions.pens import Pen
 from marketplace.actions.publishing import Reader
 from marketplace.actions.readers import bound_of, must_reach_nobody_new, seen_now
@@ -53,14 +54,17 @@ def publish_draft(
 
     Raises:
         Refused: ``draft_state``, ``draft_waiting``, ``other_address``, ``until``, ``unwritable``,
-            ``readers_narrower``, ``entry_gone``, ``disk_written_since``, ``disk_gone``, those of
-            ``volumes.change`` and of ``uploads.submit``.
+            ``readers_narrower``, ``entry_gone``, ``disk_written_since``, ``disk_gone``,
+            ``hygiene_unread``, ``hygiene_found``, those of ``volumes.change`` and of
+            ``uploads.submit``.
     """
     if draft.state != DraftState.READY:
         raise Refused("draft_state", "Wait until it is measured: then it can be signed.")
     must_not_wait(draft)
     end_of_validity(said.valid)
     metadata = compose(draft, said)
+    if draft.volume is not None and metadata.kind == Kind.MACHINE:
+        must_be_looked_into([draft.volume], readers)
     try:
         if pen.is_site or is_their_address(pen.email, by):
             return _published(draft, metadata, by, pen, readers)

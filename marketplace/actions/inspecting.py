@@ -1,15 +1,16 @@
 """Have a disk looked into, before it goes to others."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
 
 from core.errors import Refused
 from core.machine import StaleState
-from marketplace import tasks
+from marketplace import tasks, traces
 from marketplace.models import Inspection
-from marketplace.states import InspectionState
+from marketplace.publishing import Reader
+from marketplace.states import InspectionState, Visibility
 from registration.models import User
 from volumes import actions as volumes
 from volumes.asking import must
@@ -52,6 +53,20 @@ def _begin(volume: Volume, by: User | None) -> Inspection:
     inspection.announce()
     tasks.ring_row(inspection)
     return inspection
+
+
+def must_be_looked_into(disks: Iterable[Volume], readers: Reader) -> None:
+    """As ``traces.must_be_known``; what nobody has looked into yet, is looked into from now on.
+
+    Raises: Refused: ``hygiene_unread``, ``hygiene_found``.
+    """
+    disks = list(disks)
+    if readers.visibility == Visibility.PUBLIC:
+        known = traces.reports(disks)
+        for disk in disks:
+            if disk.uuid not in known:
+                inspect(disk)
+    traces.must_be_known(disks, readers)
 
 
 def remove_found(

@@ -3,14 +3,15 @@
 from django.db import transaction
 
 from core.errors import Refused
-from marketplace import opening
+from marketplace import opening, traces
+from marketplace.actions.inspecting import must_be_looked_into
 from marketplace.actions.publishing import Reader, note
 from marketplace.models import Entry, Publication
 from marketplace.states import Visibility
 from registration.models import Group, User
 
 
-def reader(visibility: str, group: Group | None, *, by: User) -> Reader:
+def reader(visibility: str, group: Group | None, *, by: User, knows: bool = False) -> Reader:
     """The readers that this person chose.
 
     Raises:
@@ -19,7 +20,7 @@ def reader(visibility: str, group: Group | None, *, by: User) -> Reader:
     if visibility not in Visibility.values:
         raise Refused("visibility", "Choose who may read it.", field="visibility")
     if visibility != Visibility.GROUP:
-        return Reader(visibility=Visibility(visibility))
+        return Reader(visibility=Visibility(visibility), knows=knows)
     if group is None:
         raise Refused("group_missing", "Choose the group that may read it.", field="group")
     if not group.memberships.filter(user=by).exists():
@@ -79,11 +80,13 @@ def set_readers(entry: Entry, *, by: User, readers: Reader) -> Publication | Non
     than that entry is now. Where the site wants it, an administrator is asked before everybody
     reads it: then the wish comes back, and nothing has changed.
 
-    Raises: Refused: ``not_yours``, ``readers_narrower``.
+    Raises: Refused: ``not_yours``, ``readers_narrower``, ``hygiene_unread``, ``hygiene_found``.
     """
     if not may_set_readers(entry, by):
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
     to_all = readers.visibility == Visibility.PUBLIC != entry.visibility
+    if to_all:
+        must_be_looked_into(traces.disks_to_look_into(entry), readers)
     if to_all and opening.needs_approval(entry, by=by):
         must_reach_nobody_new(entry.said_again_of, readers)
         with transaction.atomic():

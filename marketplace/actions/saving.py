@@ -17,6 +17,7 @@ from marketplace import documents
 from marketplace.actions import keys
 from marketplace.actions.endorsing import SIX_MONTHS
 from marketplace.actions.finishing import publish_draft
+from marketplace.actions.inspecting import inspect
 from marketplace.actions.pens import Pen, pen_of_key
 from marketplace.actions.publishing import Reader
 from marketplace.composing import Said, compose, usual_publisher
@@ -90,6 +91,7 @@ def publish_saved(
         except Refused as refused:
             draft.refresh_from_db()
             why_unsigned = str(refused)
+    inspect(volume)  # its report is there when somebody thinks of opening it
     long = replace(said, valid=timezone.now().replace(microsecond=0) + SIX_MONTHS)
     return Saved(
         draft=draft,

@@ -1,5 +1,6 @@
 """With what somebody signs, for how long they vouch, and who may read it."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time
 from typing import Any
 
@@ -8,6 +9,7 @@ from django.db.models import TextChoices
 from django.utils import timezone
 
 from core.errors import Refused
+from marketplace import traces
 from marketplace.actions import keys, pens
 from marketplace.actions.endorsing import (
     LONGEST,
@@ -22,6 +24,7 @@ from marketplace.models import Entry
 from marketplace.states import Visibility
 from registration.forms.base import Form
 from registration.models import Group, User
+from volumes.models import Volume
 
 
 class With(TextChoices):
@@ -119,9 +122,17 @@ class ReadersForm(Form):
         empty_label="No group",
     )  # fmt: skip
 
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+    knows = forms.BooleanField(
+        label="I have read what was found in the disk, and publish it all the same",
+        required=False,
+    )
+
+    def __init__(self, *args: Any, user: User, disks: Sequence[Volume] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.reports = list(traces.reports(disks).values()) if disks else []
+        if not any(traces.in_words(report) for report in self.reports):
+            del self.fields["knows"]
         mine = Group.objects.filter(memberships__user=user)
         groups: Any = self.fields["group"]
         groups.queryset = mine
@@ -135,7 +146,10 @@ class ReadersForm(Form):
     def readers(self) -> Reader:
         """Of a valid form. Raises: Refused: as ``actions.readers.reader``."""
         cleaned = self.cleaned_data
-        return reader(cleaned["visibility"], cleaned.get("group"), by=self.user)
+        return reader(
+            cleaned["visibility"], cleaned.get("group"), by=self.user,
+            knows=cleaned.get("knows", False),
+        )  # fmt: skip
 
 
 def _until_field() -> forms.DateField:

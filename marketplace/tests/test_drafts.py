@@ -56,7 +56,11 @@ def test_a_disk_becomes_an_entry(page, ada, cloud, worker):
     assert "no account has a password" in shown
     assert "no password, no private key" not in shown
 
-    answer = page.post(answer.url, {"sign_with": "portal", "visibility": "public"})
+    wanted = {"sign_with": "portal", "visibility": "public"}
+    refused = page.post(answer.url, wanted)
+    assert refused.status_code == 422
+    assert "nobody has seen what is there" in unescape(refused.content.decode())
+    answer = page.post(answer.url, wanted | {"knows": "on"})
     entry = Entry.objects.get()
     assert answer.url == entry.permalink
     assert entry.locations == [pdisk.address_of(volume.uuid)]

@@ -1,15 +1,18 @@
 """What is left of its maker in a disk, looked for before it goes to others."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from cloud.tests.test_hygiene import FOUND, file_system, tree
 from core.errors import Refused
-from marketplace import actions
-from marketplace.models import Inspection
-from marketplace.states import InspectionState
-from registration.tests.factories import UserFactory
+from marketplace import actions, pdisk
+from marketplace.actions import Reader
+from marketplace.models import Entry, Inspection
+from marketplace.states import InspectionState, Visibility
+from marketplace.tests import publishing, signing
+from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
 from volumes import actions as volumes
 from volumes.models import DiskType, Volume
 from volumes.states import VolumeState
@@ -104,3 +107,55 @@ def test_a_disk_that_is_gone_has_no_report(disk, worker):
     worker.run(hours=2)
     found = Inspection.objects.get(volume=disk)
     assert found.state == InspectionState.FAILED
+
+
+class TestBeforeEverybodyHasIt:
+    """``hygiene_unread`` and ``hygiene_found`` keep an image from being opened by mistake."""
+
+    @pytest.fixture
+    def entry(self, disk) -> Entry:
+        """A private entry of the disk."""
+        metadata = replace(
+            publishing.metadata_about(b"an image"), kind="machine",
+            locations=(pdisk.address_of(disk.uuid),),
+        )  # fmt: skip
+        return actions.sign_and_publish(
+            metadata, signer=signing.alice(disk.owner.email), email=disk.owner.email,
+            owner=disk.owner, by=disk.owner, readers=Reader(visibility=Visibility.PRIVATE),
+        )  # fmt: skip
+
+    def refusal(self, entry: Entry, **more) -> str:
+        with pytest.raises(Refused) as refused:
+            actions.set_readers(entry, by=entry.owner, readers=Reader(**more))
+        return refused.value.code
+
+    def test_nobody_opens_what_nobody_has_looked_into(self, entry):
+        assert self.refusal(entry) == "hygiene_unread"
+        assert Inspection.objects.get().is_moving  # but now somebody does
+
+    def test_what_was_found_must_have_been_read(self, entry, disk, worker):
+        looked_into(disk, worker)
+        assert self.refusal(entry) == "hygiene_found"
+        actions.set_readers(entry, by=disk.owner, readers=Reader(knows=True))
+        entry.refresh_from_db()
+        assert entry.visibility == Visibility.PUBLIC
+
+    def test_a_clean_disk_is_opened_without_more(self, entry, disk, worker):
+        looked_into(disk, worker)
+        Inspection.objects.update(report={"is_read": True})
+        actions.set_readers(entry, by=disk.owner, readers=Reader())
+        entry.refresh_from_db()
+        assert entry.visibility == Visibility.PUBLIC
+
+    def test_what_could_not_be_read_must_be_known_too(self, entry, disk, worker):
+        looked_into(disk, worker)
+        Inspection.objects.update(report={"unread": [{"part": 0, "why": "It is xfs."}]})
+        assert self.refusal(entry) == "hygiene_found"
+
+    def test_a_few_may_have_it_as_it_is(self, entry, disk):
+        group = GroupFactory()
+        MembershipFactory(group=group, user=disk.owner)
+        readers = Reader(visibility=Visibility.GROUP, group=group)
+        actions.set_readers(entry, by=disk.owner, readers=readers)
+        entry.refresh_from_db()
+        assert entry.visibility == Visibility.GROUP

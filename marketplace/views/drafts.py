@@ -22,6 +22,7 @@ from marketplace.forms.signing import ReadersForm, SignForm
 from marketplace.models import Draft, Entry, Pending
 from marketplace.states import DraftSource, DraftState, Kind
 from registration.doors import UserRequest, address_of, answers, find_or_404
+from volumes.models import Volume
 
 PAGE_SIZE = 25
 _WAIT = (
@@ -194,7 +195,10 @@ def sign(request: UserRequest, key: UUID) -> HttpResponse:
         messages.error(request, "Not ready to be signed: see what is missing.")
         return redirect(found)
     pens = SignForm(answers(request), request.FILES or None, user=request.user)
-    readers = ReadersForm(answers(request), user=request.user, initial=_readers_before(found))
+    readers = ReadersForm(
+        answers(request), user=request.user, disks=_disks(found, said.metadata().kind),
+        initial=_readers_before(found),
+    )  # fmt: skip
     if pens.is_valid() and readers.is_valid():
         try:
             made = actions.publish_draft(
@@ -223,6 +227,11 @@ def sign(request: UserRequest, key: UUID) -> HttpResponse:
     return render(request, "marketplace/sign.html", context, status=status)
 
 
+def _disks(found: Draft, kind: str) -> list[Volume]:
+    """What is looked into before everybody has it."""
+    return [found.volume] if found.volume is not None and kind == Kind.MACHINE else []
+
+
 def _readers_before(found: Draft) -> dict[str, Any]:
     """Of what is said again, those who may read it now."""
     entry = found.based_on
@@ -238,5 +247,12 @@ def _published(request: UserRequest, found: Draft, made: Entry | Pending) -> Htt
             f"A mail was sent to {made.email}: the entry is published when its link is used.",
         )
         return redirect(found)
-    messages.success(request, "Signed and published.")
+    if made.publications.waiting().exists():
+        messages.info(
+            request,
+            "Signed. An administrator is asked before everybody reads it: until then it is yours "
+            "alone.",
+        )
+    else:
+        messages.success(request, "Signed and published.")
     return redirect(made.permalink)

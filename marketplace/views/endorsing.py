@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE
-from marketplace import documents
+from marketplace import documents, traces
 from marketplace.actions import endorsing, readers, removing
 from marketplace.actions.pens import Pen
 from marketplace.forms.signing import (
@@ -220,7 +220,8 @@ def set_readers(request: UserRequest, key: UUID) -> HttpResponse:
         messages.error(request, "Only the owner of an entry says who may read it.")
         return redirect(entry.permalink)
     now = {"visibility": entry.visibility, "group": entry.group.uuid if entry.group else None}
-    form = ReadersForm(answers(request), user=request.user, initial=now)
+    disks = traces.disks_to_look_into(entry)
+    form = ReadersForm(answers(request), user=request.user, disks=disks, initial=now)
     if form.is_valid():
         try:
             asked = readers.set_readers(entry, by=request.user, readers=form.readers())
