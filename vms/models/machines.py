@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models, transaction
 from django.db.models import F, Q
 from django.urls import reverse
+from django.utils import timezone
 
 from cloud.types import ContextMethod as Medium
 from cloud.types import DiskBus, Plug, VmSpec
@@ -187,6 +188,8 @@ class VM(Stateful):
         verbs = frozenset(verb for verb, states in VM_VERBS.items() if self.state in states)
         if self.expires_at is None:
             verbs -= {"extend"}
+        elif self.expires_at <= timezone.now():
+            verbs -= {"start"}  # it would be shut down again
         is_losable = self.state == VmState.EPILOG and self.saved_as and self.saved_as.is_losable
         return verbs | {"kill"} if is_losable else verbs
 
