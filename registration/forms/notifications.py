@@ -17,8 +17,13 @@ class FilterForm(forms.Form):
         label="Kind",
         required=False,
         choices=[("", "All kinds"), *((one.name, one.title) for one in NOTICES.values())],
+        widget=forms.Select(attrs={"class": "form-select"}),
     )
-    unread = forms.BooleanField(label="Unread only", required=False)
+    unread = forms.BooleanField(
+        label="Unread only",
+        required=False,
+        widget=forms.CheckboxInput(attrs={"class": "form-check-input"}),
+    )
 
     @property
     def is_used(self) -> bool:
