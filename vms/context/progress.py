@@ -31,6 +31,9 @@ _SCRIPTS_FAILED = re.compile(rb"Failed to run module scripts[-_]([a-z_-]{1,20})"
 #: Colours, and the other ways in which a terminal is told what to do.
 _CONTROLS = re.compile(rb"\x1b(?:\[[0-9;?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 
+#: Which one, cloud-init does not say on the serial line.
+SOME_SCRIPT = "A script of the user data"
+
 MOST_STEPS = 60
 TAIL_LINES, TAIL_CHARACTERS = 14, 2000
 
@@ -76,13 +79,11 @@ def _complaint(printed: bytes) -> tuple[str, str]:
     found = _COMPLAINT.search(printed)
     if found is None:
         return "", ""
-    log = tail(printed[: found.start()])
     if part := found["part"]:
         return f"{part.decode('ascii')}.", ""
-    said = found["said"]
+    said, log = found["said"], tail(printed[: found.start()].rpartition(b"\n")[0])
     if _SCRIPTS_FAILED.match(said):
-        log = tail(printed[: found.start()])
-        return "A script of the user data failed; the lines below and the console say more.", log
+        return f"{SOME_SCRIPT} failed; the lines below and the console say more.", log
     return f"cloud-init: {said.decode('ascii').strip()}", log
 
 

@@ -161,12 +161,18 @@ def _news(readiness: Readiness, seen: progress.Progress) -> dict[str, Any]:
     if fresh := [what for what in seen.steps if what not in known]:
         rows = [{"what": what, "at": now.isoformat()} for what in fresh]
         news["context_steps"] = [*readiness.context_steps, *rows]
-    note = seen.note[:NOTE_LENGTH]
+    note = _named(seen.note, readiness.vm)[:NOTE_LENGTH]
     if note and note != readiness.context_note:
         news |= {"context_note": note, "context_log": seen.log}
     if seen.is_done:
         news["context_at"] = now
     return news
+
+
+def _named(note: str, vm: VM) -> str:
+    """With the script's name, where there is only one that it can be."""
+    scripts = [part.name for part in vm.told.parts if part.subtype == "x-shellscript"]
+    return note.replace(progress.SOME_SCRIPT, scripts[0]) if len(scripts) == 1 else note
 
 
 def _since_last_boot(log: bytes) -> bytes:
