@@ -21,8 +21,16 @@ from marketplace.lifecycle import DRAFT_STEPS, IMAGE_STEPS, INSPECTION_STEPS
 from marketplace.models import Draft, ImageFile, Inspection
 from registration.lifecycle import DELIVERY_STEPS
 from registration.models import Delivery
-from vms.lifecycle import BUILD_STEPS, READINESS_STEPS, SAVING_STEPS, VM_STEPS
-from vms.models import VM, Build, Readiness, Saving
+from vms.lifecycle import (
+    BUILD_STEPS,
+    CLUSTER_STEPS,
+    NETWORK_STEPS,
+    NIC_STEPS,
+    READINESS_STEPS,
+    SAVING_STEPS,
+    VM_STEPS,
+)
+from vms.models import VM, Build, Cluster, Network, Nic, Readiness, Saving
 from volumes.lifecycle import ATTACHMENT_STEPS, EXPORT_STEPS, SNAPSHOT_STEPS, VOLUME_STEPS
 from volumes.models import Attachment, Export, Snapshot, Volume
 
@@ -31,9 +39,12 @@ LIVES = (
     (Draft, DRAFT_STEPS),
     (Inspection, INSPECTION_STEPS),
     (Volume, VOLUME_STEPS),
+    (Network, NETWORK_STEPS),
     (VM, VM_STEPS),
+    (Nic, NIC_STEPS),
     (Readiness, READINESS_STEPS),
     (Build, BUILD_STEPS),
+    (Cluster, CLUSTER_STEPS),
     (Saving, SAVING_STEPS),
     (Attachment, ATTACHMENT_STEPS),
     (Snapshot, SNAPSHOT_STEPS),

@@ -182,6 +182,8 @@ PORTAL_DOWNLOAD_HOURS = env.number("PORTAL_DOWNLOAD_HOURS", 24)
 PORTAL_ARRIVAL_GIB = env.number("PORTAL_ARRIVAL_GIB", 1024)
 # Volatile disks of one machine together, in GiB: they are in no quota.
 PORTAL_VOLATILE_GIB = env.number("PORTAL_VOLATILE_GIB", 50)
+# Private networks of one person, those of clusters among them.
+PORTAL_NETWORKS = env.number("PORTAL_NETWORKS", 10)
 # Private networks that the portal may fetch from on behalf of a person: "10.1.0.0/16, ...".
 PORTAL_FETCH_NETWORKS = env.words("PORTAL_FETCH_NETWORKS")
 # Ports, besides 80 and 443, of the servers that it may fetch from: "8080, ...".

@@ -16,7 +16,15 @@ from marketplace.states import (
     SourceState,
 )
 from registration.states import AccountState, DeliveryState, WishState
-from vms.states import BuildState, ReadinessState, SavingState, VmState
+from vms.states import (
+    BuildState,
+    ClusterState,
+    NetworkState,
+    NicState,
+    ReadinessState,
+    SavingState,
+    VmState,
+)
 from volumes.states import (
     AttachmentState,
     ExportState,
@@ -71,6 +79,9 @@ KINDS: Mapping[str, Kind] = {
     "mail_text": Kind("text of a mail"),
     "page": Kind("page"),
     "pending": Kind("metadata for", listed="metadata", states=dict(PendingState.choices)),
+    "network": Kind("private network", "vms:network", states=dict(NetworkState.choices)),
+    "nic": Kind("card of", states=dict(NicState.choices), listed="card on a private network"),
+    "cluster": Kind("cluster", "vms:cluster", states=dict(ClusterState.choices)),
     "policy": Kind("policies,", listed="policies"),
     "policy_line": Kind("the line", listed="line of a list of images"),
     "publication": Kind("publication of", states=dict(PublicationState.choices)),
@@ -110,6 +121,10 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "lease_set": Verb("set the end of {}", "set the end of {}"),
         "handed_over": Verb("handed over {}", "hand over {}"),
         "kill": Verb("killed {}", "kill {}"),
+        "attach_nic": Verb("put {} on a private network", "put {} on a private network"),
+        "delete_network": Verb("deleted {}", "delete {}"),
+        "detach_nic": Verb("took {} off a private network", "take {} off a private network"),
+        "kill_cluster": Verb("killed {} with all of its machines", "kill {}"),
         "drop_saving": Verb("called off {}", "call off {}"),
         "plan_saving": Verb("planned {}", "plan {}"),
         "power_off": Verb("switched off and saved {}", "switch off and save {}"),

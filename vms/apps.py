@@ -13,6 +13,8 @@ class VmsConfig(AppConfig):
     def ready(self) -> None:
         live.register("vm", self._may_see)
         live.register("batch", partial(self._may_see, model="Batch"))
+        live.register("network", partial(self._may_see, model="Network"))
+        live.register("cluster", partial(self._may_see, model="Cluster"))
         machine = import_module("core.machine")
         machine.listen("vm", "vms.lifecycle.telling.machine_moved")
         machine.listen("readiness", "vms.lifecycle.telling.readiness_moved")

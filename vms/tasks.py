@@ -15,13 +15,17 @@ from vms import bells, sampling
 from vms import reconcile as rules
 from vms.lifecycle import (
     BUILD_STEPS,
+    CLUSTER_STEPS,
+    NETWORK_STEPS,
+    NIC_STEPS,
     READINESS_STEPS,
     SAVING_STEPS,
     VM_STEPS,
+    end_empty_clusters,
     look_at_leases,
     settle_kept,
 )
-from vms.models import VM, Build, Readiness, Saving
+from vms.models import VM, Build, Cluster, Network, Nic, Readiness, Saving
 from vms.states import VmState
 
 #: Rows of each table that one sweep rings; the next sweep is two seconds away.
@@ -43,6 +47,9 @@ class Life:
 #: Each has a task ``vms.tick_<kind>``, and is swept. Machines and milestones come on their own.
 ROWS: Mapping[type[Stateful], Life] = {
     Build: Life(steps=BUILD_STEPS, reads=("vm__owner", "owner"), cloud="vm__cloud"),
+    Cluster: Life(steps=CLUSTER_STEPS, reads=("owner", "network")),
+    Network: Life(steps=NETWORK_STEPS),
+    Nic: Life(steps=NIC_STEPS, reads=("vm__owner", "network"), cloud="vm__cloud"),
     Saving: Life(steps=SAVING_STEPS, reads=("vm__owner", "vm__entry", "volume"), cloud="vm__cloud"),
 }
 
@@ -104,6 +111,7 @@ def sweep() -> None:
         for row in due(rows.select_related(*life.reads))[:SWEEP_ROWS]:
             ring_row(row)
     settle_kept()
+    end_empty_clusters()
 
 
 @shared_task(name="vms.reconcile")

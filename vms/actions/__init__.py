@@ -2,7 +2,7 @@
 
 from vms.actions.asking import VERBS, ask_many, kill, reboot, shut_down, start
 from vms.actions.backups import Disks, back_up, copy_backup, delete_backup
-from vms.actions.batches import MOST_MACHINES, LeftOut, RowsRefused, launch_many
+from vms.actions.batches import MOST_MACHINES, LeftOut, RowsRefused, alike, launch_many
 from vms.actions.building import (
     BuildOrder,
     build,
@@ -11,6 +11,7 @@ from vms.actions.building import (
     may_save,
     save_build,
 )
+from vms.actions.clusters import MOST_NODES, ClusterOrder, kill_cluster, launch_cluster
 from vms.actions.giving import hand_over
 from vms.actions.images import Candidate, ImageNews, candidates, image_news
 from vms.actions.launching import (
@@ -22,6 +23,7 @@ from vms.actions.launching import (
     too_volatile,
 )
 from vms.actions.leases import extend, first_lease, longest, set_lease
+from vms.actions.networks import attach_nic, create_network, delete_network, detach_nic
 from vms.actions.recipes import delete_recipe, save_recipe
 from vms.actions.saving import Image, check_image, drop_saving, plan_saving, save, shut_down_to_save
 from vms.actions.sizes import MOST_OWN_SIZES, delete_own_type, save_own_type, save_type
@@ -29,11 +31,13 @@ from vms.quota import Use, disk_use, machine_use, over_quota, quota_use
 
 __all__ = [
     "MOST_MACHINES",
+    "MOST_NODES",
     "MOST_OWN_SIZES",
     "MOST_VOLATILE",
     "VERBS",
     "BuildOrder",
     "Candidate",
+    "ClusterOrder",
     "Disks",
     "Image",
     "ImageNews",
@@ -41,16 +45,21 @@ __all__ = [
     "Order",
     "RowsRefused",
     "Use",
+    "alike",
     "ask_many",
+    "attach_nic",
     "back_up",
     "build",
     "cancel_build",
     "candidates",
     "check_image",
     "copy_backup",
+    "create_network",
     "delete_backup",
+    "delete_network",
     "delete_own_type",
     "delete_recipe",
+    "detach_nic",
     "disk_use",
     "drop_saving",
     "extend",
@@ -58,7 +67,9 @@ __all__ = [
     "hand_over",
     "image_news",
     "kill",
+    "kill_cluster",
     "launch",
+    "launch_cluster",
     "launch_many",
     "longest",
     "machine_use",

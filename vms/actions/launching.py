@@ -18,9 +18,10 @@ from registration.models import User
 from vms import tasks
 from vms.actions import images, telling
 from vms.actions.leases import first_lease
+from vms.actions.networks import must_be_joinable, plan_nics
 from vms.actions.saving import Image, check_image, must_be_in_person, plan
 from vms.context import Context, Part
-from vms.models import VM, Batch, CloudStatus, Readiness
+from vms.models import VM, Batch, CloudStatus, Network, Readiness
 from vms.quota import machine_use, over_quota
 from vms.states import VmState
 from volumes import actions as volumes
@@ -61,6 +62,7 @@ class Order:
     context: Context = field(default_factory=Context)
     system_parts: tuple[Part, ...] = ()
     until: datetime | None = None  # when it is shut down; None: as the site says
+    networks: tuple[Network, ...] = ()  # private ones that it has cards on
     image: Image | None = None  # that its disk becomes when it is shut down
     launch_key: uuid.UUID = field(default_factory=uuid.uuid4)
 
@@ -76,8 +78,8 @@ def launch(*, owner: User, order: Order, cloud: str = settings.DEFAULT_CLOUD) ->
     Raises:
         Refused: ``not_active``, ``image_unknown``, those of ``images.obstacle``, ``too_small``,
             ``too_large``, ``quota_machines``, ``quota_vcpus``, ``quota_memory``,
-            ``volatile_size``, ``context_invalid``, ``context_method``, and for its disks those of
-            ``volumes.actions.attach``.
+            ``volatile_size``, ``context_invalid``, ``context_method``, those of
+            ``networks.must_be_joinable``, and for its disks those of ``volumes.actions.attach``.
     """
     if ordered := _ordered(owner, order):
         return ordered
@@ -109,6 +111,7 @@ def place(owner: User, order: Order, cloud: str, batch: Batch | None = None) -> 
     """
     vm = _create(owner, order, cloud, batch)
     _plan_disks(vm, order)
+    plan_nics(vm, order.networks)
     if order.image:
         plan(vm, check_image(order.image), by=owner)
     return vm
@@ -213,6 +216,7 @@ def must_be_launchable(owner: User, order: Order, cloud: str) -> None:
     telling.must_be_understood(order.told, order.system_parts)
     if reason := too_volatile(order.volatile_gib):
         raise Refused("volatile_size", reason, field="volatile")
+    must_be_joinable(owner, order.networks, cloud)
     if order.image:
         must_be_in_person(owner)
         check_image(order.image)

@@ -21,6 +21,7 @@ from marketplace.actions import Standing
 from marketplace.models import ImageFile
 from marketplace.states import ImageState
 from vms import leases
+from vms.lifecycle.networks import held_up, nics_are_in, release_nics
 from vms.lifecycle.readiness import boots_seen, watch_readiness
 from vms.lifecycle.saving import before_removal, has_disk, not_saved, saving_of
 from vms.models import VM, Readiness, Saving
@@ -48,6 +49,8 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     """PENDING: find the machine we may already have asked for, or ask."""
     if refusal := _not_allowed(vm):
         return Go(VmState.FAILED, refusal)
+    if waits := held_up(vm):
+        return waits if isinstance(waits, Go) else _wait(vm, waits)
     standing = _standing(vm)
     if standing and not standing.is_ready and not _may_reserve(standing, cloud):
         return Go(VmState.PROLOG)
@@ -58,6 +61,11 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
         _note(vm, info)
         return None
     return Go(VmState.PROLOG, fields=seen(info) | {"note": ""})
+
+
+def _wait(vm: VM, note: str) -> None:
+    if vm.note != note:
+        vm.keep(note=note)
 
 
 def _not_allowed(vm: VM) -> str:
@@ -166,8 +174,13 @@ def _running(vm: VM, info: VmInfo, reason: str = "", *, boots_before: int | None
         VmState.RUNNING,
         reason,
         fields=seen(info) | {"asked": "", "note": ""},
-        alongside=lambda: watch_readiness(vm, boots_before=boots_before),
+        alongside=lambda: _runs(vm, boots_before),
     )
+
+
+def _runs(vm: VM, boots_before: int | None) -> None:
+    nics_are_in(vm)
+    watch_readiness(vm, boots_before=boots_before)
 
 
 def shut_down(vm: VM, cloud: CloudDriver) -> Go | None:
@@ -247,8 +260,13 @@ def _done(vm: VM) -> Go:
             "memory_used_bytes": None,
             "note": "",
         },
-        alongside=lambda: volumes.release(vm),
+        alongside=lambda: _let_go(vm),
     )
+
+
+def _let_go(vm: VM) -> None:
+    release_nics(vm)
+    volumes.release(vm)
 
 
 VM_STEPS: Mapping[str, Step[VM]] = {

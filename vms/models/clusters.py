@@ -6,9 +6,13 @@ from django.db.models import Q
 from django.urls import reverse
 
 from core.machine import Stateful
+from registration import sealing
+from vms.clusters import Node, Plan, Wishes, script
+from vms.context import Part
 from vms.models.building import OwnedQuerySet
-from vms.models.networks import Network
-from vms.states import CLUSTER_DEADLINES, CLUSTER_MEANINGS, CLUSTER_MOVES, ClusterState
+from vms.models.machines import VM
+from vms.models.networks import Network, Nic
+from vms.states import CLUSTER_DEADLINES, CLUSTER_MEANINGS, CLUSTER_MOVES, ClusterState, NicState
 
 
 class Batch(models.Model):
@@ -37,8 +41,9 @@ class Batch(models.Model):
 class Cluster(Stateful):
     """A master and workers on a network of their own, which set themselves up.
 
-    ``wishes``: {"user", "shared_folder", "packages", "machine_file", "hook", "include_master",
-    "tolerate", "minutes"}.
+    ``wishes``: ``vms.clusters.Wishes`` as JSON, and "borrowed" if its master was there before it.
+    ``nodes``: by UUID of a machine, what it has said of its set-up: {"step", "status", "done",
+    "tail", "dropped"}; the last is why it was given up.
     """
 
     KIND = "cluster"
@@ -53,6 +58,7 @@ class Cluster(Stateful):
     name = models.CharField(max_length=60)
     network = models.ForeignKey(Network, models.PROTECT, related_name="clusters")
     wishes = models.JSONField(default=dict)
+    nodes = models.JSONField(default=dict, blank=True)
     # The private key by which its machines reach each other, by registration.sealing.
     sealed_key = models.TextField(blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -86,5 +92,52 @@ class Cluster(Stateful):
     def meaning(self) -> str:
         return CLUSTER_MEANINGS[self.state]
 
+    @property
+    def wanted(self) -> Wishes:
+        return Wishes.from_json(self.wishes)
+
+    @property
+    def is_borrowed(self) -> bool:
+        """Whether its master is a machine that was there before it, and outlives it."""
+        return bool(self.wishes.get("borrowed"))
+
+    @property
+    def tag(self) -> str:
+        """By which its nodes' words are known on the serial line."""
+        return self.uuid.hex[:12]
+
+    @property
+    def label(self) -> str:
+        """A legal host name (RFC 1123) made from its name."""
+        return VM(name=self.name).hostname[:40].strip("-") if self.name else "cluster"
+
+    def plan(self) -> Plan:
+        """What its nodes are told of it, the private key among it: never for a page."""
+        try:
+            key = sealing.unseal(self.sealed_key) if self.sealed_key else ""
+        except sealing.Unreadable:  # its nodes say so
+            key = ""
+        nics = self.network.nics.filter(vm__cluster=self).exclude(state=NicState.DETACHED)
+        nodes = [_node(nic) for nic in nics.select_related("vm").order_by("vm__node_number")]
+        return Plan(tag=self.tag, label=self.label, cidr=self.network.cidr, nodes=nodes,
+                    wishes=self.wanted, public_key=str(self.wishes.get("public_key", "")),
+                    private_key=key)  # fmt: skip
+
+    def parts_for(self, vm: VM) -> tuple[Part, ...]:
+        """The program that makes ``vm`` a node: for its user data alone, with the key in it.
+
+        Nothing for a machine whose card is gone.
+        """
+        plan = self.plan()
+        me = [one for one in plan.nodes if one.number == vm.node_number]
+        text = "".join(script(plan, one, is_borrowed=self.is_borrowed) for one in me)
+        return (Part("x-shellscript", "portal-cluster", text),) if me else ()
+
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,)
+
+
+def _node(nic: Nic) -> Node:
+    address, _, prefix = nic.address.partition("/")
+    return Node(number=nic.vm.node_number or 0, address=address, prefix=int(prefix), mac=nic.mac,
+                cores=nic.vm.vcpus)  # fmt: skip

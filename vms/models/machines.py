@@ -11,12 +11,14 @@ from django.utils import timezone
 
 from cloud.types import ContextMethod as Medium
 from cloud.types import DiskBus, Plug, VmSpec
+from cloud.types import Nic as Card
 from core import live
 from core.machine import Stateful
 from marketplace.models import Entry
 from registration.models import GIB
 from vms.context import Context, Part, from_json, parts_from, with_system
 from vms.states import (
+    NIC_HOLDS,
     VM_DEADLINES,
     VM_MEANINGS,
     VM_MOVES,
@@ -181,6 +183,8 @@ class VM(Stateful):
         if self.batch:  # its page shows how far its machines are
             kind, subject, audience = "batch", str(self.batch.uuid), self.audience()
             transaction.on_commit(lambda: live.publish(kind, subject, audience), robust=True)
+        if self.cluster:
+            self.cluster.announce()
 
     @property
     def verbs(self) -> frozenset[str]:
@@ -275,9 +279,17 @@ class VM(Stateful):
             disk_bus=DiskBus(self.disk_bus),
             inbound_ports=tuple(sorted({22, *ports} - {0})),
             ssh_keys=tuple(self.ssh_keys.splitlines()),
+            nics=self.cards(),
             context_method=Medium(self.context_method),
             context=self.context.get("pairs", {}),
             user_data=with_system(self.user_data, self.system_parts()),
+        )
+
+    def cards(self) -> tuple[Card, ...]:
+        """Its cards on private networks, whose networks are there."""
+        held = self.nics.filter(state__in=NIC_HOLDS).select_related("network").order_by("pk")
+        return tuple(
+            Card(network=nic.network.cloud_ref, mac=nic.mac, address=nic.address) for nic in held
         )
 
     @property
@@ -288,7 +300,8 @@ class VM(Stateful):
 
     def system_parts(self) -> tuple[Part, ...]:
         """What the portal itself has the guest told: before its owner's, and in no export."""
-        return parts_from(self.context.get("system", ()))
+        parts = parts_from(self.context.get("system", ()))
+        return (*parts, *self.cluster.parts_for(self)) if self.cluster else parts
 
 
 class Tenure(models.Model):

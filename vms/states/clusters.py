@@ -35,7 +35,7 @@ CLUSTER_DEADLINES: Deadlines = {
         timedelta(hours=37), C.FAILED, _SOON, "Its machines did not start within {limit}."
     ),
     C.WIRING: Deadline(
-        timedelta(hours=1), C.FAILED, _SOON, "Its machines were not set up within {limit}."
+        timedelta(hours=5), C.FAILED, _SOON, "Its machines were not set up within {limit}."
     ),
     C.ENDING: Deadline(
         timedelta(hours=1), C.ENDED, _SOON, "Not every machine ended within {limit}."
