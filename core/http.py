@@ -148,14 +148,23 @@ def csv_answer(
 
     Text that a spreadsheet would run as a formula gets an apostrophe before it.
     """
-    writer = csv.writer(_Line())
-    lines = (writer.writerow([_harmless(cell) for cell in row]) for row in rows)
-    marked = chain(["\ufeff"], lines)  # else spreadsheets show accents as two letters
+    marked = _csv_lines(rows)
     pieces = iter(lambda: "".join(islice(marked, _LINES)), "")
     response = streamed(request, pieces, content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}.csv"'
     response["Cache-Control"] = "no-store"
     return response
+
+
+def csv_text(rows: Iterable[Sequence[object]]) -> str:
+    """A table as ``csv_answer`` sends it."""
+    return "".join(_csv_lines(rows))
+
+
+def _csv_lines(rows: Iterable[Sequence[object]]) -> Iterator[str]:
+    writer = csv.writer(_Line())
+    lines = (writer.writerow([_harmless(cell) for cell in row]) for row in rows)
+    return chain(["\ufeff"], lines)  # else spreadsheets show accents as two letters
 
 
 def _harmless(cell: object) -> object:

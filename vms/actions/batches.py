@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -22,6 +22,7 @@ from vms.models import VM, Batch
 from vms.quota import Use, machine_use, over_quota, over_quota_together, with_machine
 
 MOST_MACHINES = 200  # of one batch
+LONGEST_NAME = 80
 _NOBODY = UUID(int=0)
 
 
@@ -46,6 +47,18 @@ class RowsRefused(Refused):
             f"{' '.join(told[:3])}{more}",
         )
         self.rows = rows
+
+
+def alike(first: Order, count: int) -> list[Order]:
+    """So many of the same: NAME-1, NAME-2 and so on; the same orders each time."""
+    if count == 1:
+        return [first]
+    too_long = len(first.name) + len(str(count)) + 1 - LONGEST_NAME
+    base = first.name[:-too_long] if too_long > 0 else first.name
+    return [
+        replace(first, name=f"{base}-{number}", launch_key=uuid5(first.launch_key, str(number)))
+        for number in range(1, count + 1)
+    ]
 
 
 def launch_many(

@@ -122,9 +122,15 @@ class LaunchIn(Schema):
 @router.post("/vms", response={201: MachineOut}, url_name="launch_vm", summary="Launch a machine")
 def launch(request: ApiRequest, wanted: LaunchIn) -> Status[Any]:
     """It is pending at first. Look at it until its state is running, or failed."""
+    vm = actions.launch(owner=request.user, order=order_of(request, wanted))
+    return Status(201, find(request, vm.uuid))
+
+
+def order_of(request: ApiRequest, wanted: LaunchIn) -> actions.Order:
+    """Raises: Refused; Http404: it names a disk or an entry that is not there for this person."""
     entry, disk = _source(request, wanted)
     size = _size(request.user, wanted.type)
-    order = actions.Order(
+    return actions.Order(
         entry=entry,
         root_disk=disk,
         name=_name(wanted.name),
@@ -143,8 +149,6 @@ def launch(request: ApiRequest, wanted: LaunchIn) -> Status[Any]:
         image=wanted.save_as.image() if wanted.save_as else None,
         launch_key=wanted.launch_key or uuid4(),
     )
-    vm = actions.launch(owner=request.user, order=order)
-    return Status(201, find(request, vm.uuid))
 
 
 def _aware(at: datetime | None) -> datetime | None:

@@ -2,7 +2,6 @@
 
 import uuid
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -12,7 +11,7 @@ from django.utils.datastructures import MultiValueDict
 from cloud.types import DiskBus
 from marketplace.models import Entry
 from registration.models import SshKey, User
-from vms.actions import MOST_VOLATILE, Order, too_volatile
+from vms.actions import MOST_VOLATILE, Order, alike, too_volatile
 from vms.context import Context
 from vms.forms.context import ContextFields, ExtraKeysField, default_method, initial_of
 from vms.forms.disks import DiskOffer, DisksField, SizesField
@@ -213,20 +212,7 @@ class LaunchForm(ContextFields, SaveFields):
 
     def orders(self, *, extra_keys: list[str]) -> list[Order]:
         """One order for each machine that is asked for; their names and keys follow the first's."""
-        first = self.order(extra_keys=extra_keys)
-        count = self.cleaned_data["count"]
-        if count == 1:
-            return [first]
-        width = len(first.name) + len(str(count)) + 1 - 80
-        base = first.name[:-width] if width > 0 else first.name
-        return [
-            replace(
-                first,
-                name=f"{base}-{number}",
-                launch_key=uuid.uuid5(first.launch_key, str(number)),
-            )
-            for number in range(1, count + 1)
-        ]
+        return alike(self.order(extra_keys=extra_keys), self.cleaned_data["count"])
 
     def public_keys(self) -> list[str]:
         """The chosen keys; the default one when none was chosen and none refused."""
