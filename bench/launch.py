@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from bench import banner
 from bench.figures import Figure, Section, spread, table
-from cloud.local import accel, command, process, seed
+from cloud import media
+from cloud.local import accel, command, process
 from cloud.local.machine import Record
 from cloud.types import ImageFormat
 from conftest import wait_for
@@ -111,7 +112,7 @@ def make_disks(home: Path, record: Record, run: Path) -> None:
         folder.chmod(0o711)
     (base,) = (home / "cloud" / "images").glob(f"*.{ImageFormat.QCOW2}")
     os.link(base, run / "base.qcow2")
-    (run / "seed.iso").write_bytes(seed.iso(record.spec, token=record.token))
+    (run / "seed.iso").write_bytes(media.iso(record.spec, token=record.token))
     subprocess.run(
         ["qemu-img", "create", "-q", "-f", "qcow2", "-b", "base.qcow2", "-F", "qcow2",
          "root.qcow2"],

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from cloud import seeds
-from cloud.local import seed
+from cloud import media, seeds
 from cloud.types import VmSpec
 from vms.context import Context, user_data
 from vms.models import VM
@@ -39,4 +38,4 @@ def medium(spec: VmSpec, token: str) -> bytes:
     """
     if reason := seeds.problem(spec):
         raise ValueError(reason)
-    return seed.iso(spec, token=token)
+    return media.iso(spec, token=token)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 
+from cloud import media
 from cloud.errors import CloudRefused, NotFound
 from cloud.local import (
     accel,
@@ -27,7 +28,6 @@ from cloud.local import (
     ports,
     process,
     qmp,
-    seed,
 )
 from cloud.local.machine import Machine, Record, Stage, records
 from cloud.local.process import Process
@@ -151,7 +151,7 @@ def _write_seed(machine: Machine, record: Record) -> None:
     """Anew at each start, because the machine's cards may have changed since the last."""
     path = machine.run / "seed.iso"
     spec = replace(record.spec, nics=nics.shown(record))
-    files.write(path, seed.iso(spec, token=record.token), mode=0o400)
+    files.write(path, media.iso(spec, token=record.token), mode=0o400)
     if record.uid is not None:
         os.chown(path, record.uid, record.uid, follow_symlinks=False)
 

@@ -14,7 +14,7 @@ import pycdlib
 import pytest
 import yaml
 
-from cloud import peer, seeds
+from cloud import media, peer, seeds
 from cloud.diskfiles import child
 from cloud.errors import CloudBusy, CloudRefused
 from cloud.local import (
@@ -26,7 +26,6 @@ from cloud.local import (
     machine,
     ports,
     process,
-    seed,
     traffic,
 )
 from cloud.local.driver import LocalDriver
@@ -62,7 +61,7 @@ def a_record(**changes: object) -> Record:
 
 def read_seed(spec: VmSpec) -> dict[str, bytes]:
     disk = pycdlib.PyCdlib()
-    disk.open_fp(io.BytesIO(seed.iso(spec, token=TOKEN)))
+    disk.open_fp(io.BytesIO(media.iso(spec, token=TOKEN)))
     contents = {}
     for name in seeds.files(spec, token=TOKEN):
         file = io.BytesIO()
