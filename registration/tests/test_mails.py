@@ -86,6 +86,10 @@ def sent_to(user) -> dict:
         "image_deprecated": lambda: emails.image_deprecated(
             user, image="a < b & c", endorser="Ali", reason="x < y & z", instead="", link=LINK
         ),
+        # Whoever is not let in gets none.
+        "notice": lambda: actions.notify(
+            UserFactory(given_name=user.given_name), "lease_ending", sentence="a < b & c"
+        ),
     }
 
 
