@@ -17,6 +17,7 @@ from registration.doors import find_or_404
 from registration.models import SshKey, User
 from vms import actions, images
 from vms.api.machines import MachineOut, find, router
+from vms.api.networks import MOST_NETWORKS, networks_of
 from vms.api.saving import ImageIn
 from vms.context import MOST_PARTS, Context, Level, Part, check, tidy
 from vms.forms.context import default_method, named, said
@@ -108,6 +109,9 @@ class LaunchIn(Schema):
     context: ContextIn | None = Field(
         None, description="What the guest is told at its first boot; not together with user_data"
     )
+    networks: Annotated[list[UUID], Field(max_length=MOST_NETWORKS)] = Field(
+        [], description="Private networks of yours that it has cards on"
+    )
     expires_at: datetime | None = Field(
         None, description="When it is shut down, its disk kept for a while; null: as the site says"
     )
@@ -145,6 +149,7 @@ def order_of(request: ApiRequest, wanted: LaunchIn) -> actions.Order:
         default_user=(wanted.default_user or "root") if disk else "",
         ssh_keys=_keys(request.user, wanted.ssh_keys),
         context=_context(request, wanted),
+        networks=networks_of(request, wanted.networks),
         until=_aware(wanted.expires_at),
         image=wanted.save_as.image() if wanted.save_as else None,
         launch_key=wanted.launch_key or uuid4(),

@@ -16,6 +16,7 @@ from vms.context import Context
 from vms.forms.context import ContextFields, ExtraKeysField, default_method, initial_of
 from vms.forms.disks import DiskOffer, DisksField, SizesField
 from vms.forms.leases import UntilField, end_of
+from vms.forms.networks import NetworksField
 from vms.forms.saving import SaveFields
 from vms.models import LARGEST_MEMORY_MIB, LARGEST_VCPUS, SMALLEST_MEMORY_MIB, InstanceType
 from volumes.models import Volume
@@ -114,6 +115,7 @@ class LaunchForm(ContextFields, SaveFields):
         ),
     )
     until = UntilField()
+    networks = NetworksField()
     extra_keys = ExtraKeysField(
         label="More SSH public keys, for this machine only",
         required=False,
@@ -155,6 +157,7 @@ class LaunchForm(ContextFields, SaveFields):
         if root_disk is None:
             del self.fields["default_user"]
         self.offer = DiskOffer(user, wanted=self._wanted_disks(disks), root_disk=root_disk)
+        self.fields["networks"].offer(user)  # type: ignore[attr-defined]
         self.fields["until"].describe()  # type: ignore[attr-defined]
         self.fields["volatile"].help_text = (
             f"One or more sizes in GiB, such as “10” or “10, 20”: {MOST_VOLATILE} disks and "
@@ -243,6 +246,7 @@ class LaunchForm(ContextFields, SaveFields):
             swap_mib=size.swap_mib if data["swap_mib"] is None else data["swap_mib"],
             disk_bus=bus if bus and bus in offered else str(DiskBus.VIRTIO),
             ssh_keys=list(dict.fromkeys([*self.public_keys(), *extra_keys])),
+            networks=tuple(data["networks"]),
             until=end_of(data["until"]),
             image=self.image_to_be(),
             context=self.told(),

@@ -130,6 +130,11 @@ class Nic(Stateful):
         return f"{self.vm} on {self.network}"
 
     @property
+    def is_held(self) -> bool:
+        """Whether its address is the machine's now."""
+        return self.state in NIC_HOLDS
+
+    @property
     def owner_pk(self) -> int | None:
         return self.vm.owner_id
 
