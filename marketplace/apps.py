@@ -6,13 +6,16 @@ from django.db.models.signals import post_migrate
 
 from core import live
 from marketplace.search import index
+from registration import elsewhere
 
 #: The tables whose rows open pages hear of, by what the stream calls them.
 LIVE = {
     "document": "DocumentArrival",
     "draft": "Draft",
     "image": "ImageFile",
+    "inspection": "Inspection",
     "pending": "Pending",
+    "publication": "Publication",
     "source": "Source",
 }
 
@@ -22,6 +25,7 @@ class MarketplaceConfig(AppConfig):
 
     def ready(self) -> None:
         post_migrate.connect(self._keep_index, sender=self)
+        elsewhere.register("publications", "marketplace.opening.count_waiting")
         for kind, table in LIVE.items():
             live.register(kind, self._may_see(table))
 

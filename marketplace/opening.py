@@ -51,3 +51,8 @@ def ask(entry: Entry, *, by: User | None, message: str = "") -> Publication:
             by, User.objects.administrators(), image=str(entry), message=message
         )
     return asked
+
+
+def count_waiting(most: int) -> int:
+    """How many wishes wait for an administrator, counted up to ``most``."""
+    return Publication.objects.waiting().order_by()[:most].count()

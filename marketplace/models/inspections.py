@@ -24,6 +24,14 @@ from marketplace.states import (
 from volumes.models import Volume
 
 
+class InspectionQuerySet(models.QuerySet["Inspection"]):
+    def visible_to(self, user: Any) -> Self:
+        """A report is the owner's of the disk, and the administrators'."""
+        if not user.is_authenticated:
+            return self.none()
+        return self if user.is_staff else self.filter(volume__owner=user)
+
+
 class Inspection(Stateful):
     """One look into a disk. One to a disk: a new look is the same row.
 
@@ -41,6 +49,8 @@ class Inspection(Stateful):
     bytes_done = models.PositiveBigIntegerField(default=0)
     bytes_total = models.PositiveBigIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = InspectionQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
@@ -90,6 +100,11 @@ class Inspection(Stateful):
     @property
     def percent(self) -> int:
         return min(100, self.bytes_done * 100 // self.bytes_total) if self.bytes_total else 0
+
+    @property
+    def left_to_do(self) -> list[Mapping[str, Any]]:
+        """What only somebody inside the machine can remove."""
+        return [one for one in self.findings if not one["is_removable"]]
 
     def by_kind(self) -> list[tuple[Kind, list[Mapping[str, Any]]]]:
         """What was found, kind by kind, the worst first."""

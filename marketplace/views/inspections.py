@@ -1,5 +1,6 @@
 """What is left of its maker in a disk, and the taking out of it."""
 
+import shlex
 from uuid import UUID, uuid4
 
 from django.contrib import messages
@@ -7,35 +8,59 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.views.decorators.http import require_POST, require_safe
 
 from core.errors import Refused
 from core.http import is_fragment
 from marketplace import actions
 from marketplace.models import Inspection
-from registration.doors import UserRequest, find_or_404, path_to
+from registration.doors import UserRequest, find_or_404
+from volumes.actions.cleaning import MOST_PATHS
+from volumes.asking import Situation
 from volumes.models import Access, Volume
 
 
 def _visible(request: UserRequest) -> QuerySet[Inspection]:
-    """A report is the owner's of the disk, and the administrators'."""
-    rows = Inspection.objects.select_related("volume", "volume__owner")
-    return rows if request.user.is_staff else rows.filter(volume__owner=request.user)
+    return Inspection.objects.visible_to(request.user).select_related("volume", "volume__owner")
 
 
 @login_required
 @require_safe
 def inspection(request: UserRequest, key: UUID) -> HttpResponse:
+    """The report; ``?in=disk``: in short, beside a disk or a draft of it."""
     found = find_or_404(_visible(request), request, uuid=key)
+    if is_fragment(request) and request.GET.get("in") == "disk":
+        return render(request, "marketplace/_report.html", {"report": found, "is_shown": True})
+    situation = Situation.of(found.volume, request.user)
+    is_owner = situation.access == Access.OWN
     context = {
         "inspection": found,
         "volume": found.volume,
-        "is_owner": found.volume.access_of(request.user) == Access.OWN,
+        "is_owner": is_owner,
+        "why_not": _why_not(situation) if is_owner else "",
+        "command": command_inside(found),
+        "most_paths": MOST_PATHS,
         "create_key": uuid4(),
-        "back": path_to(request, ""),
+        "crumbs": [
+            {"label": "Disks", "url": reverse("volumes:list")},
+            {"label": str(found.volume), "url": found.volume.get_absolute_url()},
+        ],
     }
     name = "_inspection" if is_fragment(request) else "inspection"
     return render(request, f"marketplace/{name}.html", context)
+
+
+def _why_not(situation: Situation) -> str:
+    """Why the disk can be neither read nor copied now; "" if it can."""
+    refusal = situation.refusal("copy") or situation.being_written()
+    return str(refusal) if refusal else ""
+
+
+def command_inside(inspection: Inspection) -> str:
+    """What removes, typed inside the machine, whatever cannot be named from outside; or ""."""
+    paths = [one["path"] for one in inspection.left_to_do if one["path"].isprintable()]
+    return shlex.join(["sudo", "rm", "-rf", "--", *paths]) if paths else ""
 
 
 @login_required

@@ -1,6 +1,7 @@
 """Wishes for more than a quota allows."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Self
 
 from django.db import models
@@ -8,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from core.machine import Stateful
+from registration import elsewhere
 from registration.models.people import QUOTA_FIELDS, User, limits_in_words
 from registration.states import WISH_DEADLINES, WISH_MOVES, WISH_VERBS, WishState
 
@@ -33,16 +35,17 @@ class Waiting:
 
     registrations: int
     wishes: int
+    elsewhere: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def now(cls) -> "Waiting":
         registrations = User.objects.waiting().order_by()[:MOST_COUNTED].count()
         wishes = QuotaWish.objects.waiting().order_by()[:MOST_COUNTED].count()
-        return cls(registrations, wishes)
+        return cls(registrations, wishes, elsewhere.counts(MOST_COUNTED))
 
     @property
     def total(self) -> int:
-        return self.registrations + self.wishes
+        return self.registrations + self.wishes + sum(self.elsewhere.values())
 
 
 class QuotaWish(Stateful):

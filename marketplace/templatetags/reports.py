@@ -1,0 +1,30 @@
+"""What is left of its maker in a disk, on the pages of disks and drafts."""
+
+from typing import Any
+
+from django import template
+from django.template import Context
+
+from marketplace.models import Inspection
+from volumes.models import Volume
+from volumes.states import VolumeState
+
+register = template.Library()
+_THERE = (VolumeState.AVAILABLE, VolumeState.IN_USE)
+
+
+@register.inclusion_tag("marketplace/_report.html", takes_context=True)
+def report_of(context: Context, volume: Volume) -> dict[str, Any]:
+    """Its report, or the way to have one; nothing for whom it is nothing. One query."""
+    request = context["request"]
+    found = Inspection.objects.visible_to(request.user).filter(volume=volume).first()
+    is_own = volume.owner_id == request.user.pk
+    if found:
+        found.volume = volume
+    may_begin = is_own and volume.state in _THERE
+    return {
+        "report": found,
+        "volume": volume,
+        "is_shown": found is not None or may_begin,
+        "csrf_token": context.get("csrf_token"),
+    }
