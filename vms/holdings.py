@@ -34,7 +34,7 @@ class Machines:
 
     def hand_over(self, person: User, *, to: User, by: User, is_over_quota: bool) -> None:
         given = [
-            vm for vm in _alive(person) if "kill" in vm.verbs
+            vm for vm in _alive(person) if "kill" in vm.verbs and vm.state != VmState.EPILOG
         ]  # the others are on their way out
         actions.hand_over(given, to=to, by=by, is_over_quota=is_over_quota, heir_of=person)
 

@@ -8,11 +8,12 @@ import pytest
 from django.core import mail
 from django.core.mail import EmailMessage, get_connection
 from django.db import transaction
+from django.urls import reverse
 from django.utils import timezone
 
 from core.errors import Refused
 from core.models import Event
-from registration import actions, emails, letters, mailbox
+from registration import actions, emails, letters, mailbox, outbox
 from registration.actions.mails import MOST_TRIALS
 from registration.models import Invitation, MailText, OutgoingMail, QuotaWish
 from registration.tests.factories import GroupFactory, UserFactory
@@ -32,6 +33,8 @@ def files(settings, tmp_path):
 LINK = "http://portal.example/a/link/"
 REPORTED = {"what": "endorses", "image": "PcW9", "endorsed": "2026-01-15T10:00:00Z"}
 DOCUMENT = {**REPORTED, "days": "3"}
+
+DRAFT = outbox.Attached(name="draft.xml", type="application/rdf+xml", text="<a>b</a>")
 
 
 def sent_to(user) -> dict:
@@ -85,6 +88,29 @@ def sent_to(user) -> dict:
         ),
         "image_deprecated": lambda: emails.image_deprecated(
             user, image="a < b & c", endorser="Ali", reason="x < y & z", instead="", link=LINK
+        ),
+        "image_saved": lambda: emails.image_saved(
+            user,
+            identifier="PcW9",
+            image="a < b & c",
+            machine="m",
+            size="2 GiB",
+            until="",
+            unsigned="x < y & z",
+            steps=["Sign it."],
+            disk_link=LINK,
+            launch_link="",
+            link=LINK,
+            draft=DRAFT,
+        ),
+        "image_saved_author": lambda: emails.image_saved_author(
+            "author@example.org",
+            user,
+            identifier="PcW9",
+            image="a < b & c",
+            size="2 GiB",
+            link=LINK,
+            draft=DRAFT,
         ),
         # Whoever is not let in gets none.
         "notice": lambda: actions.notify(
@@ -380,3 +406,18 @@ def test_the_foot_of_a_mail_names_the_address_for_questions(settings):
     assert "Questions: help@cloud.example" in letter.text
     assert "mailto:help@cloud.example" in letter.html
     assert "/login/" in letter.text
+
+
+def test_what_is_attached_arrives_whole_and_administrators_read_it(files, client):
+    text = "<a>\u00e9\u2028</a>\n"
+    draft = outbox.Attached(name="draft.xml", type="application/rdf+xml", text=text)
+    user = UserFactory()
+    emails.image_saved_author(
+        user.email, user, identifier="PcW9", image="", size="2 GiB", link=LINK, draft=draft
+    )
+    outbox.deliver()
+    (head,) = mailbox.newest()
+    assert mailbox.find(head.key).files == [("draft.xml", text)]
+    client.force_login(UserFactory(admin=True))
+    page = client.get(reverse("registration:mail", args=[head.key]))
+    assert "Attached: draft.xml" in page.content.decode()

@@ -233,7 +233,15 @@ def clean_up(vm: VM, cloud: CloudDriver) -> Go | None:
         return Go(VmState.FAILED, f"{_NOT_REMOVED} {error}")
     if not is_gone:
         return Go(VmState.FAILED, _NOT_REMOVED) if is_late else None
-    return _done(vm)
+    return _done(vm, _ended_how(vm, saving))
+
+
+def _ended_how(vm: VM, saving: Saving | None) -> str:
+    """An image that was lost at the very end is told of."""
+    is_dropped = saving is not None and saving.state == SavingState.DROPPED
+    if saving and is_dropped and saving.state_since >= vm.state_since and saving.volume_id:
+        return f"The image {saving} was not saved. {saving.reason}"
+    return vm.reason
 
 
 def _has_just_failed(vm: VM, saving: Saving) -> bool:
@@ -250,10 +258,10 @@ def _removed(vm: VM, cloud: CloudDriver) -> bool:
     return cloud.find_vm(vm.token) is None
 
 
-def _done(vm: VM) -> Go:
+def _done(vm: VM, reason: str) -> Go:
     return Go(
         VmState.DONE,
-        vm.reason,
+        reason,
         fields={
             "ended_at": timezone.now(),
             "cpu_percent": None,

@@ -105,12 +105,18 @@ def delivered():
 
 
 def until(worker, vm, state) -> VM:
+    looked_at(worker, VM.objects.filter(pk=vm.pk, state=state))
+    return ended(vm)
+
+
+def looked_at(worker, wanted) -> None:
+    """Machines are looked at, as if their time had come, until there is such a row."""
     for _ in range(50):
         worker.step()
+        if wanted.exists():
+            return
         VM.objects.filter(next_tick_at__isnull=False).update(next_tick_at=timezone.now())
-        if ended(vm).state == state:
-            return ended(vm)
-    raise AssertionError(ended(vm).state)
+    pytest.fail(f"nothing came to be {wanted.query}")
 
 
 def states(row) -> list[str]:
@@ -321,11 +327,7 @@ def test_a_quota_that_is_full_in_the_end_keeps_the_machine(vm, ada, worker, clou
 
 def test_a_disk_that_could_not_be_copied_keeps_the_machine(vm, ada, worker, cloud):
     actions.save(vm, IMAGE, by=ada)
-    worker.step()
-    for _ in range(20):
-        worker.step()
-        if Volume.objects.filter(state=VolumeState.SAVING).exists():
-            break
+    looked_at(worker, Volume.objects.filter(state=VolumeState.SAVING))
     volumes.cancel(Volume.objects.get(), by=ada)
     worker.run()
     vm = ended(vm)
@@ -351,16 +353,14 @@ def test_a_machine_whose_image_failed_can_be_killed(vm, ada, worker):
 
 def test_a_kill_loses_the_image_that_is_being_copied(vm, ada, worker, cloud):
     actions.save(vm, IMAGE, by=ada)
-    for _ in range(200):
-        worker.step()
-        if Saving.objects.filter(state=SavingState.COPYING).exists():
-            break
+    looked_at(worker, Saving.objects.filter(state=SavingState.COPYING))
     vm = VM.objects.for_rows().get(pk=vm.pk)
     assert (vm.state, "kill" in vm.verbs) == (VmState.EPILOG, True)
     actions.kill(vm, by=ada)
     worker.run()
     vm = ended(vm)
     assert (vm.state, vm.saving.state) == (VmState.DONE, SavingState.DROPPED)
+    assert vm.reason == "The image Debian with R was not saved. Its machine was killed."
     assert cloud.world.volumes == {}
     assert not Entry.objects.filter(owner=ada).exists()
     assert not OutgoingMail.objects.filter(kind__startswith="image_saved").exists()

@@ -6,10 +6,10 @@ from uuid import uuid4
 import pytest
 from django.conf import settings
 
+from cloud.diskfiles.identifiers import identifier_of
 from cloud.errors import CloudBusy, CloudFull
 from cloud.types import VmPhase, VmSpec
 from core.errors import Refused
-from marketplace.identifiers import identifier_of
 from registration.models import GIB, User
 from registration.states import AccountState
 from registration.tests.factories import UserFactory
