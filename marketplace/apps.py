@@ -20,12 +20,20 @@ LIVE = {
 }
 
 
+WAITING = elsewhere.Elsewhere(
+    count="marketplace.opening.count_waiting",
+    page="marketplace:publications",
+    one="entry waits to be published",
+    many="entries wait to be published",
+)
+
+
 class MarketplaceConfig(AppConfig):
     name = "marketplace"
 
     def ready(self) -> None:
         post_migrate.connect(self._keep_index, sender=self)
-        elsewhere.register("publications", "marketplace.opening.count_waiting")
+        elsewhere.register("publications", WAITING)
         for kind, table in LIVE.items():
             live.register(kind, self._may_see(table))
 

@@ -16,6 +16,7 @@ from django.core.files.uploadedfile import UploadedFile
 
 from core import sizes
 from core.errors import Refused
+from marketplace import opening
 from marketplace.documents import Broken, Problem
 from marketplace.judging import Judged, Outcome, documents_in, judge
 from marketplace.models import Entry, Pending
@@ -71,6 +72,11 @@ class Carried:
         return self.made.email if isinstance(self.made, Pending) else ""
 
     @property
+    def awaits_approval(self) -> bool:
+        """Whether it is an entry of its owner's alone until an administrator has answered."""
+        return isinstance(self.made, Entry) and self.made.publications.waiting().exists()
+
+    @property
     def preview(self) -> Entry | None:
         return self.judged.preview()
 
@@ -93,6 +99,11 @@ class Load:
     refusals: list[str] = field(default_factory=list)
     total: int = 0
     seen: set[bytes] = field(default_factory=set)
+
+    @property
+    def asks_first(self) -> bool:
+        """Whether an administrator is asked before everybody reads what is published."""
+        return opening.asks_first(self.by)
 
     def take(self, name: str, came: bytes) -> None:
         """Judge what came: a document, or a list of some.

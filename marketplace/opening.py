@@ -13,15 +13,18 @@ from registration import emails
 from registration.models import User
 
 
+def asks_first(user: User | None) -> bool:
+    """Whether what this person opens to everybody waits for an administrator, as a rule."""
+    return bool(settings.PORTAL_PUBLISH_APPROVAL) and not (user is not None and user.is_staff)
+
+
 def needs_approval(entry: Entry, *, by: User | None) -> bool:
     """Whether an administrator is asked before everybody reads this entry.
 
     What the site says itself and what it imports goes out at once, and so does what an
     administrator publishes, and the next word of who has everybody's ear already.
     """
-    if not settings.PORTAL_PUBLISH_APPROVAL or entry.is_official or entry.source_id:
-        return False
-    if by is not None and by.is_staff:
+    if not asks_first(by) or entry.is_official or entry.source_id:
         return False
     said = Entry.objects.filter(
         identifier=entry.identifier, endorser_email=entry.endorser_email

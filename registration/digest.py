@@ -1,5 +1,6 @@
 """One mail a day about who waits, where the site wants that instead of one for each."""
 
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from itertools import islice
 
@@ -9,7 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.timesince import timesince
 
-from registration import outbox
+from registration import elsewhere, outbox
 from registration.letters import KINDS, compose
 from registration.models import Digest, OutgoingMail, QuotaWish, User
 
@@ -18,6 +19,7 @@ DAILY = "daily"
 AT = time(6, 0)
 #: So many are named; the page lists all.
 MOST_NAMED = 50
+MOST_TOLD = 10_000
 KEEP = timedelta(days=60)
 
 
@@ -44,19 +46,23 @@ def forget() -> None:
 
 def _write(now: datetime) -> list[OutgoingMail]:
     people, wishes = User.objects.waiting().count(), QuotaWish.objects.waiting().count()
-    if not people + wishes:
+    others = elsewhere.waiting(MOST_TOLD)
+    if not (people + wishes or others):
         return []
+    said = [one.said(number) for one, number in others]
     page = "registration:queue" if people else "registration:wishes"
+    if not people + wishes:
+        page = others[0][0].page
     values = {
-        "summary": _summary(people, wishes),
-        "waiting": "\n".join(_lines(now, people + wishes)),
+        "summary": _summary(people, wishes, said),
+        "waiting": "\n".join([*_lines(now, people + wishes), *said]),
         "link": f"{settings.PORTAL_URL}{reverse(page)}",
     }
     addresses = User.objects.administrators().values_list("email", flat=True)
     return outbox.put("digest", compose(KINDS["digest"], values), to=addresses)
 
 
-def _summary(people: int, wishes: int) -> str:
+def _summary(people: int, wishes: int, others: Sequence[str]) -> str:
     parts = []
     if people:
         parts.append(
@@ -65,7 +71,7 @@ def _summary(people: int, wishes: int) -> str:
     if wishes:
         verb = "wishes for quota wait" if wishes > 1 else "wish for quota waits"
         parts.append(f"{wishes:,} {verb}")
-    return ", and ".join(parts)
+    return ", and ".join([*parts, *others])
 
 
 def _lines(now: datetime, total: int) -> list[str]:

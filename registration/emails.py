@@ -265,7 +265,12 @@ def image_deprecated(
 def publication_asked(
     owner: User, administrators: Iterable[User], *, image: str, message: str
 ) -> None:
-    """Tell the administrators, each in a mail of their own, that an entry waits for them."""
+    """Tell the administrators, each in a mail of their own, that an entry waits for them.
+
+    Where they want one mail a day, that one tells it.
+    """
+    if digest.is_daily():
+        return
     _post(
         "publication_asked",
         *(administrator.email for administrator in administrators),

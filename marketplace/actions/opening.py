@@ -8,24 +8,43 @@ from django.utils import timezone
 
 from core.errors import Refused
 from core.machine import StaleState
-from marketplace import opening
-from marketplace.actions.publishing import note
+from marketplace import opening, traces
+from marketplace.actions.inspecting import must_be_looked_into
+from marketplace.actions.publishing import EVERYBODY, Reader, note
+from marketplace.actions.readers import must_reach_nobody_new
 from marketplace.models import Entry, Publication
 from marketplace.states import PublicationState, Visibility
 from registration import emails
 from registration.actions.moderation import reason_for_them
 from registration.models import User
 
+#: Of what somebody writes to the administrators.
+LONGEST_MESSAGE = 1000
 
-def ask_publication(entry: Entry, *, by: User, message: str = "") -> Publication:
+
+def ask_publication(
+    entry: Entry, *, by: User, message: str = "", knows: bool = False
+) -> Publication:
     """Ask the administrators to open one's own entry to everybody. Twice is once.
 
-    Raises: Refused: ``not_yours``, ``is_public``.
+    ``knows``: who asks has read what was found in its disk.
+
+    Raises: Refused: ``not_yours``, ``is_public``, ``not_asked``: this site lets them open it
+        themselves, ``message_too_long``, ``readers_narrower``, ``hygiene_unread``,
+        ``hygiene_found``.
     """
     if entry.owner_id != by.pk:
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
     if entry.visibility == Visibility.PUBLIC:
         raise Refused("is_public", "Everybody can read it already.")
+    if not opening.needs_approval(entry, by=by):
+        raise Refused("not_asked", "Nobody is asked: choose “everybody” under “Who may read it”.")
+    message = message.strip()
+    if len(message) > LONGEST_MESSAGE:
+        sentence = f"A message has at most {LONGEST_MESSAGE} characters; this has {len(message)}."
+        raise Refused("message_too_long", sentence, field="message")
+    must_be_looked_into(traces.disks_to_look_into(entry), Reader(knows=knows))
+    must_reach_nobody_new(entry.said_again_of, EVERYBODY)
     with transaction.atomic():
         return opening.ask(entry, by=by, message=message)
 
@@ -33,7 +52,10 @@ def ask_publication(entry: Entry, *, by: User, message: str = "") -> Publication
 def approve_publication(publication: Publication, *, by: User) -> None:
     """Open the entry, with what its endorser said earlier of the image; its owner is told.
 
-    Raises: Refused: ``not_administrator``, ``publication_state``, ``entry_replaced``.
+    There is no undo: from then on everybody may have copied it. Its owner can close it again.
+
+    Raises: Refused: ``not_administrator``, ``publication_state``, ``entry_replaced``,
+        ``readers_narrower``.
     """
 
     def open_it(now: Publication) -> None:
@@ -46,6 +68,8 @@ def approve_publication(publication: Publication, *, by: User) -> None:
         rows = Entry.objects.filter(
             identifier=entry.identifier, endorser_email=entry.endorser_email, owner=entry.owner_id
         )
+        for row in rows.select_related("said_again_of"):
+            must_reach_nobody_new(row.said_again_of, EVERYBODY)
         rows.update(visibility=Visibility.PUBLIC, group=None)
         note(entry, "readers_changed", by=by, after={"visibility": str(Visibility.PUBLIC)})
         emails.publication_answered(now.owner, image=str(entry), link=_page(entry), reason="")
@@ -73,7 +97,15 @@ def reconsider_publication(publication: Publication, *, by: User) -> None:
 
     Raises: Refused: ``not_administrator``, ``publication_state``.
     """
-    _answer(publication, PublicationState.ASKED, "reconsider", by=by)
+
+    def is_the_only_one(now: Publication) -> None:
+        if now.entry.visibility == Visibility.PUBLIC:
+            raise Refused("publication_state", "Everybody can read the entry by now.")
+
+    # What was asked again since is the one to be answered, and a second one cannot wait.
+    if publication.entry.publications.waiting().exclude(pk=publication.pk).exists():
+        raise Refused("publication_state", "Its owner has asked again since: answer that.")
+    _answer(publication, PublicationState.ASKED, "reconsider", by=by, also=is_the_only_one)
 
 
 def withdraw_publication(publication: Publication, *, by: User) -> None:

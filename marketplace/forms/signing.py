@@ -9,7 +9,7 @@ from django.db.models import TextChoices
 from django.utils import timezone
 
 from core.errors import Refused
-from marketplace import traces
+from marketplace import opening, traces
 from marketplace.actions import keys, pens
 from marketplace.actions.endorsing import (
     LONGEST,
@@ -17,6 +17,7 @@ from marketplace.actions.endorsing import (
     SIX_MONTHS,
     end_of_validity,
 )
+from marketplace.actions.opening import LONGEST_MESSAGE
 from marketplace.actions.pens import Pen
 from marketplace.actions.publishing import Reader
 from marketplace.actions.readers import reader
@@ -130,6 +131,7 @@ class ReadersForm(Form):
     def __init__(self, *args: Any, user: User, disks: Sequence[Volume] = (), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.user = user
+        self.asks_first = opening.asks_first(user)
         self.reports = list(traces.reports(disks).values()) if disks else []
         if not any(traces.in_words(report) for report in self.reports):
             del self.fields["knows"]
@@ -150,6 +152,28 @@ class ReadersForm(Form):
             cleaned["visibility"], cleaned.get("group"), by=self.user,
             knows=cleaned.get("knows", False),
         )  # fmt: skip
+
+
+class AskPublicationForm(Form):
+    """What somebody tells the administrators when an entry is to be opened to everybody."""
+
+    message = forms.CharField(
+        label="Message to the administrators",
+        required=False,
+        max_length=LONGEST_MESSAGE,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text="What the image is for, and what you have changed since they answered last.",
+    )
+    knows = forms.BooleanField(
+        label="I have read what was found in the disk, and ask all the same",
+        required=False,
+    )
+
+    def __init__(self, *args: Any, disks: Sequence[Volume] = (), **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.reports = list(traces.reports(disks).values()) if disks else []
+        if not any(traces.in_words(report) for report in self.reports):
+            del self.fields["knows"]
 
 
 def _until_field() -> forms.DateField:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from marketplace import opening
 from marketplace.publishing import EVERYBODY, Reader
 from marketplace.states import Visibility
 from registration.forms.base import Form
@@ -36,6 +37,7 @@ class ReadersForm(Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.asks_first = opening.asks_first(user)
         mine = Group.objects.filter(memberships__user=user)
         groups: Any = self.fields["group"]
         groups.queryset = mine

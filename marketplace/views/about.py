@@ -11,7 +11,7 @@ from django.db.models import Count, Max, Q, Sum
 from django.http import HttpRequest
 from django.urls import reverse
 
-from marketplace import identifiers, policy, reach
+from marketplace import identifiers, policy, reach, traces
 from marketplace.actions.endorsing import may_speak_for
 from marketplace.actions.readers import may_set_readers
 from marketplace.models import (
@@ -19,11 +19,13 @@ from marketplace.models import (
     Entry,
     EntryQuerySet,
     ImageFile,
+    Inspection,
     LocationCheck,
+    Publication,
     TestedSize,
     Use,
 )
-from marketplace.states import Compression, EntryStatus, Trust
+from marketplace.states import Compression, EntryStatus, Trust, Visibility
 
 #: Endorsements of one image, and versions of it, that its page lists; lists show the others.
 MOST_LISTED = 50
@@ -96,6 +98,7 @@ def about(request: HttpRequest, shown: Entry) -> dict[str, Any]:
     history = list(said.history()[: MOST_LISTED + 1])
     document = Document.objects.filter(entry=shown).defer("xml").first()
     locations = _locations(shown)
+    acts = _acts(request, shown)
     return {
         "entry": shown,
         "document": document,
@@ -114,12 +117,26 @@ def about(request: HttpRequest, shown: Entry) -> dict[str, Any]:
         "used": _used(said),
         "versions": _versions(visible, shown),
         "copies": list(_copies(request, shown)),
-        "acts": _acts(request, shown),
+        "acts": acts,
+        "publication": _publication(request, shown),
+        "reports": _reports(shown) if acts.get("readers") else [],
         "kin": _kin(shown),
         "is_tag_in_use": bool(shown.alternative) and _is_tag_in_use(visible, shown),
         "permalink": f"{settings.PORTAL_URL}{shown.permalink}",
         "crumbs": [{"label": "Marketplace", "url": reverse("marketplace:catalogue")}],
     }
+
+
+def _publication(request: HttpRequest, shown: Entry) -> Publication | None:
+    """The latest wish to open it, for who asked and for administrators."""
+    if shown.visibility == Visibility.PUBLIC or not request.user.is_authenticated:
+        return None
+    rows = Publication.objects.visible_to(request.user).filter(entry=shown)
+    return rows.order_by("-pk").first()
+
+
+def _reports(shown: Entry) -> list[Inspection]:
+    return list(traces.reports(traces.disks_to_look_into(shown)).values())
 
 
 def _newest(said: EntryQuerySet, shown: Entry) -> Entry | None:

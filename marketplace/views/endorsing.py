@@ -30,6 +30,11 @@ from marketplace.forms.signing import (
 from marketplace.models import Entry
 from registration.doors import UserRequest, answers, find_or_404, note_denial
 
+_WAITS = (
+    "An administrator is asked already to open it to everybody, whatever you choose here for the "
+    "meantime. Withdraw that on the entry's page if you want it no longer."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -235,6 +240,7 @@ def set_readers(request: UserRequest, key: UUID) -> HttpResponse:
             )
             messages.success(request, told)
             return redirect(entry.permalink)
+    waits = entry.publications.waiting().exists()
     question = Question(
         heading=f"Who may read {entry}",
         submit="Save",
@@ -244,6 +250,7 @@ def set_readers(request: UserRequest, key: UUID) -> HttpResponse:
             "entry does not exist: not on its page, nor in the catalogue, nor at a launch.",
             "Whoever may read it may have the image's bytes. Machines that run go on, and what was "
             "fetched before stays where it was fetched to.",
+            *([_WAITS] if waits else []),
         ),
     )
     context = {"entry": entry, "form": form, "question": question, "crumbs": _crumbs(entry)}

@@ -11,15 +11,17 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from core.errors import Refused
-from core.http import is_fragment
-from marketplace import actions
-from marketplace.models import Inspection, Publication
+from core.http import UNPROCESSABLE, is_fragment
+from marketplace import actions, traces
+from marketplace.forms.signing import AskPublicationForm
+from marketplace.models import Entry, Inspection, Publication
 from marketplace.pdisk import disks_of
 from marketplace.states import PublicationState
-from registration.doors import UserRequest, administrators_only, find_or_404, path_to
+from marketplace.views.endorsing import Question
+from registration.doors import UserRequest, administrators_only, answers, find_or_404, path_to
 from registration.models import ReasonTemplate
 from registration.views import moderating
 
@@ -161,6 +163,47 @@ def _act(request: UserRequest, verb: str) -> Callable[[Publication], None]:
     if verb == "reconsider":
         return partial(actions.reconsider_publication, by=request.user)
     raise Http404
+
+
+@login_required
+@require_safe
+def publication(request: UserRequest, key: UUID) -> HttpResponse:
+    """One wish: beside its entry, as a fragment; else the page of the entry."""
+    found = _find(request, key)
+    if not is_fragment(request):
+        return redirect(found.entry.permalink)
+    context = {"publication": found, "entry": found.entry}
+    return render(request, "marketplace/_publication.html", context)
+
+
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def ask(request: UserRequest, key: UUID) -> HttpResponse:
+    """Ask, or ask again, that everybody may read an entry of one's own."""
+    own = Entry.objects.filter(owner=request.user).select_related("said_again_of")
+    entry = find_or_404(own, request, "asked", uuid=key)
+    form = AskPublicationForm(answers(request), disks=traces.disks_to_look_into(entry))
+    if form.is_valid():
+        try:
+            actions.ask_publication(entry, by=request.user, **form.cleaned_data)
+        except Refused as refused:
+            form.refuse(refused)
+        else:
+            messages.success(request, "An administrator is asked: you will get a mail.")
+            return redirect(entry.permalink)
+    context = {
+        "entry": entry,
+        "form": form,
+        "question": Question(
+            heading=f"Open {entry} to everybody",
+            submit="Ask",
+            told="",
+            notes=("An administrator answers. Until then the entry stays as it is.",),
+        ),
+        "crumbs": [{"label": str(entry), "url": entry.permalink}],
+    }
+    status = UNPROCESSABLE if form.is_bound else 200
+    return render(request, "marketplace/ask.html", context, status=status)
 
 
 @login_required

@@ -19,6 +19,10 @@ from registration.doors import address_of
 
 CREATED, ACCEPTED, BAD_REQUEST, FORBIDDEN = 201, 202, 400, 403
 PUBLISHED = "metadata entry created"
+ASKED = (
+    "metadata entry created for its owner alone: an administrator is asked before everybody reads "
+    "it"
+)
 MAILED = "confirmation email sent for new metadata entry"
 #: What is around the file in a form.
 FORM_BYTES = 64 << 10
@@ -52,7 +56,8 @@ def _receive(request: HttpRequest) -> HttpResponse:
         return _refusal(request, refused)
     if not isinstance(made, Entry):
         return _plain(MAILED, ACCEPTED)
-    answer = _plain(PUBLISHED, CREATED)
+    is_asked = made.publications.waiting().exists()
+    answer = _plain(ASKED, ACCEPTED) if is_asked else _plain(PUBLISHED, CREATED)
     answer["Location"] = request.build_absolute_uri(made.permalink)
     return answer
 

@@ -108,15 +108,22 @@ def _publish(request: HttpRequest, load: Load, form: ReadersForm | None) -> dict
         _publish_one(request, one, load.by, readers)
     made = [one.made for one in load.documents if one.made]
     left = sum(one.is_bad for one in load.documents)
-    return _counts([isinstance(one, Pending) for one in made], left)
+    asked = sum(isinstance(one, Pending) for one in made)
+    waiting = sum(one.awaits_approval for one in load.documents)
+    return _counts(len(made), asked, waiting, left)
 
 
-def _counts(are_asked: list[bool], left: int = 0) -> dict[str, int]:
-    asked = sum(are_asked)
-    return {"published": len(are_asked) - asked, "asked": asked, "left": left}
+def _counts(made: int, asked: int, waiting: int, left: int = 0) -> dict[str, int]:
+    published = made - asked - waiting
+    return {"published": published, "asked": asked, "waiting": waiting, "left": left}
 
 
-def _made(one: Carried) -> dict[str, str]:
+def _counts_told(made: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    asked = sum(bool(one["asked"]) for one in made)
+    return _counts(len(made), asked, sum(bool(one.get("waits")) for one in made))
+
+
+def _made(one: Carried) -> dict[str, Any]:
     """What the page says of it when it is opened next."""
     entry = one.entry
     return {
@@ -124,6 +131,7 @@ def _made(one: Carried) -> dict[str, str]:
         "asked": one.asked,
         "label": str(entry) if entry else "",
         "url": entry.permalink if entry else "",
+        "waits": one.awaits_approval,
     }
 
 
@@ -141,7 +149,7 @@ def _show(
     *,
     text: str = "",
     done: dict[str, int] | None = None,
-    made: Sequence[Mapping[str, str]] = (),
+    made: Sequence[Mapping[str, Any]] = (),
     address_form: AddressForm | None = None,
 ) -> HttpResponse:
     is_bad = bool(load.refusals or (form and form.errors) or address_form)
@@ -150,7 +158,7 @@ def _show(
         "load": load,
         "form": form,
         "text": text,
-        "done": done or (_counts([bool(one["asked"]) for one in made]) if made else None),
+        "done": done or (_counts_told(made) if made else None),
         "made": made,
         "ready": sum(1 for one in load.ready()),
         "waiting": _waiting(load.by),

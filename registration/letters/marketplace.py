@@ -91,7 +91,8 @@ wrong with the image is wrong with them too.
     Kind(
         "publication_asked",
         "An entry is to be opened to everybody",
-        "To every administrator, for each wish, if PORTAL_PUBLISH_APPROVAL is on.",
+        "To every administrator, for each wish, if PORTAL_PUBLISH_APPROVAL is on; with "
+        "PORTAL_REGISTRATION_MAILS=daily the mail of the day tells it.",
         (*PERSON, IMAGE,
          quote("message", "why they ask; may be empty", "For next week's course."),
          link("where one answers", "/marketplace/publications/", "Approve or reject")),
