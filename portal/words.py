@@ -339,6 +339,9 @@ MOVES: Mapping[tuple[str, str], str] = {
     ("account", "rejected"): "rejected the request for {}",
     ("account", "suspended"): "suspended {}",
     ("account", "withdrawn"): "withdrew the request for {}",
+    ("publication", "approved"): "approved the {}",
+    ("publication", "rejected"): "rejected the {}",
+    ("publication", "withdrawn"): "took back the wish for the {}",
     ("quota_wish", "declined"): "declined {}",
     ("quota_wish", "granted"): "granted {}",
     ("quota_wish", "withdrawn"): "withdrew {}",
@@ -353,6 +356,7 @@ MOVES_FROM: Mapping[tuple[str, str, str], str] = {
     ("account", "suspended", "active"): "ended the suspension of {}",
     ("account", "withdrawn", "applied"): "put the request for {} back in the queue",
     ("account", "withdrawn", "confirmed"): "put the request for {} back in the queue",
+    ("publication", "rejected", "asked"): "put the {} back in the queue",
     ("quota_wish", "declined", "waiting"): "put {} back in the queue",
 }
 
@@ -396,7 +400,11 @@ def choices(*, is_administrator: bool) -> list[tuple[str, list[tuple[str, str]]]
     ]
 
 
-_A = {"account": "an account", "quota_wish": "a wish for quota"}
+_A = {
+    "account": "an account",
+    "publication": "publication of an entry",
+    "quota_wish": "a wish for quota",
+}
 
 
 def _listed(code: str, verb: Verb, thing: str) -> str:
