@@ -74,12 +74,16 @@ step() { # NUMBER, then what to run
 }
 """
 
-_TAIL = """
-for again in 1 2 3; do
-	mark "done"
-	sleep 1
-done
-exit 0
+#: Read whole before the first step: the last one removes this file.
+_RUN = """
+run() {
+@STEPS@	for again in 1 2 3; do
+		mark "done"
+		sleep 1
+	done
+	exit 0
+}
+run
 """
 
 
@@ -93,8 +97,8 @@ def user_data(steps: Sequence[Step], *, nonce: str, limit_s: int) -> str:
         words = [*step.runner, f"$work/{name}", *step.arguments]
         if number == len(steps):
             words.append("$work")
-        runs.append(f"step {number} {' '.join(_word(word) for word in words)}\n")
-    return f"{head}{''.join(files)}\n{''.join(runs)}{_TAIL}"
+        runs.append(f"\tstep {number} {' '.join(_word(word) for word in words)}\n")
+    return f"{head}{''.join(files)}{_RUN.replace('@STEPS@', ''.join(runs))}"
 
 
 def _write(name: str, text: str, nonce: str) -> str:

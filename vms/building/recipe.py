@@ -23,7 +23,7 @@ LARGEST_TEXT_BYTES, LARGEST_RECIPE_BYTES = 64 << 10, 256 << 10
 #: Names of Debian, RPM and Alpine packages, with versions, groups and architectures.
 _PACKAGE = re.compile(r"[A-Za-z0-9@][A-Za-z0-9+._:~=/@^-]*")
 
-#: What no two machines may share, and what was said to this one alone.
+#: What no two machines may share, and what this one alone has written.
 DEFAULT_EXCLUDES = (
     "/tmp/*",  # noqa: S108  (in the guest)
     "/var/tmp/*",  # noqa: S108
@@ -37,11 +37,6 @@ DEFAULT_EXCLUDES = (
     "/home/*/.bash_history",
     "/var/log/cloud-init*.log",
     "/var/log/user-data.log",
-    "/var/lib/cloud/user-data",
-    "/var/lib/cloud/parts/*",
-    "/var/lib/cloud/instances/*/user-data*",
-    "/var/lib/cloud/instances/*/scripts/*",
-    "/var/lib/cloud/seed/*",
 )
 
 

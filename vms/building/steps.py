@@ -62,8 +62,28 @@ def _packages(recipe: Recipe) -> list[Step]:
     return found
 
 
+#: Where guests keep what they were told: the recipe itself is in no image.
+_TOLD = (
+    "/var/lib/cloud/user-data",
+    "/var/lib/cloud/parts/*",
+    "/var/lib/cloud/instances/*/user-data*",
+    "/var/lib/cloud/instances/*/scripts/*",
+    "/var/lib/cloud/instances/*/obj.pkl",
+)
+
 #: The whole text is read before its first line is run: it removes itself, too.
-_CLEAN_UP = """drop() {
+#:
+#: Of a file that is in use, or that shares a piece of the disk with another, the bytes stay when
+#: it is removed: so a small one is written over first, and that has to reach the disk.
+_CLEAN_UP = """wipe() {
+	for path; do
+		[ -L "$path" ] || find "$path" -xdev -type f -links 1 -size -32768 2>/dev/null
+	done | head -n 1000 | while IFS= read -r file; do
+		blocks=$((($(wc -c <"$file") + 4095) / 4096))
+		dd if=/dev/zero of="$file" bs=4096 count="$blocks" conv=notrunc 2>/dev/null || true
+	done
+}
+drop() {
 	for path; do
 		[ -e "$path" ] || [ -L "$path" ] || continue
 		rm -rf -- "$path" || true
@@ -77,6 +97,8 @@ _CLEAN_UP = """drop() {
 	done
 }
 main() {
+@WIPES@	wipe "$1"
+	sync
 @DROPS@	rm -rf "$1"
 	sync
 	# Else their bytes would stay on the disk, and in the image.
@@ -89,10 +111,10 @@ main "$@"
 
 
 def _clean_up(recipe: Recipe) -> Step:
-    drops = "".join(
-        f"\tdrop {' '.join(excludes.words(path))}\n" for path in recipe.excludes if path
-    )
-    return Step(name="Clean up", text=_CLEAN_UP.replace("@DROPS@", drops))
+    paths = [" ".join(excludes.words(path)) for path in (*recipe.excludes, *_TOLD) if path]
+    text = _CLEAN_UP.replace("@WIPES@", "".join(f"\twipe {words}\n" for words in paths))
+    text = text.replace("@DROPS@", "".join(f"\tdrop {words}\n" for words in paths))
+    return Step(name="Clean up", text=text)
 
 
 def file_name(number: int, step: Step) -> str:

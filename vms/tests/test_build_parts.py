@@ -1,5 +1,6 @@
 """The pure parts of an image in the making: recipe, steps, agent, and what a guest says."""
 
+import re
 import shutil
 import subprocess
 
@@ -64,8 +65,8 @@ def test_too_much_is_refused_with_its_limit():
 
 @pytest.mark.parametrize(
     "path",
-    ["/", "/*", "//*", "/etc", "/etc/", "/usr/*", "/var/*", "/[a-z]*", "relative", "/a/../etc", "/proc/1",
-     "/sys/x", "/dev/sda", "/a\nb", ""],
+    ["/", "/*", "//*", "/etc", "/etc/", "/usr/*", "/var/*", "/[a-z]*", "relative", "/a/../etc",
+     "/proc/1", "/sys/x", "/dev/sda", "/a\nb", ""],
 )  # fmt: skip
 def test_what_would_leave_no_system_is_not_removed(path):
     assert problem(path)
@@ -197,3 +198,41 @@ def test_the_last_lines_are_few_and_not_blank():
     lines = building.last_lines(log).splitlines()
     assert (len(lines), lines[-1]) == (20, "line 99")
     assert len(building.last_lines(b"x" * 100_000)) == 4000
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_what_is_removed_is_written_over_first(tmp_path, shell):
+    """A second name keeps the bytes of a file that has two: they are somebody's still."""
+    (tmp_path / "out").mkdir()
+    work, twin, kept = tmp_path / "work", tmp_path / "twin", tmp_path / "out" / "kept"
+    work.mkdir()
+    (tmp_path / "in").mkdir()
+    secret = tmp_path / "in" / "a secret"
+    secret.write_bytes(b"x" * 5000)
+    (tmp_path / "in" / ".hidden").write_text("y")
+    twin.write_text("shared")
+    kept.write_text("kept")
+    (tmp_path / "in" / "twin").hardlink_to(twin)
+    (tmp_path / "in" / "link").symlink_to(kept)
+    recipe = Recipe(excludes=(f"{tmp_path}/in/*", f"{tmp_path}/missing"))
+    step = building.steps(recipe)[-1]
+    text = re.sub(r"(?m)^\t(wipe|drop) /var/lib/cloud.*\n", "", step.text)
+    with secret.open("rb") as held:
+        done = subprocess.run(
+            [*shell, "-e", "-c", text.replace("fstrim /", "true"), "sh", str(work)],
+            check=True, capture_output=True, text=True,
+        )  # fmt: skip
+        assert not held.read().strip(b"\0")
+    assert list((tmp_path / "in").iterdir()) == []
+    assert not work.exists()
+    assert (twin.read_text(), kept.read_text()) == ("shared", "kept")
+    assert done.stdout.count("removed ") == 4
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=lambda words: words[0])
+def test_the_recipe_itself_is_removed_whatever_is_asked(shell):
+    step = building.steps(Recipe(excludes=()))[-1]
+    for path in ("/var/lib/cloud/parts/*", "/var/lib/cloud/instances/*/obj.pkl"):
+        assert f"\tdrop {path}" in step.text
+        assert f"\twipe {path}" in step.text
+    subprocess.run([*shell, "-n"], input=step.text, text=True, check=True)
