@@ -26,5 +26,12 @@ def listed(vm: VM) -> Listed:
         type=vm.type_name,
         vcpus=vm.vcpus,
         memory_mib=vm.memory_mib,
+        role=_role(vm),
         created_at=vm.created_at.isoformat(timespec="seconds"),
     )
+
+
+def _role(vm: VM) -> str:
+    if vm.cluster_id is None:
+        return ""
+    return "workers" if vm.node_number else "master"

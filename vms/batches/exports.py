@@ -45,6 +45,7 @@ class Listed:
     vcpus: int
     memory_mib: int
     created_at: str
+    role: str = ""  # a second group, of a cluster: "master" or "workers"
 
     @property
     def address(self) -> str:
@@ -136,8 +137,8 @@ def _groups(hosts: Mapping[str, Listed]) -> dict[str, list[str]]:
     """Names of hosts by group; a group's name is a word that Ansible takes."""
     groups: dict[str, list[str]] = {}
     for name, one in hosts.items():
-        if one.group:
-            word = re.sub(r"[^a-z0-9]+", "_", one.group.lower()).strip("_") or "machines"
+        for known in filter(None, (one.group, one.role)):
+            word = re.sub(r"[^a-z0-9]+", "_", known.lower()).strip("_") or "machines"
             group = f"group_{word}" if word[0].isdecimal() or word in _TAKEN else word
             # A group and a host of one name are the same thing to Ansible.
             groups.setdefault(f"{group}_" if group in hosts else group, []).append(name)

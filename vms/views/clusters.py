@@ -193,6 +193,6 @@ def index(request: UserRequest) -> HttpResponse:
     template = "vms/_clusters.html" if is_fragment(request) else "vms/clusters.html"
     seen = Cluster.objects.visible_to(request.user).select_related("owner", "network")
     alive = Count("vms", filter=~Q(vms__state=VmState.DONE))
-    rows = seen.annotate(machines=Count("vms"), alive=alive)
+    rows = seen.annotate(machines=Count("vms"), alive=alive).order_by("-pk")
     context = {"page": Paginator(rows, ROWS).get_page(request.GET.get("page"))}
     return render(request, template, context)

@@ -34,7 +34,8 @@ def index(request: UserRequest) -> HttpResponse:
     template = "vms/_networks.html" if is_fragment(request) else "vms/networks.html"
     seen = Network.objects.visible_to(request.user).listed().select_related("owner")
     held = Count("nics", filter=Q(nics__state__in=sorted(NIC_HOLDS)))
-    page = Paginator(seen.annotate(machines=held), ROWS).get_page(request.GET.get("page"))
+    rows = seen.annotate(machines=held).order_by("name", "pk")
+    page = Paginator(rows, ROWS).get_page(request.GET.get("page"))
     mine = Network.objects.listed().filter(owner=request.user).count()
     context = {"page": page, "mine": mine, "limit": settings.PORTAL_NETWORKS,
                "lacking": lacking(settings.DEFAULT_CLOUD)}  # fmt: skip
