@@ -29,7 +29,7 @@ class AttachForm(forms.Form):
     network = forms.UUIDField()
 
 
-class NetworksField(forms.ModelMultipleChoiceField):
+class NetworksField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
     """Networks that a new machine has cards on."""
 
     def __init__(self) -> None:
