@@ -10,6 +10,7 @@ from playwright.sync_api import expect
 from conftest import wait_for
 from tests.journeys.conftest import Key, Site
 from tests.journeys.guest import Guest
+from tests.journeys.test_disks import key_of
 from tests.journeys.windows import Window
 
 pytestmark = [pytest.mark.journeys, pytest.mark.qemu]
@@ -32,7 +33,8 @@ def test_a_machine_is_saved_launched_published_and_found(site: Site, key: Key):
     nora = site.person("nora")
     window = site.window(nora)
     address = site.portal.rows("SELECT email FROM registration_user WHERE username = 'nora'")[0][0]
-    vm = site.running(nora, name=site.name(), **IMAGE, image_email=address)
+    keys = key_of(site, "nora")
+    vm = site.running(nora, name=site.name(), keys=keys, **IMAGE, image_email=address)
     page = window.goto(f"/vms/{vm}/")
     guest = Guest(window, key.private)
     guest.run("echo 54.18 > /root/lighthouse && rm -f /etc/dropbear/*_host_key && sync")
@@ -68,13 +70,11 @@ def save(window: Window) -> None:
     page = window.page
     page.reload()
     window.is_live()
-    window.link("Shut down and save", exact=False).first.click()
-    expect(page.get_by_label("Title", exact=False).first).to_have_value(TITLE)
-    window.shot("save")
-    window.button("Shut down and save", exact=False).click()
-    page.wait_for_url(re.compile(r"/vms/[0-9a-f-]{36}/$"))
-    window.is_live()
     untouched = window.stay()
+    window.button("Shut down and save", exact=False).first.click()
+    expect(page.locator("#confirm-dialog")).to_contain_text(TITLE)
+    window.shot("save")
+    window.confirm()
     window.state("Epilog", within_s=SAVED_S)
     window.shot("epilog")
     window.state("Done", within_s=SAVED_S)
