@@ -156,15 +156,26 @@ do_keys() {
 	let_in root "$HOME"
 }
 
+by_hand() { # for a system that has no program for it
+	number=4100
+	while grep -q "^[^:]*:[^:]*:$number:" /etc/passwd; do number=$((number + 1)); done
+	echo "$extra:x:$number:" >>/etc/group
+	echo "$extra:*:20000:0:99999:7:::" >>/etc/shadow
+	echo "$extra:x:$number:$number::/home/$extra:$shell" >>/etc/passwd
+	mkdir -p "/home/$extra" && chown "$number:$number" "/home/$extra"
+}
+
 do_user() {
 	if ! id "$extra" >/dev/null 2>&1; then
 		shell=/bin/sh
 		[ ! -x /bin/bash ] || shell=/bin/bash
 		if command -v useradd >/dev/null; then
 			useradd -m -s "$shell" -u 4100 "$extra" || useradd -m -s "$shell" "$extra"
-		else
+		elif command -v adduser >/dev/null; then
 			mkdir -p /home
 			adduser -D -s "$shell" -u 4100 "$extra" || adduser -D -s "$shell" "$extra"
+		else
+			by_hand
 		fi || return 1
 		# Without a password, but not locked: keys let in.
 		usermod -p '*' "$extra" 2>/dev/null || sed -i "s/^$extra:!*:/$extra:*:/" /etc/shadow

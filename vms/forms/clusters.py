@@ -111,7 +111,7 @@ class ClusterForm(Form):
     def __init__(self, data: Any = None, *, user: User, entry: Entry, buses: Sequence[str],
                  **kwargs: Any) -> None:  # fmt: skip
         super().__init__(data, **kwargs)
-        self.user, self.entry, self.buses = user, entry, buses
+        self.entry, self.buses = entry, buses
         self.master_entry: Entry | None = None
         types = list(InstanceType.objects.offered_to(user))
         for name in ("type_name", "master_type"):

@@ -80,15 +80,14 @@ def _ready(cluster: Cluster) -> Go:
     lost = [one for one in cluster.nodes.values() if one.get("dropped")]
     without = f" Without {', '.join(one['name'] for one in lost)}." if lost else ""
     sentence = f"The cluster {cluster} is ready.{without}"
-    return Go(
-        ClusterState.READY,
-        without.strip(),
-        {"nodes": cluster.nodes},
-        lambda: registration.notify(
-            cluster.owner, "cluster_ready", sentence=sentence,
-            url=cluster.get_absolute_url(), about=cluster,
-        ),
-    )  # fmt: skip
+
+    def tell() -> None:
+        registration.notify(
+            cluster.owner, "cluster_ready", sentence=sentence, url=cluster.get_absolute_url(),
+            about=cluster,
+        )  # fmt: skip
+
+    return Go(ClusterState.READY, without.strip(), {"nodes": cluster.nodes}, tell)
 
 
 def end(cluster: Cluster, cloud: CloudDriver) -> Go | None:

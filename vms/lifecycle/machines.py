@@ -50,7 +50,10 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     if refusal := _not_allowed(vm):
         return Go(VmState.FAILED, refusal)
     if waits := held_up(vm):
-        return waits if isinstance(waits, Go) else _wait(vm, waits)
+        if isinstance(waits, Go):
+            return waits
+        _say(vm, waits)
+        return None
     standing = _standing(vm)
     if standing and not standing.is_ready and not _may_reserve(standing, cloud):
         return Go(VmState.PROLOG)
@@ -63,7 +66,7 @@ def submit(vm: VM, cloud: CloudDriver) -> Go | None:
     return Go(VmState.PROLOG, fields=seen(info) | {"note": ""})
 
 
-def _wait(vm: VM, note: str) -> None:
+def _say(vm: VM, note: str) -> None:
     if vm.note != note:
         vm.keep(note=note)
 

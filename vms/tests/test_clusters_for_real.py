@@ -104,7 +104,8 @@ def test_three_machines_know_each_other_and_end_together(site, tmp_path):
     assert on(0, "cat /root/said") == "lab-master\nlab-node2\nlab-node3\n"
     assert on(0, "ssh node2 hostname") == "lab-node2\n"
     assert on(2, "ssh master hostname; ssh lab-node2 hostname") == "lab-master\nlab-node2\n"
-    assert on(1, "su mpi -c 'cd; ssh node3 \"id -un; hostname\"'") == "mpi\nlab-node3\n"
+    hop = "ssh -l mpi node2 'id -un; ssh node3 \"id -un; hostname\"'"
+    assert on(0, hop) == "mpi\nmpi\nlab-node3\n"
     for number in range(3):
         hosts = on(number, "cat /etc/hosts").splitlines()
         assert f"{addresses[0]} lab-master master node1" in hosts
