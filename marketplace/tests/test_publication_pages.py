@@ -14,7 +14,7 @@ from marketplace.actions import EVERYBODY, Reader
 from marketplace.models import Entry, Publication
 from marketplace.states import PublicationState, Visibility
 from marketplace.tests import publishing, signing
-from registration import tasks
+from registration import emails, tasks
 from registration.models import OutgoingMail
 from registration.tests.factories import UserFactory
 
@@ -215,6 +215,7 @@ def test_the_mail_of_the_day_counts_what_waits(
         assert not OutgoingMail.objects.filter(to=admin.email).exists()
         with django_capture_on_commit_callbacks(execute=True):
             tasks.send_digest()
+        emails.settle()
     (mail,) = mailoutbox
     assert "1 entry waits to be published" in mail.body
     assert QUEUE in mail.body
