@@ -9,6 +9,7 @@ from django.utils import timezone
 from core.errors import Refused
 from registration.models import User
 from vms import disks
+from vms.actions.networks import inherit_networks, leave_networks
 from vms.models import VM, Tenure
 from vms.quota import must_fit
 from volumes.models import Access, Attachment
@@ -27,7 +28,8 @@ def hand_over(
 ) -> list[VM]:
     """Make ``to`` the owner of these machines, as an administrator decides.
 
-    Disks that ``to`` may not use as they are plugged in are detached: the guest is asked. Of
+    Disks that ``to`` may not use as they are plugged in are detached: the guest is asked. So are
+    cards on networks of others. Of
     ``heir_of``, whose account ends, the disks follow, and no guest is asked for the others.
     ``is_over_quota``: they may be more than the quota of ``to`` allows.
 
@@ -46,7 +48,10 @@ def hand_over(
     )
     if given and not is_over_quota:
         must_fit(to, given)
+    if heir_of is not None:
+        inherit_networks(heir_of, to=to)
     for vm in given:
+        leave_networks(vm, to=to)
         left = _left_behind(vm, to, heir_of)
         for attachment in left:
             _detach(attachment, to=to, by=by, force=heir_of is not None)

@@ -4,6 +4,7 @@ import hashlib
 import ipaddress
 import uuid
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -247,6 +248,29 @@ def detach_nic(nic: Nic, *, by: User) -> None:
         vm.record_event("detach_nic", by=by, network=nic.network.name, address=nic.address)
         if nic.is_moving:
             ring_row(nic)
+
+
+def leave_networks(vm: VM, *, to: User) -> None:
+    """A machine that is given away leaves the networks and the cluster of others."""
+    nics = Nic.objects.holding().filter(vm=vm).exclude(network__owner=to)
+    for nic in nics.select_related("network", "vm"):
+        if nic.state != NicState.DETACHING:
+            is_in = nic.state in (NicState.ATTACHED, NicState.ATTACHING)
+            nic.move(
+                NicState.DETACHING if is_in else NicState.DETACHED,
+                reason=f"{vm} was given to {to}, whose network this is not.",
+            )
+            if is_in:
+                ring_row(nic)
+    if vm.cluster and vm.cluster.owner_id != to.pk:
+        VM.objects.filter(pk=vm.pk).update(cluster=None, node_number=None)
+
+
+def inherit_networks(heir_of: User, *, to: User) -> None:
+    """Give all networks and clusters of somebody whose account ends to another person."""
+    for table in (Network, Cluster):
+        rows: Any = table._default_manager
+        rows.filter(owner=heir_of).update(owner=to)
 
 
 def _must_be_at_rest(vm: VM) -> None:

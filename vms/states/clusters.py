@@ -45,7 +45,7 @@ CLUSTER_DEADLINES: Deadlines = {
 CLUSTER_MEANINGS: Mapping[str, str] = {
     C.STARTING: "Its machines are on their way.",
     C.WIRING: "Its machines run, and set themselves up: names, keys, shared folder, packages.",
-    C.READY: "Every machine that is left has set itself up.",
+    C.READY: "Its machines have set themselves up, and know each other.",
     C.FAILED: "It did not come to be. What is left of its machines waits for a look, or a kill.",
     C.ENDING: "Its machines are killed; then its network is removed.",
     C.ENDED: "Gone. Its history stays.",

@@ -1,5 +1,6 @@
 """A cluster of three real machines, from its order to its end."""
 
+import base64
 import os
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import UserFactory
 from vms import actions
 from vms.actions import ClusterOrder, Order
-from vms.clusters import Wishes
+from vms.clusters import Wishes, script
 from vms.models import VM, Cluster, Network
 from vms.states import ClusterState, NetworkState, VmState
 
@@ -126,3 +127,43 @@ def test_three_machines_know_each_other_and_end_together(site, tmp_path):
     assert Network.objects.get().state == NetworkState.DELETED
     assert not any(process._find(info.ref) for info in infos)
     assert not cluster.sealed_key
+
+
+def test_a_machine_that_runs_already_becomes_the_master(site, tmp_path):
+    driver, entry = site
+    key = tmp_path / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    ada = UserFactory(quota_machines=9, quota_vcpus=9, quota_memory_mib=9999)
+    machine = Order(
+        entry=entry, name="head", type_name="t", vcpus=1, memory_mib=128,
+        ssh_keys=[key.with_suffix(".pub").read_text().strip()],
+    )  # fmt: skip
+    head = actions.launch(owner=ada, order=machine)
+    worker = Worker()
+
+    def runs() -> bool:
+        worker.step()
+        head.refresh_from_db()
+        return head.state == VmState.RUNNING
+
+    wait_for(runs, within_s=60, every_s=0.2)
+    info = driver.get_vm(head.cloud_ref)
+    assert ssh(key, info, "hostname") == "head\n"
+    order = ClusterOrder(name="lab", worker=machine, workers=1, master_vm=head,
+                         wishes=Wishes(minutes=10))  # fmt: skip
+    cluster = actions.launch_cluster(owner=ada, order=order)
+    until(cluster, ClusterState.WIRING, ClusterState.FAILED, ClusterState.ENDED)
+    plan = cluster.plan()
+    program = script(plan, plan.master, is_borrowed=True)
+    packed = base64.b64encode(program.encode()).decode()
+    command = f"echo {packed} | base64 -d >/root/c.sh; sh /root/c.sh >/dev/null 2>&1 </dev/null &"
+    assert ssh(key, info, command) == ""
+    until(cluster, ClusterState.READY, ClusterState.FAILED, ClusterState.ENDED)
+    assert cluster.state == ClusterState.READY, tails(cluster)
+    assert ssh(key, info, "ssh node2 'hostname; ssh master hostname'") == "lab-node2\nhead\n"
+    actions.kill_cluster(cluster, by=ada)
+    until(cluster, ClusterState.ENDED, within_s=90)
+    head.refresh_from_db()
+    assert (head.state, head.cluster) == (VmState.RUNNING, None)
+    assert [one.ref for one in driver.list_vms()] == [head.cloud_ref]
+    assert not list(driver.list_networks())

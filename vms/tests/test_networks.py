@@ -183,3 +183,24 @@ def test_a_halted_machine_gets_its_card_at_its_next_start(owner, entry, network,
     look(worker, 2)
     nic.refresh_from_db()
     assert nic.state == NicState.ATTACHED
+
+
+def test_a_machine_that_is_given_away_leaves_its_networks(owner, entry, network, worker, cloud):
+    vm = actions.launch(owner=owner, order=order(entry, networks=(network,)))
+    look(worker)
+    boss, eve = UserFactory(is_staff=True), UserFactory(quota_machines=9, quota_memory_mib=9999)
+    actions.hand_over([VM.objects.get(pk=vm.pk)], to=eve, by=boss)
+    look(worker)
+    nic = vm.nics.get()
+    assert nic.state == NicState.DETACHED
+    assert not cloud.list_vms()[0].nics
+
+
+def test_networks_of_an_account_that_ends_go_with_its_machines(owner, entry, network, worker):
+    vm = actions.launch(owner=owner, order=order(entry, networks=(network,)))
+    look(worker)
+    boss, eve = UserFactory(is_staff=True), UserFactory(quota_machines=9, quota_memory_mib=9999)
+    actions.hand_over([VM.objects.get(pk=vm.pk)], to=eve, by=boss, heir_of=owner)
+    look(worker)
+    network.refresh_from_db()
+    assert (network.owner, vm.nics.get().state) == (eve, NicState.ATTACHED)
