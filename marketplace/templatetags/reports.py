@@ -5,11 +5,14 @@ from typing import Any
 from django import template
 from django.template import Context
 
+from marketplace.forms.drafts import RULES
 from marketplace.models import Inspection
 from volumes.models import Volume
 from volumes.states import VolumeState
 
 register = template.Library()
+#: The rules of which the report sees whether they are kept.
+_CHECKED = frozenset({"network", "private"})
 _THERE = (VolumeState.AVAILABLE, VolumeState.IN_USE)
 
 
@@ -28,3 +31,9 @@ def report_of(context: Context, volume: Volume) -> dict[str, Any]:
         "is_shown": found is not None or may_begin,
         "csrf_token": context.get("csrf_token"),
     }
+
+
+@register.inclusion_tag("marketplace/_rules.html")
+def rules_from_scratch() -> dict[str, Any]:
+    """What an image keeps to that others run, and which of it the portal checks."""
+    return {"rules": [(sentence, name in _CHECKED) for name, sentence in RULES]}

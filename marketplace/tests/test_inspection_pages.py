@@ -163,3 +163,10 @@ def test_what_is_refused_is_said_and_nothing_is_made(report, disk, sent, words):
     answer = browser_of(disk.owner).post(url, {"create_key": uuid4()} | sent, follow=True)
     assert words in text(answer)
     assert Volume.objects.count() == 1
+
+
+@pytest.mark.parametrize("page", ["/marketplace/build/", "/volumes/upload/"])
+def test_pages_where_images_begin_have_the_rules_for_them(page, cloud):
+    said = text(browser_of(UserFactory()).get(page))
+    assert "Rules for an image built from scratch" in said
+    assert "nothing of mine. The portal checks it." in said
