@@ -162,7 +162,7 @@ def test_a_full_page_costs_as_many_queries_as_an_empty_one(
         SnapshotFactory(volume=full)
         actions.change(full, by=alice, tag=f"tag {_}")
         AttachmentFactory(volume=full, vm__owner=UserFactory(), read_only=True)
-    with django_assert_max_num_queries(20) as of_bare:
+    with django_assert_max_num_queries(21) as of_bare:
         browser.get(bare.get_absolute_url())
     with django_assert_max_num_queries(len(of_bare) + 4):
         browser.get(full.get_absolute_url())
