@@ -25,7 +25,8 @@ def node(number, cores=1):
 def plan(**wishes):
     return Plan(
         tag="abcdef012345", label="lab", cidr="10.80.1.0/24",
-        nodes=[node(0, 4), node(1, 2), node(2)], wishes=Wishes(**wishes), public_key="ssh-ed25519 AAAAC3 lab@portal", private_key=PRIVATE,
+        nodes=[node(0, 4), node(1, 2), node(2)], wishes=Wishes(**wishes),
+        public_key="ssh-ed25519 AAAAC3 lab@portal", private_key=PRIVATE,
     )  # fmt: skip
 
 
