@@ -28,6 +28,7 @@ def inspect(volume: Volume, *, by: User | None = None, again: bool = False) -> I
     if by is not None:
         situation = must(volume, "download", by=by)
         if situation.access != Access.OWN:
+            volume.record_denial("inspected", by=by)
             raise Refused("not_yours", "Only the owner of a disk has it looked into.")
         if refusal := situation.being_written():
             raise refusal
@@ -77,15 +78,20 @@ def remove_found(
     The copy is looked into as soon as it is there.
 
     Raises:
-        Refused: ``inspection_state``, ``not_found``, and those of ``volumes.clean``.
+        Refused: ``not_yours``, ``inspection_state``, ``not_found``, and those of
+            ``volumes.clean``.
     """
+    volume = inspection.volume
+    if volume.access_of(by) != Access.OWN:  # what is denied in a transaction is in no audit
+        volume.record_denial("clean", by=by)
+        raise Refused("not_yours", "Only the owner of a disk makes a cleaned copy of it.")
     if inspection.state != InspectionState.READY:
         raise Refused("inspection_state", "Wait until the disk has been looked into.")
     known = {(one["part"], one["path"]) for one in inspection.findings if one["is_removable"]}
     if strange := [path for path in paths if path not in known]:
         raise Refused("not_found", f"{strange[0][1]} is not among what can be removed.")
     with transaction.atomic():
-        made = volumes.clean(inspection.volume, by=by, paths=_by_part(paths), create_key=create_key)
+        made = volumes.clean(volume, by=by, paths=_by_part(paths), create_key=create_key)
         inspect(made)
     return made
 

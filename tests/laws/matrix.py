@@ -190,6 +190,31 @@ TABLE = (
         marketplace:keys GET
         marketplace:new_key GET
         vms:launch_elsewhere POST
+        vms:batches GET
+        vms:batch_template GET
+        vms:new_batch GET POST
+        vms:export GET POST
+        vms:save_many POST
+        vms:backups GET
+        vms:restore GET POST
+        vms:builds GET
+        vms:new_build GET POST
+        vms:clusters GET
+        vms:new_cluster GET POST
+        vms:networks GET
+        vms:new_network GET POST
+        vms:context_check POST
+        vms:context_file POST
+        vms:recipes GET
+        vms:new_recipe GET POST
+        vms:new_own_type GET POST
+        marketplace:make_images GET POST
+        registration:bell GET
+        registration:notices_read POST
+        registration:notifications GET
+        registration:notification_choices GET POST
+        registration:webhooks GET
+        registration:webhook_add GET POST
         """,
     ),
     Audience(
@@ -246,6 +271,24 @@ TABLE = (
         marketplace:arrival GET
         marketplace:arrival_progress GET
         marketplace:arrival_again POST
+        vms:extend POST
+        vms:lease POST
+        vms:batch GET
+        vms:kill_batch POST
+        vms:shut_down_batch POST
+        vms:backup GET
+        vms:backup_detail GET
+        vms:build GET
+        vms:build_log GET
+        vms:cancel_build POST
+        vms:cluster GET
+        vms:kill_cluster POST
+        vms:network GET
+        vms:delete_network POST
+        vms:seed GET
+        marketplace:inspection GET
+        marketplace:publication GET
+        vms:detach_nic POST
         """,
     ),
     Audience(
@@ -269,6 +312,15 @@ TABLE = (
         marketplace:sign GET POST
         marketplace:end_key GET
         marketplace:key_certificate GET
+        vms:save GET POST
+        registration:notice_open POST
+        registration:notice_read POST
+        registration:webhook GET POST
+        registration:webhook_remove POST
+        registration:webhook_test POST
+        registration:delivery_again POST
+        marketplace:withdraw_publication POST
+        marketplace:ask_publication GET POST
         """,
         note="Of a disk that is offered, its receiver; of a download, who had it made; of an "
         "upload, who began it.",
@@ -283,6 +335,64 @@ TABLE = (
         volumes:delete_snapshot POST
         volumes:restore_snapshot GET POST
         volumes:withdraw_offer POST
+        vms:backup POST
+        vms:delete_backup POST
+        vms:launch_backup POST
+        vms:backup_image POST
+        vms:attach_nic POST
+        marketplace:clean POST
+        vms:save_build POST
+        """,
+    ),
+    Audience(
+        "Whose size it is",
+        "Sizes of one's own are found by their names, by nobody else.",
+        _answers("sss nnoo n"),
+        """
+        vms:own_type GET POST
+        vms:delete_own_type POST
+        """,
+    ),
+    Audience(
+        "Programs of whose size it is",
+        "As above.",
+        _answers("ttt nnot n"),
+        """
+        api:delete_size DELETE
+        """,
+    ),
+    Audience(
+        "Whose cluster has a master that was there before",
+        "The script for that master. Here the cluster has none: its owner does not find it either.",
+        _answers("sss hhnn n"),
+        """
+        vms:cluster_script GET
+        """,
+    ),
+    Audience(
+        "Programs, of whose cluster has a master that was there before",
+        "As above.",
+        _answers("ttt hhnt n"),
+        """
+        api:cluster_script GET
+        """,
+    ),
+    Audience(
+        "Who sees the recipe",
+        "Its owner, and the members of the group that it is shared with; the shipped ones are "
+        "everybody's who is signed in. Only its owner changes it.",
+        _answers("sss hooo h"),
+        """
+        vms:recipe GET
+        """,
+    ),
+    Audience(
+        "The recipe's owner",
+        "Whom it is shared with is told so.",
+        _answers("sss hroo h"),
+        """
+        vms:recipe POST
+        vms:delete_recipe POST
         """,
     ),
     Audience(
@@ -321,6 +431,7 @@ TABLE = (
         volumes:sharing GET POST
         volumes:snapshot GET POST
         volumes:stop_sharing POST
+        marketplace:inspect POST
         """,
     ),
     Audience(
@@ -345,6 +456,10 @@ TABLE = (
         registration:token_revoke GET POST
         socialaccount_disconnect POST
         usersessions_end POST
+        vms:save_planned POST
+        vms:drop_saving POST
+        vms:power_off POST
+        registration:webhook_secret POST
         """,
     ),
     Audience(
@@ -365,6 +480,7 @@ TABLE = (
         marketplace:deprecate GET POST
         marketplace:extend GET POST
         marketplace:readers GET POST
+        marketplace:remove GET POST
         """,
     ),
     Audience(
@@ -456,6 +572,10 @@ TABLE = (
         marketplace:source_new GET POST
         marketplace:act_on_source POST
         marketplace:end_site GET POST
+        marketplace:decide_publication POST
+        marketplace:decide_publications POST
+        marketplace:publication_row GET
+        marketplace:publications GET
         """,
         note="Django's own pages below `/admin/` show the tables to administrators, to be read: "
         "they take no POST.",
@@ -487,6 +607,16 @@ TABLE = (
         api:me GET
         api:offers GET
         api:vms GET
+        api:list_backups GET
+        api:new_build GET POST
+        api:launch_batch GET POST
+        api:export_vms GET
+        api:clusters GET POST
+        api:networks GET POST
+        api:list_sizes GET POST
+        api:notifications GET
+        api:notifications_read POST
+        api:webhooks GET POST
         """,
     ),
     Audience(
@@ -509,6 +639,17 @@ TABLE = (
         api:disk_snapshots GET
         api:dismiss_disk POST
         api:purge_disk POST
+        api:extend POST
+        api:vm_lease PUT
+        api:one_backup GET
+        api:one_batch GET
+        api:ask_batch POST
+        api:build GET
+        api:build_log GET
+        api:cancel_build POST
+        api:cluster GET DELETE
+        api:network GET DELETE
+        api:detach_nic DELETE
         """,
     ),
     Audience(
@@ -558,6 +699,13 @@ TABLE = (
         api:disk_share PATCH DELETE
         api:disk_snapshot DELETE
         api:restore_snapshot POST
+        api:attach_nic POST
+        api:one_backup DELETE
+        api:copy_backup POST
+        api:vm_save POST
+        api:vm_saving PUT DELETE
+        api:save_build POST
+        api:back_up POST
         """,
     ),
     Audience(
@@ -571,6 +719,11 @@ TABLE = (
         api:accept_offer POST
         api:decline_offer POST
         api:withdraw_offer POST
+        api:webhook GET PUT DELETE
+        api:webhook_test POST
+        api:deliveries GET
+        api:delivery_again POST
+        api:notification_read POST
         """,
     ),
     Audience(

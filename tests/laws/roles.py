@@ -31,7 +31,12 @@ from marketplace.models import (
     Source,
     TrustedCertificate,
 )
-from marketplace.states import ArrivalState, DraftSource, DraftState, SourceKind
+from marketplace.states import (
+    ArrivalState,
+    DraftSource,
+    DraftState,
+    SourceKind,
+)
 from marketplace.tests import signing
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from marketplace.trusting import pem_of
@@ -54,6 +59,7 @@ from registration.tests.factories import (
 from registration.tests.proving import proved
 from registration.tests.soft_key import passkey_of
 from tests.doors import Door
+from tests.laws.made import Made
 from vms.tests.factories import VMFactory
 from volumes import outgoing, protocol
 from volumes.states import ExportState
@@ -76,7 +82,7 @@ CONFIRMATION = "confirmation-of-a-mail-0123456789"
 INVITATION = "invitation-of-a-mail-0123456789"
 
 
-class World:
+class World(Made):
     """Alice owns one of everything; Mia is a member of her group; Bob has nothing of hers."""
 
     def __init__(self, *, has_just_proved: bool = True) -> None:
@@ -99,6 +105,8 @@ class World:
         self._disks()
         self._proofs()
         self._catalogue()
+        self._made_of_machines()
+        self._told()
 
     def _people(self) -> list[Any]:
         return [self.alice, self.bob, self.mia, self.admin, self.applied, self.suspended]
@@ -204,7 +212,11 @@ class World:
         """A path of this door that leads to something of Alice's, or to someone to decide about."""
         values = {name: str(self._value(door.name, name)) for name in door.converters}
         path = door.path(**values)
-        return f"{path}?image={self.entry.identifier}" if door.name == "vms:launch" else path
+        more = {
+            "vms:launch": f"?image={self.entry.identifier}",
+            "vms:export": "?format=text",
+        }
+        return path + more.get(door.name, "")
 
     def _value(self, door: str, name: str) -> Any:
         for pattern, argument, value in self._VALUES:
@@ -214,6 +226,35 @@ class World:
 
     #: Which doors mean what by a part of their path; the first that fits.
     _VALUES: tuple[tuple[str, str, Callable[["World"], Any]], ...] = (
+        (r"vms:(.*_build|build.*)", "key", lambda world: world.build.uuid),
+        (r"vms:(.*_batch|batch)", "key", lambda world: world.batch.uuid),
+        (r"vms:batch_template", "ending", lambda world: "csv"),
+        (r"vms:(backup_detail|.*_backup|backup_image)", "key", lambda world: world.backup.uuid),
+        (r"vms:(.*_network|network)", "key", lambda world: world.network.uuid),
+        (r"vms:detach_nic", "key", lambda world: world.nic.uuid),
+        (r"vms:(.*cluster.*)", "key", lambda world: world.cluster.uuid),
+        (r"vms:(.*recipe.*)", "key", lambda world: world.recipe.uuid),
+        (r"vms:(delete_)?own_type", "name", lambda world: world.own_type.name),
+        (r"marketplace:(inspection|clean)", "key", lambda world: world.inspection.uuid),
+        (r"marketplace:inspect", "key", lambda world: world.disk.uuid),
+        (r"marketplace:ask_publication", "key", lambda world: world.said.uuid),
+        (r"marketplace:.*publication.*", "key", lambda world: world.publication.uuid),
+        (r"marketplace:decide_publication", "verb", lambda world: "approve"),
+        (r"marketplace:remove", "key", lambda world: world.said.uuid),
+        (r"registration:notice_.*", "uuid", lambda world: world.notification.uuid),
+        (r"registration:webhook.*", "uuid", lambda world: world.webhook.uuid),
+        (r"registration:delivery_again", "uuid", lambda world: world.delivery.uuid),
+        (r"api:.*", "build", lambda world: world.build.uuid),
+        (r"api:.*", "backup", lambda world: world.backup.uuid),
+        (r"api:.*", "batch", lambda world: world.batch.uuid),
+        (r"api:ask_batch", "verb", lambda world: "shut_down"),
+        (r"api:.*", "cluster", lambda world: world.cluster.uuid),
+        (r"api:.*", "network", lambda world: world.network.uuid),
+        (r"api:.*", "nic", lambda world: world.nic.uuid),
+        (r"api:.*", "name", lambda world: world.own_type.name),
+        (r"api:.*", "webhook", lambda world: world.webhook.uuid),
+        (r"api:.*", "delivery", lambda world: world.delivery.uuid),
+        (r"api:.*", "notification", lambda world: world.notification.uuid),
         (r"vms:.*(person|act_as).*", "key", lambda world: world.alice.uuid),
         (r"api:entry", "entry", lambda world: world.entry.uuid),
         (r"marketplace:(stop_)?copy", "key", lambda world: world.copy.uuid),
@@ -299,10 +340,21 @@ class World:
             "registration:invite": {"whom": self.bob.username},
             "registration:invitation": {"answer": "accept"},
             "marketplace:confirm": {"answer": "no"},
+            "marketplace:clean": {"found": ["1:/etc/ssh/k"], "create_key": str(uuid.uuid4())},
+            "marketplace:decide_publications": {"verb": "approve", "row": [self.publication.uuid]},
             "volumes:change_share": {"access": "write"},
             "volumes:delete": {"typed": self.disk.tag},
             "volumes:downloads": {"format": "raw"},
             "vms:disks": {"disk": [self.disk.uuid], f"mode_{self.disk.uuid}": "read"},
+            "vms:export": {"format": "text"},
+            "vms:attach_nic": {"network": str(self.network.uuid)},
+            "vms:backup": {"name": "before", "key": str(uuid.uuid4())},
+            "api:vm_lease": {"expires_at": None},
+            "api:vm_saving": self.image,
+            "api:vm_save": {"image": self.image},
+            "api:back_up": {"name": "before"},
+            "api:attach_nic": {"network": str(self.network.uuid)},
+            "api:webhook": {"url": "https://hooks.example.org/", "kinds": ["machine_ready"]},
             "api:disk": {"tag": "another"},
             "api:disk_share": {"access": "write"},
             "api:disk_shares": {"username": self.bob.username},
@@ -360,7 +412,7 @@ class Somebody:
         sent: dict[str, Any] = {}
         if door.name.startswith("api:"):
             sent = {"headers": {"Authorization": f"Bearer {self.token}"}} if self.token else {}
-            if data and method in ("POST", "PATCH"):
+            if data and method in ("POST", "PATCH", "PUT"):
                 sent |= {"data": json.dumps(data), "content_type": "application/json"}
         elif door.name.startswith("volumes:tus"):
             sent = {"headers": TUS, "content_type": protocol.CONTENT_TYPE}

@@ -11,7 +11,7 @@ from uuid import UUID, uuid5
 from django.db import IntegrityError, transaction
 
 from core.errors import Refused
-from core.models import record
+from core.models import deny, record
 from registration.models import User
 from vms.lifecycle import disk_bytes
 from vms.models import VM, Backup
@@ -140,8 +140,7 @@ def delete_backup(backup: Backup, *, by: User) -> None:
         Refused: ``not_yours``, those of ``volumes.actions.delete``, ``cancel``, ``dismiss`` and
             ``delete_snapshot``.
     """
-    if backup.owner_id != by.pk:
-        raise Refused("not_yours", "This is somebody else's backup.")
+    _must_be_theirs(backup, "removed", by)
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=by.pk)
         if backup.root:
@@ -154,6 +153,12 @@ def delete_backup(backup: Backup, *, by: User) -> None:
                 raise Refused("snapshot_state", f"The snapshot {snapshot} is {state}: wait for it.")
         record("backup", backup.uuid, "removed", by=by, owner=by.pk, label=str(backup)[:100])
         Backup.objects.filter(pk=backup.pk).delete()
+
+
+def _must_be_theirs(backup: Backup, verb: str, by: User) -> None:
+    if backup.owner_id != by.pk:
+        deny("backup", backup.uuid, verb, by=by, owner=backup.owner_id, label=str(backup)[:100])
+        raise Refused("not_yours", "This is somebody else's backup.")
 
 
 def _let_go(disk: Volume, by: User) -> None:
@@ -179,8 +184,7 @@ def copy_backup(backup: Backup, *, by: User, key: UUID) -> Disks:
     Raises:
         Refused: ``not_yours``, ``backup_gone``, those of ``volumes.actions.copy``.
     """
-    if backup.owner_id != by.pk:
-        raise Refused("not_yours", "This is somebody else's backup.")
+    _must_be_theirs(backup, "copy", by)
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=by.pk)
         root = _root_again(backup, by, key)
