@@ -8,14 +8,14 @@ from typing import Any
 
 import yaml
 
+from core import yamls
+
 MOST_ROWS = 200
 LARGEST_BYTES = 256 * 1024
 LONGEST_CELL = 4_000  # characters; several public keys fit
 COLUMNS = ("name", "image", "type", "disks", "keys", "recipe")
 #: What a column may be called besides.
 _ALSO = {"size": "type", "disk": "disks", "key": "keys", "ssh_keys": "keys"}
-#: Every scalar is text to it: "no" stays a name, and 1.10 a version.
-_Loader = getattr(yaml, "CBaseLoader", yaml.BaseLoader)
 
 
 class Unreadable(Exception):
@@ -144,7 +144,8 @@ def _column(word: str) -> str:
 
 def _from_yaml(text: str) -> list[dict[str, str]]:
     try:
-        said = yaml.load(text, _Loader)  # noqa: S506  (a loader of texts, lists and mappings)
+        # Every scalar is text: "no" stays a name, and 1.10 a version.
+        said = yamls.load(text, yamls.BaseLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from cloud.types import ContextMethod
+from core import yamls
 from vms.context import modules, multipart, pairs
 from vms.context.exchange import (
     LARGEST_PACKED_BYTES,
@@ -21,8 +22,6 @@ from vms.context.parts import MOST_PARTS, Context, Part
 
 #: What is read as YAML; the rest of the limit is for scripts.
 LARGEST_YAML_BYTES = 65_536
-#: libyaml where it is there; both refuse the same texts.
-_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _SUBTYPE = re.compile(r"[a-z0-9][a-z0-9.+-]{0,62}")
 _URL = re.compile(r"https?://[^\s/]+\S*")
 
@@ -282,8 +281,7 @@ def _yaml(text: str) -> tuple[Any, str]:
     if size > LARGEST_YAML_BYTES:
         return None, f"This YAML has {size} bytes; the limit is {LARGEST_YAML_BYTES}."
     try:
-        # Both loaders are safe ones.
-        return yaml.load(text, _YamlLoader), ""  # noqa: S506
+        return yamls.load(text), ""
     except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         what = getattr(error, "problem", None)

@@ -97,10 +97,13 @@ def read(text: str) -> tuple[Part, ...] | None:
     """
     if not is_multipart(text):
         return None
-    message = email.message_from_string(text)
+    try:
+        message = email.message_from_string(text)
+        leaves = [one for one in message.walk() if not one.is_multipart()]
+    except RecursionError:  # multiparts within multiparts, without an end
+        return None
     if not message.is_multipart() or message.defects:
         return None
-    leaves = [one for one in message.walk() if not one.is_multipart()]
     try:
         parts = [_read_one(one, number) for number, one in enumerate(leaves, start=1)]
     except (MessageError, UnicodeError, ValueError):

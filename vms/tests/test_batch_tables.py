@@ -271,3 +271,8 @@ def test_templates_are_there_to_download(client, alice):
     answer = client.get("/vms/batches/template.csv")
     assert answer["Content-Disposition"] == 'attachment; filename="machines.csv"'
     assert client.get("/vms/batches/template.exe").status_code == 404
+
+
+def test_a_table_that_is_nested_without_an_end_is_refused():
+    with pytest.raises(Unreadable, match="no valid YAML"):
+        tables.read("- " + "[" * 250_000)

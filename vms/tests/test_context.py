@@ -355,3 +355,16 @@ def test_what_the_other_method_would_not_hear_is_told():
 def test_no_text_breaks_the_check(text, subtype):
     check(Context(parts=(Part(subtype, "a", text),)))
     check(Context(literal=text))
+
+
+@pytest.mark.parametrize("text", ["[" * 60_000, "a: &a [x]\nb: &b [*a, *a]\n" + "[" * 200])
+def test_a_cloud_config_that_never_ends_is_refused(text):
+    found = check(Context(parts=(Part("cloud-config", "a.yaml", f"#cloud-config\n{text}"),)))
+    assert [problem.code for problem in found] == ["yaml_invalid"]
+
+
+def test_multiparts_within_multiparts_without_an_end_are_not_read():
+    text = "MIME-Version: 1.0\n" + "".join(
+        f'Content-Type: multipart/mixed; boundary="b{n}"\n\n--b{n}\n' for n in range(4000)
+    )
+    assert read_parts(text) is None
