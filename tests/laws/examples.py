@@ -34,7 +34,7 @@ from registration.tests.factories import (
     UserFactory,
 )
 from registration.tests.soft_key import SoftKey, passkey_of
-from tests.laws import catalogue_examples
+from tests.laws import catalogue_examples, made_examples
 from tests.laws.catalogue_examples import keep_key
 from vms import actions as machines
 from vms.models import InstanceType
@@ -488,6 +488,12 @@ READS = {
     },
     "marketplace": catalogue_examples.READS,
 }  # fmt: skip
-EXAMPLES = {
-    "registration": ACCOUNTS, "vms": MACHINES, "marketplace": CATALOGUE, "volumes": DISKS,
-}  # fmt: skip
+for _app, _names in made_examples.READS.items():
+    READS[_app] |= _names
+
+EXAMPLES: Mapping[str, Mapping[str, Example]] = {
+    "registration": {**ACCOUNTS, **made_examples.ACCOUNTS},
+    "vms": {**MACHINES, **made_examples.MACHINES},
+    "marketplace": {**CATALOGUE, **made_examples.CATALOGUE},
+    "volumes": {**DISKS, **made_examples.DISKS},
+}

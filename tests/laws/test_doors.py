@@ -49,7 +49,7 @@ def is_api(door: Door) -> bool:
 
 
 #: What programs may send besides.
-PROGRAMS_TOO = {"api": {"DELETE", "PATCH"}, "tus": {"DELETE", "PATCH", "OPTIONS"}}
+PROGRAMS_TOO = {"api": {"DELETE", "PATCH", "PUT"}, "tus": {"DELETE", "PATCH", "OPTIONS"}}
 
 
 def kind_of(door: Door) -> str:
