@@ -270,9 +270,8 @@ def _steps(saved: marketplace.Saved, volume: Volume) -> list[str]:
     return [
         f"Test it: launch a machine from it. {_link(launch_path(saved.entry))}",
         f"Extend it by six months, which signs it anew: {entry}",
-        f"Publish it, for a group or for everybody, on the same page: {entry}",
-        "Share its disk, or make it public: whoever launches the image needs it. "
-        f"{_link(volume.get_absolute_url())}",
+        "Share it with a group, or publish it, by “Share or publish” on the same page: who may "
+        f"read the entry can launch the image, while its disk stays yours alone. {entry}",
     ]
 
 
