@@ -82,7 +82,9 @@ def ansible_ini(machines: Sequence[Listed]) -> str:
     hosts = _named(machines)
     lines = ["# Made by the StratusLab Portal.", ""]
     for name, one in hosts.items():
-        lines.append(" ".join([name, *(f"{key}={value}" for key, value in _reach(one).items())]))
+        lines.append(
+            " ".join([name, *(f"{key}={_quoted(value)}" for key, value in _reach(one).items())])
+        )
     for group, names in _groups(hosts).items():
         lines += ["", f"[{group}]", *names]
     return "\n".join(lines) + "\n"
@@ -111,10 +113,17 @@ def ssh_config(machines: Sequence[Listed]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def _quoted(value: object) -> str:
+    """As an inventory in INI has it: a value with a space is between quotes."""
+    return f"'{value}'" if " " in str(value) else str(value)
+
+
 def _reach(one: Listed) -> dict[str, object]:
     found: dict[str, object] = {"ansible_host": one.host, "ansible_port": one.port}
     if _USER.fullmatch(one.user):
         found["ansible_user"] = one.user
+    # As in an SSH config: an address that was another machine's is not taken for it.
+    found["ansible_ssh_common_args"] = f"-o HostKeyAlias={one.uuid}"
     return found
 
 

@@ -227,9 +227,13 @@ def test_both_inventories_say_the_same():
     }  # fmt: skip
     assert top["hosts"]["db"] == {
         "ansible_host": "127.0.0.1", "ansible_port": 20022, "ansible_user": "root",
+        "ansible_ssh_common_args": f"-o HostKeyAlias={machines[1].uuid}",
     }  # fmt: skip
     lines = exports.ansible_ini(machines).splitlines()
-    assert "db ansible_host=127.0.0.1 ansible_port=20022 ansible_user=root" in lines
+    assert (
+        "db ansible_host=127.0.0.1 ansible_port=20022 ansible_user=root "
+        f"ansible_ssh_common_args='-o HostKeyAlias={machines[1].uuid}'"
+    ) in lines
     assert lines[-2:] == ["[group_all]", "db"]
 
 
@@ -245,10 +249,12 @@ def test_ansible_itself_reads_the_inventories(tmp_path, form):
         check=True,
         env={"LC_ALL": "C.UTF-8", "HOME": str(tmp_path)},
     )
-    found = json.loads(said.stdout)
+    found, warned = json.loads(said.stdout), said.stderr
     assert found["my_web"]["hosts"] == ["web"]
-    assert found["_meta"]["hostvars"]["web-8"]["ansible_port"] == 20022
-    assert "WARNING" not in said.stderr
+    said = found["_meta"]["hostvars"]["web-8"]
+    assert said["ansible_port"] == 20022
+    assert said["ansible_ssh_common_args"].startswith("-o HostKeyAlias=")
+    assert "WARNING" not in warned
 
 
 # Shut down and save several --------------------------------------------------------------------
