@@ -1,5 +1,6 @@
 """Backups of machines: copies that outlive them, and machines made from them again."""
 
+import re
 from uuid import uuid4
 
 import pytest
@@ -214,6 +215,18 @@ def test_the_guide_makes_a_machine_of_a_file(client, alice):
     answer = client.post("/vms/restore/", {"disk": original.uuid, "key": uuid4()})
     assert Volume.objects.get(source=original).type == DiskType.MACHINE_IMAGE_LIVE
     assert str(Volume.objects.get(source=original).uuid) in answer.url
+
+
+def test_two_files_of_the_guide_become_two_copies(client, alice):
+    for _ in range(2):
+        VolumeFactory(owner=alice, origin="uploaded", type=DiskType.MACHINE_IMAGE_ORIGIN)
+    page = client.get("/vms/restore/").content.decode()
+    forms = re.findall(
+        r'name="disk" value="([^"]+)"><input type="hidden" name="key" value="([^"]+)"', page
+    )
+    for disk, key in forms:
+        client.post("/vms/restore/", {"disk": disk, "key": key})
+    assert Volume.objects.filter(source__isnull=False).count() == len(forms) == 2
 
 
 def test_the_guide_leads_to_nobody_elses_disk(client, alice):

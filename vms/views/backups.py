@@ -176,8 +176,8 @@ def restore(request: UserRequest) -> HttpResponse:
     files = own.filter(origin__in=_FROM_FILES).select_related("owner").order_by("-pk")
     context = {
         "backups": _seen(request).filter(owner=request.user)[:MOST_OFFERED],
-        "disks": [(disk, _step(disk)) for disk in files[:MOST_OFFERED]],
-        "copy_key": uuid.uuid4(),
+        # A key is of one copy: two buttons with the same would make one disk.
+        "disks": [(disk, _step(disk), uuid.uuid4()) for disk in files[:MOST_OFFERED]],
     }
     return render(request, "vms/restore.html", context)
 
