@@ -154,6 +154,8 @@ class ContextFields(forms.Form):
 
     #: Found by ``clean``; warnings are errors until they were seen and taken.
     problems: list[Problem]
+    #: What was filled in, faults and all: Django drops the answers of fields with an error.
+    _filled_in: Context | None = None
 
     def clean_pairs(self) -> tuple[tuple[str, str], ...]:
         try:
@@ -166,12 +168,13 @@ class ContextFields(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data
-        self.problems = check(self.told())
+        told = self._filled_in = self.told()
+        self.problems = check(told)
         for problem in self.problems:
             if problem.level == "error":
-                self.add_error(_field(problem), said(problem, self.told()))
+                self.add_error(_field(problem, told), said(problem, told))
             elif problem.level == "warning" and not data.get("anyway"):
-                self.add_error("anyway", said(problem, self.told()))
+                self.add_error("anyway", said(problem, told))
         return data
 
     def unsent(self) -> None:
@@ -186,6 +189,9 @@ class ContextFields(forms.Form):
         return list(self.get_initial_for_field(self.fields["parts"], "parts") or ())
 
     def told(self) -> Context:
+        """What the answers say, even where something is wrong with it."""
+        if self._filled_in is not None:
+            return self._filled_in
         data = self.cleaned_data
         pairs = data.get("pairs", ())
         if line := data.get("script_exec", ""):
@@ -198,10 +204,11 @@ class ContextFields(forms.Form):
         )
 
 
-def _field(problem: Problem) -> str:
+def _field(problem: Problem, told: Context) -> str:
     if problem.where == "pairs":
         return "pairs"
-    return "parts" if problem.part or problem.where == "parts" else "user_data"
+    is_of_parts = problem.part or problem.where == "parts"
+    return "parts" if is_of_parts or (told.parts and not told.literal) else "user_data"
 
 
 def said(problem: Problem, context: Context) -> str:

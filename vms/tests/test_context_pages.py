@@ -11,7 +11,7 @@ from core.models import Event
 from marketplace.tests.factories import EntryFactory
 from registration.models import Group, Membership
 from registration.tests.factories import SshKeyFactory, UserFactory
-from vms.context import Context, Part, as_json, cloud_init_txt, user_data
+from vms.context import Context, Part, as_json, cloud_init_txt, packed_bytes, user_data
 from vms.models import VM, Recipe
 from vms.tests.factories import VMFactory
 from vms.tests.test_context import CONFIG, HELLO, KEY, decode, leaves
@@ -202,6 +202,22 @@ def test_the_check_counts_what_is_over_the_limit(browser):
     look = browser.post("/vms/context/check/", rows(big)).context["look"]
     assert look.is_over
     assert f"{look.packed} bytes after gzip; the limit is 16384" in look.lines[0].sentence
+
+
+def test_a_part_with_an_error_is_counted_and_nothing_is_shown_without_it(browser):
+    bad = Part("cloud-config", "web.yaml", "#cloud-config\nruncmd: [\n")
+    look = browser.post("/vms/context/check/", rows(HELLO, bad)).context["look"]
+    assert "Part 2, web.yaml: This is no valid YAML" in look.lines[0].sentence
+    assert look.packed == packed_bytes(user_data(Context(parts=(HELLO, bad))))
+    assert not look.files
+
+
+def test_parts_that_are_too_large_are_said_to_be_so_not_the_literal_data(browser, entry):
+    noise = "".join(f"{n * 7919 % 1000003:x}" for n in range(20_000))
+    page = send(browser, entry, Part("x-shellscript", "a.sh", f"#!/bin/sh\n{noise}"))
+    errors = page.context["form"].errors
+    assert "the limit is 16384" in errors["parts"][0]
+    assert "user_data" not in errors
 
 
 def test_the_check_warns_of_an_old_python(browser):

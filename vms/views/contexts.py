@@ -117,7 +117,7 @@ def look(
     return Look(
         lines=sorted(lines, key=lambda line: list(Level).index(Level(line.level))),
         packed=packed_bytes(user_data(told)),
-        files=() if is_bad else _shown(spec, _NO_TOKEN),
+        files=() if is_bad or unread else _shown(spec, _NO_TOKEN),
         label=seeds.label(spec),
         keys=len(keys),
         must_confirm=any(problem.level is Level.WARNING for problem in problems),
