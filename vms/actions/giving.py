@@ -7,8 +7,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.errors import Refused
+from core.machine import StaleState
 from registration.models import User
 from vms import disks
+from vms.actions.leaving import leave_plans
 from vms.actions.networks import inherit_networks, leave_networks
 from vms.models import VM, Tenure
 from vms.quota import must_fit
@@ -29,13 +31,14 @@ def hand_over(
     """Make ``to`` the owner of these machines, as an administrator decides.
 
     Disks that ``to`` may not use as they are plugged in are detached: the guest is asked. So are
-    cards on networks of others. Of
+    cards on networks of others; an image that it was to become is called off. Of
     ``heir_of``, whose account ends, the disks follow, and no guest is asked for the others.
     ``is_over_quota``: they may be more than the quota of ``to`` allows.
 
     Raises:
         Refused: ``not_administrator``, ``not_active``, ``quota_machines``, ``quota_vcpus``,
-            ``quota_memory``, ``disk_stays`` (a machine cannot let go of such a disk now).
+            ``quota_memory``, ``disk_stays`` (a machine cannot let go of such a disk now),
+            ``saving_state``, ``vm_state``.
     """
     if not (by.is_staff and by.is_active):
         raise Refused("not_administrator", "Only an administrator may do this.")
@@ -51,7 +54,11 @@ def hand_over(
     if heir_of is not None:
         inherit_networks(heir_of, to=to)
     for vm in given:
-        leave_networks(vm, to=to)
+        try:
+            leave_plans(vm, to=to, by=by, is_heir=heir_of is not None)
+            leave_networks(vm, to=to)
+        except StaleState:  # a worker was faster
+            raise Refused("vm_state", f"{vm} has just changed: try again.") from None
         left = _left_behind(vm, to, heir_of)
         for attachment in left:
             _detach(attachment, to=to, by=by, force=heir_of is not None)

@@ -1,5 +1,7 @@
 """Machines that get another owner, and the disks that are in them."""
 
+from uuid import uuid4
+
 import pytest
 
 from core.errors import Refused
@@ -7,6 +9,7 @@ from core.models import Event
 from registration.actions import accounts
 from registration.tests.factories import UserFactory
 from vms import actions
+from vms.models import VM, Batch, Build, Saving
 from vms.tests.factories import VMFactory
 from volumes.models import Access, Attachment, Visibility
 from volumes.states import AttachmentState
@@ -109,3 +112,47 @@ def test_the_heir_of_an_account_gets_its_disks_and_those_of_others_are_pulled(
         row.volume.refresh_from_db()
     assert (theirs.state, theirs.volume.owner) == (A.ATTACHED, bob)
     assert (others.state, others.is_forced, others.volume.owner) == (A.DETACHING, True, carol)
+
+
+IMAGE = actions.Image(
+    title="R", comment="Has R.", author="Alice", email="alice@example.org", version="1"
+)
+
+
+def test_an_image_that_one_person_planned_is_not_signed_by_another(alice, bob, admin, cloud):
+    vm = VMFactory(owner=alice, running=True)
+    actions.plan_saving(vm, IMAGE, by=alice)
+    actions.hand_over([vm], to=bob, by=admin)
+    saving = Saving.objects.get(vm=vm)
+    assert saving.state == "dropped"
+    assert "given to bob, who has not asked for it" in saving.reason
+    actions.plan_saving(VM.objects.get(pk=vm.pk), IMAGE, by=bob)  # if they wish to
+
+
+def test_a_machine_on_its_way_to_become_an_image_is_given_with_its_account_alone(
+    alice, bob, admin, cloud
+):
+    vm = VMFactory(owner=alice, running=True)
+    actions.save(vm, IMAGE, by=alice)
+    with pytest.raises(Refused, match="being shut down to be saved") as refused:
+        actions.hand_over([vm], to=bob, by=admin)
+    assert refused.value.code == "saving_state"
+    accounts.close(alice, by=admin, reason="They left.", heir=bob)
+    assert VM.objects.get(pk=vm.pk).owner == bob
+    assert Saving.objects.get(vm=vm).state == "planned"  # else its disk would be lost
+
+
+def test_nobody_follows_the_machine_of_another_for_a_build(alice, bob, admin, cloud):
+    vm = VMFactory(owner=alice, running=True)
+    build = Build.objects.create(owner=alice, vm=vm, base=vm.entry, create_key=vm.launch_key)
+    actions.hand_over([vm], to=bob, by=admin)
+    build.refresh_from_db()
+    assert (build.state, build.next_tick_at) == ("cancelled", None)
+    assert "given to bob" in build.reason
+
+
+def test_nor_is_it_shown_with_the_batch_that_it_came_from(alice, bob, admin):
+    batch = Batch.objects.create(uuid=uuid4(), owner=alice, name="all", asked=1)
+    vm = VMFactory(owner=alice, running=True, batch=batch)
+    actions.hand_over([vm], to=bob, by=admin)
+    assert not batch.vms.exists()
