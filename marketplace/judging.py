@@ -20,7 +20,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from core.errors import Refused
-from marketplace import documents, trusting
+from marketplace import documents, traces, trusting
 from marketplace.documents import Broken, Metadata, Problem, Signature
 from marketplace.models import Entry, Pending, SigningKey
 from marketplace.publishing import EVERYBODY, Reader, columns_of, publish_document, said_already
@@ -199,8 +199,9 @@ def submit(
 
     Raises:
         Broken: ``problems`` has every fault; ``older`` and ``taken`` too.
-        Refused: ``readers``, ``not_member``, ``not_active``, ``too_many_mails``, and those of
-            ``publish_document`` if somebody is faster.
+        Refused: ``readers``, ``not_member``, ``not_active``, ``too_many_mails``,
+            ``hygiene_unread``, ``hygiene_found``, and those of ``publish_document`` if somebody is
+            faster.
     """
     judged = judge(xml, by=by)
     if judged.outcome is Outcome.REFUSED:
@@ -212,6 +213,8 @@ def submit(
     _must_be_theirs_to_choose(readers, judged, by)
     if judged.outcome is Outcome.PUBLISHED:
         owner = by if judged.is_own else None
+        if owner and judged.metadata:
+            traces.must_be_known(traces.disks_in(judged.metadata, owner), readers)
         return publish_document(xml, owner=owner, by=by, readers=readers)
     return _ask_endorser(judged, by=by, address=address)
 

@@ -4,15 +4,20 @@ The one rule, for whatever opens an image of a disk of this site to everybody.
 """
 
 from collections.abc import Iterable
+from datetime import datetime
 from uuid import UUID
 
 from cloud.diskfiles.hygiene import KINDS, Weight
 from core.errors import Refused
+from core.models import Event
+from marketplace.documents import Metadata
 from marketplace.models import Entry, Inspection
 from marketplace.pdisk import disks_of
 from marketplace.publishing import Reader
 from marketplace.states import InspectionState, Kind, Visibility
-from volumes.models import Volume
+from registration.models import User
+from volumes.models import Attachment, Volume
+from volumes.states import AttachmentState
 
 
 def disks_to_look_into(entry: Entry) -> list[Volume]:
@@ -23,10 +28,34 @@ def disks_to_look_into(entry: Entry) -> list[Volume]:
     return list(Volume.objects.filter(uuid__in=keys, owner=entry.owner_id))
 
 
+def disks_in(metadata: Metadata, owner: User) -> list[Volume]:
+    """As ``disks_to_look_into``, of a document that ``owner`` brings. None of an image that
+    everybody has from them already."""
+    said = Entry.objects.filter(identifier=metadata.identifier, owner=owner)
+    if metadata.kind != Kind.MACHINE or said.filter(visibility=Visibility.PUBLIC).exists():
+        return []
+    return list(Volume.objects.filter(uuid__in=disks_of(metadata.locations), owner=owner))
+
+
 def reports(disks: Iterable[Volume]) -> dict[UUID, Inspection]:
     """What was found in these disks, of those that were looked into. One query."""
     found = Inspection.objects.filter(volume__in=list(disks)).select_related("volume")
     return {one.volume.uuid: one for one in found}
+
+
+def is_old(report: Inspection) -> bool:
+    """Whether it tells of bytes that the disk may have no more."""
+    return not report.is_moving and may_have_changed(report.volume, since=report.state_since)
+
+
+def may_have_changed(disk: Volume, *, since: datetime) -> bool:
+    """Whether a machine may have written to a disk since then, or a snapshot of it was put back."""
+    writers = Attachment.objects.filter(volume=disk, read_only=False)
+    ended = writers.filter(state=AttachmentState.DETACHED, state_since__lt=since)
+    if writers.exclude(pk__in=ended.values("pk")).exists():
+        return True
+    restored = Event.objects.of(disk.uuid).filter(verb="restore_snapshot", at__gte=since)
+    return restored.exists()
 
 
 def must_be_known(disks: Iterable[Volume], readers: Reader) -> None:
@@ -39,7 +68,7 @@ def must_be_known(disks: Iterable[Volume], readers: Reader) -> None:
     known = reports(disks)
     for disk in disks:
         report = known.get(disk.uuid)
-        if report is None or report.is_moving:
+        if report is None or report.is_moving or is_old(report):
             raise Refused(
                 "hygiene_unread",
                 f"The portal looks into {disk} first, for keys and traces of its maker. Wait for "

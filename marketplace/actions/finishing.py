@@ -6,8 +6,7 @@ from django.db import transaction
 
 from core.errors import Refused
 from core.machine import StaleState
-from core.models import Event
-from marketplace import documents
+from marketplace import documents, traces
 from marketplace.actions import uploads
 from marketplace.actions.drafts import must_not_wait
 from marketplace.actions.endorsing import (
@@ -26,8 +25,7 @@ from marketplace.models import Draft, Entry, Pending
 from marketplace.states import DraftSource, DraftState, Kind, PendingState
 from registration.models import User
 from volumes import actions as volumes
-from volumes.models import Attachment, DiskType
-from volumes.states import AttachmentState
+from volumes.models import DiskType
 
 #: What a disk becomes when an entry points to it: nothing may write to it any more.
 ORIGINALS = {
@@ -64,6 +62,7 @@ def publish_draft(
     end_of_validity(said.valid)
     metadata = compose(draft, said)
     if draft.volume is not None and metadata.kind == Kind.MACHINE:
+        _must_be_as_measured(draft)
         must_be_looked_into([draft.volume], readers)
     try:
         if pen.is_site or is_their_address(pen.email, by):
@@ -177,24 +176,12 @@ def _must_be_as_measured(draft: Draft) -> None:
     volume = draft.volume
     if volume is None or volume.size_bytes != draft.size_bytes or "download" not in volume.verbs:
         raise Refused("disk_gone", "The disk is no longer what was measured: measure it again.")
-    if was_written_since(draft):
+    if traces.may_have_changed(volume, since=draft.state_since):
         raise Refused(
             "disk_written_since",
             f"A machine may have written to {volume} since it was measured, so its checksums may "
             "be wrong. Measure it again.",
         )
-
-
-def was_written_since(draft: Draft) -> bool:
-    """Whether the disk's bytes may have changed since the draft has been in its state."""
-    since = draft.state_since
-    writers = Attachment.objects.filter(volume=draft.volume, read_only=False)
-    ended = writers.filter(state=AttachmentState.DETACHED, state_since__lt=since)
-    if writers.exclude(pk__in=ended.values("pk")).exists():
-        return True
-    assert draft.volume is not None  # noqa: S101  (its caller has looked)
-    restored = Event.objects.of(draft.volume.uuid).filter(verb="restore_snapshot", at__gte=since)
-    return restored.exists()
 
 
 def _make_original(draft: Draft, kind: str, by: User) -> None:

@@ -18,7 +18,8 @@ from volumes.models import Access, Volume
 
 
 def inspect(volume: Volume, *, by: User | None = None, again: bool = False) -> Inspection:
-    """The look into a disk; begun if there was none, or ``again``.
+    """The look into a disk; begun if there was none, or ``again``, or if it holds something else
+    by now.
 
     ``by`` None: the portal looks by itself at what it has made.
 
@@ -37,7 +38,8 @@ def inspect(volume: Volume, *, by: User | None = None, again: bool = False) -> I
         known = Inspection.objects.filter(volume=volume).first()
         if known is None:
             return _begin(volume, by)
-        if not known.is_moving and (again or known.state == InspectionState.FAILED):
+        is_stale = known.state == InspectionState.FAILED or traces.is_old(known)
+        if not known.is_moving and (again or is_stale):
             try:
                 known.move(InspectionState.WANTED, by=by, verb="inspected")
             except StaleState:
@@ -65,7 +67,7 @@ def must_be_looked_into(disks: Iterable[Volume], readers: Reader) -> None:
     if readers.visibility == Visibility.PUBLIC:
         known = traces.reports(disks)
         for disk in disks:
-            if disk.uuid not in known:
+            if disk.uuid not in known or traces.is_old(known[disk.uuid]):
                 inspect(disk)
     traces.must_be_known(disks, readers)
 

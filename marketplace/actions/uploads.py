@@ -1,7 +1,13 @@
 """Documents that people and programs bring: judged, then published or put to their endorser."""
 
+from contextlib import suppress
+
 from core.errors import Refused
-from marketplace.judging import Judged, Outcome, judge, submit
+from marketplace import documents, judging, traces
+from marketplace.actions.inspecting import must_be_looked_into
+from marketplace.actions.publishing import EVERYBODY, Reader
+from marketplace.judging import Judged, Outcome, judge
+from marketplace.models import Entry, Pending
 from registration import throttle
 from registration.models import User
 
@@ -12,6 +18,25 @@ MOST_OF_A_PERSON = 300
 MOST_OF_AN_ADDRESS = 60
 #: A page carries its documents along: each is judged once more with every answer.
 MOST_TIMES = 10
+
+
+def submit(
+    xml: bytes, *, by: User | None, address: str = "", readers: Reader = EVERYBODY
+) -> Entry | Pending:
+    """As ``judging.submit``; what it names and nobody has looked into, is looked into from now on.
+
+    Raises: Broken. Refused.
+    """
+    try:
+        return judging.submit(xml, by=by, address=address, readers=readers)
+    except Refused as refused:
+        if by is None or refused.code not in ("hygiene_unread", "hygiene_found"):
+            raise
+        metadata = documents.parse(xml, largest_bytes=len(xml))
+        with suppress(Refused):
+            must_be_looked_into(traces.disks_in(metadata, by), readers)
+        sentence = f"{refused} Here: upload it for yourself alone, and open it on its page."
+        raise Refused(refused.code, sentence, field="visibility") from None
 
 
 def must_not_be_many(

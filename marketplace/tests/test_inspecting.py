@@ -4,11 +4,12 @@ from dataclasses import replace
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 
 from cloud.tests.test_hygiene import FOUND, file_system, tree
 from core.errors import Refused
 from marketplace import actions, pdisk
-from marketplace.actions import Reader
+from marketplace.actions import Reader, endorsing
 from marketplace.models import Entry, Inspection
 from marketplace.states import InspectionState, Visibility
 from marketplace.tests import publishing, signing
@@ -150,6 +151,33 @@ class TestBeforeEverybodyHasIt:
     def test_what_could_not_be_read_must_be_known_too(self, entry, disk, worker):
         looked_into(disk, worker)
         Inspection.objects.update(report={"unread": [{"part": 0, "why": "It is xfs."}]})
+        assert self.refusal(entry) == "hygiene_found"
+
+    def test_a_document_that_is_uploaded_opens_it_no_sooner(self, disk, worker):
+        metadata = replace(
+            publishing.metadata_about(b"an image"), kind="machine",
+            locations=(pdisk.address_of(disk.uuid),),
+        )  # fmt: skip
+        xml = endorsing.signed(metadata, signer=signing.alice(disk.owner.email))
+        with pytest.raises(Refused, match="upload it for yourself alone") as refused:
+            actions.submit(xml, by=disk.owner)
+        assert refused.value.code == "hygiene_unread"
+        worker.run()
+        with pytest.raises(Refused) as refused:
+            actions.submit(xml, by=disk.owner)
+        assert refused.value.code == "hygiene_found"
+        made = actions.submit(xml, by=disk.owner, readers=Reader(visibility=Visibility.PRIVATE))
+        assert made.visibility == Visibility.PRIVATE
+
+    def test_a_report_of_what_was_there_before_counts_no_more(self, entry, disk, worker):
+        looked_into(disk, worker)
+        Inspection.objects.update(report={"is_read": True})
+        AttachmentFactory(
+            volume=disk, vm__owner=disk.owner, state="detached", state_since=timezone.now()
+        )
+        assert self.refusal(entry) == "hygiene_unread"
+        assert Inspection.objects.get().is_moving
+        worker.run()
         assert self.refusal(entry) == "hygiene_found"
 
     def test_a_few_may_have_it_as_it_is(self, entry, disk):
