@@ -9,8 +9,12 @@ from django.db.models import QuerySet
 
 from marketplace.models import Entry, Publication
 from marketplace.states import PublicationState, Visibility
-from registration import emails
+from registration import emails, throttle
 from registration.models import User
+
+#: To the administrators about wishes of one person, in a window (throttle.WINDOW); all are in
+#: the queue.
+MOST_MAILS = 20
 
 
 def asks_first(user: User | None) -> bool:
@@ -49,7 +53,7 @@ def ask(entry: Entry, *, by: User | None, message: str = "") -> Publication:
     asked = Publication.objects.create(entry=entry, owner=by, message=message)
     asked.record_event("asked", by=by, now=PublicationState.ASKED)
     asked.announce()
-    if by is not None:
+    if by is not None and not throttle.take(MOST_MAILS, "publication", str(by.uuid)):
         emails.publication_asked(
             by, User.objects.administrators(), image=str(entry), message=message
         )

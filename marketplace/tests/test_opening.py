@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from core.errors import Refused
-from marketplace import actions
+from marketplace import actions, opening
 from marketplace.actions import EVERYBODY, Reader
 from marketplace.models import Entry, Publication
 from marketplace.states import PublicationState, Visibility
@@ -125,3 +125,11 @@ class TestAsked:
         newer = actions.extend(entry, by=alice, until=until, pen=pen_of(alice))
         actions.set_readers(newer, by=alice, readers=EVERYBODY)
         assert Publication.objects.waiting().get().entry == newer
+
+    def test_who_asks_and_withdraws_for_ever_sends_no_mail_for_ever(self, alice, admin):
+        entry = say(alice)
+        for _ in range(opening.MOST_MAILS + 3):
+            actions.withdraw_publication(Publication.objects.waiting().get(), by=alice)
+            actions.ask_publication(entry, by=alice)
+        told = OutgoingMail.objects.filter(kind="publication_asked")
+        assert told.count() == opening.MOST_MAILS
