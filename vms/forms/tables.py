@@ -12,7 +12,7 @@ from cloud.types import DiskBus
 from core.errors import Refused
 from marketplace.addresses import Elsewhere, entries_at
 from marketplace.identifiers import is_identifier
-from marketplace.models import Entry
+from marketplace.models import Entry, EntryQuerySet
 from registration import keys
 from registration.models import SshKey, User
 from vms import actions
@@ -27,6 +27,8 @@ from volumes.models import Volume
 
 #: Different images of one table: each is looked for.
 MOST_IMAGES = 20
+#: Titles that are named beside one that no image has.
+MOST_NEAR = 3
 NO_KEY = "none"
 _HOW = {"": False, "write": False, "rw": False, "read": True, "ro": True}
 
@@ -224,7 +226,7 @@ class Table:
         rows = list(newest.filter(alternative__iexact=word)[:50])
         rows = rows or list(newest.filter(title__iexact=word)[:50])
         if not rows:
-            return f"There is no image with the identifier, tag or title “{word}”."
+            return _unknown(word, newest)
         if (images := len({entry.identifier for entry in rows})) > 1:
             return f"{images} images are called “{word}”: write the identifier of the one you mean."
         return rows
@@ -346,6 +348,16 @@ class Table:
     @cached_property
     def _status(self) -> CloudStatus | None:
         return CloudStatus.objects.filter(cloud=settings.DEFAULT_CLOUD).first()
+
+
+def _unknown(word: str, rows: EntryQuerySet) -> str:
+    """That no image is called so, and which are called nearly so."""
+    said = f"There is no image with the identifier, tag or title “{word}”."
+    near = rows.filter(title__icontains=word).values_list("title", flat=True)[:50]
+    titles = list(dict.fromkeys(near))[:MOST_NEAR]
+    return (
+        f"{said} Did you mean {' or '.join(f'“{title}”' for title in titles)}?" if titles else said
+    )
 
 
 def _best(rows: Sequence[Entry], house: House) -> Entry | str:

@@ -127,9 +127,18 @@ def test_a_pasted_table_is_checked_before_anything_starts(client, alice, demo):
     assert page.status_code == 422
     assert "1 of 3 rows cannot be launched" in text
     assert "There is no image with the identifier, tag or title “Nothing”." in text
-    assert "you hold 0, these need 2, of 10" in text
+    assert "you hold 0, the rows that are fine need 2, of 10" in text
     assert 'value="old"' in text
     assert not VM.objects.exists()
+
+
+@pytest.mark.django_db
+def test_a_title_that_is_nearly_right_is_answered_with_the_right_one(client, alice, demo):
+    EntryFactory(title="Debian 12 with R")
+    EntryFactory(title="Debian 12, secret", visibility="private")
+    text = paste(client, "name,image\nweb,debian 12\n").content.decode()
+    assert "Did you mean “Debian 12 with R”?" in text
+    assert "secret" not in text
 
 
 @pytest.mark.django_db
