@@ -3,7 +3,7 @@
 No step waits, and each may run twice: what a look has found of the nodes is written with the row.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -93,6 +93,7 @@ def _ready(cluster: Cluster) -> Go:
 def end(cluster: Cluster, cloud: CloudDriver) -> Go | None:
     """ENDING: kill what is left, give a borrowed master back, remove the network."""
     _give_back(cluster)
+    _detach_others(cluster)
     left = [vm for vm in _machines(cluster) if vm.state != VmState.DONE]
     for vm in left:
         _kill(vm, cluster.reason)
@@ -167,8 +168,17 @@ def _is_down(vm: VM) -> bool:
     return vm.state != VmState.RUNNING and vm.state not in _COMING
 
 
+_DOWN = {
+    VmState.SHUTDOWN: "is shutting down",
+    VmState.UNKNOWN: "has halted",
+    VmState.FAILED: "has failed",
+    VmState.EPILOG: "was ended",
+    VmState.DONE: "was ended",
+}
+
+
 def _why_down(vm: VM) -> str:
-    return f"is {vm.get_state_display().lower()}. {vm.reason}".strip()
+    return f"{_DOWN[VmState(vm.state)]}. {vm.reason}".strip()
 
 
 def _trouble(cluster: Cluster, vm: VM) -> Trouble | None:
@@ -260,12 +270,24 @@ def _give_back(cluster: Cluster) -> None:
     borrowed = VM.objects.filter(cluster=cluster, uuid=cluster.wishes.get("borrowed")).first()
     if borrowed is None:
         return
-    for nic in Nic.objects.holding().filter(vm=borrowed, network=cluster.network):
+    held = Nic.objects.holding().filter(vm=borrowed, network=cluster.network)
+    _pull_out(held, f"The cluster {cluster} has ended.")
+    if not held.exists():
+        VM.objects.filter(pk=borrowed.pk).update(cluster=None, node_number=None)
+
+
+def _detach_others(cluster: Cluster) -> None:
+    """Machines of its owner that were put on its network beside it lose that card, and go on."""
+    others = Nic.objects.holding().filter(network=cluster.network).exclude(vm__cluster=cluster)
+    _pull_out(others, f"The network went with its cluster {cluster}.")
+
+
+def _pull_out(nics: Iterable[Nic], reason: str) -> None:
+    """Cards of machines that are still to start follow once they have."""
+    for nic in nics:
         if nic.state in (NicState.ATTACHED, NicState.ATTACHING):
             with suppress(StaleState), transaction.atomic():
-                nic.move(NicState.DETACHING, reason=f"The cluster {cluster} has ended.")
+                nic.move(NicState.DETACHING, reason=reason)
                 ring_row(nic)
         elif nic.state == NicState.DETACHING and hurry(nic):
             ring_row(nic)
-    if not Nic.objects.holding().filter(vm=borrowed, network=cluster.network).exists():
-        VM.objects.filter(pk=borrowed.pk).update(cluster=None, node_number=None)

@@ -244,7 +244,7 @@ def test_a_machine_that_does_not_start_is_trouble(owner, entry, cloud, worker):
     made.look()
     row = made.row
     assert row.state == ClusterState.ENDED
-    assert "Node2 (lab-node2) is" in row.reason
+    assert "Node2 (lab-node2) was ended" in row.reason
 
 
 # Ended -----------------------------------------------------------------------------------
@@ -263,6 +263,39 @@ def test_kill_ends_all_and_leaves_nothing(made, owner, cloud):
     assert Saving.objects.get().state == "dropped"
     assert not Nic.objects.holding().exists()
     actions.kill_cluster(made.row, by=owner)  # again is quiet
+
+
+def test_a_machine_beside_it_on_its_network_loses_that_card_and_goes_on(made, owner, entry, cloud,
+                                                                        client):  # fmt: skip
+    vm = actions.launch(owner=owner, order=machine(entry))
+    made.look(6)
+    vm.refresh_from_db()
+    actions.attach_nic(vm, made.row.network, by=owner)
+    made.look(2)
+    client.force_login(owner)
+    page = client.get(made.row.get_absolute_url()).content.decode()
+    assert "“x” goes on without its card there" in page
+    actions.kill_cluster(made.row, by=owner)
+    made.look(10)
+    assert made.row.state == ClusterState.ENDED
+    vm.refresh_from_db()
+    assert vm.state == VmState.RUNNING
+    assert vm.nics.get().reason == "The network went with its cluster lab."
+    assert not cloud.get_vm(vm.cloud_ref).nics
+
+
+def test_a_worker_that_is_killed_is_told_of_in_plain_words(owner, entry, cloud, worker, client):
+    made = start(owner, order(entry, tolerate=True), cloud, worker)
+    actions.kill(made.vms[2], by=owner)
+    made.look(3)
+    (told,) = [one["dropped"] for one in made.row.nodes.values() if one.get("dropped")]
+    assert told.startswith("was ended. Kill, asked by")
+    made.says(0, "step workers begin")
+    made.look(2)
+    client.force_login(owner)
+    page = client.get(made.row.get_absolute_url()).content.decode()
+    assert "0 of 2 set up." in page
+    assert "node3 may still come, as far as it knows: it goes on after 15 min at the latest" in page
 
 
 def test_a_cluster_whose_machines_ended_one_by_one_ends(made, owner):
@@ -436,5 +469,5 @@ def test_a_machine_is_launched_on_a_network_by_its_page(owner, entry, client):
                "count": "1", "without_key": "on", "networks": str(network.uuid),
                "entry": str(entry.uuid), "method": "cloud-init"}  # fmt: skip
     done = client.post(page, answers)
-    assert done.status_code == 302, re.findall('refusal.*?</div>', done.content.decode(), re.S)
+    assert done.status_code == 302, re.findall("refusal.*?</div>", done.content.decode(), re.S)
     assert Nic.objects.get().network == network

@@ -120,15 +120,19 @@ def detail(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 
 def _about(cluster: Cluster) -> dict[str, Any]:
     machines = list(VM.objects.filter(cluster=cluster).for_rows().order_by("node_number"))
-    nics = cluster.network.nics.order_by("pk").values_list("vm_id", "address")
-    addresses = {vm: address.partition("/")[0] for vm, address in nics}
+    nics = list(cluster.network.nics.select_related("vm").order_by("pk"))
+    addresses = {nic.vm_id: nic.address.partition("/")[0] for nic in nics}
     lines = [_line(cluster, vm, addresses.get(vm.pk, "")) for vm in machines]
+    own = {vm.pk for vm in machines}
     mine = [line for line in lines if not line.is_borrowed]
     alive = [line for line in mine if line.vm.state != VmState.DONE]
     return {
         "cluster": cluster,
         "lines": lines,
-        "done": sum(line.is_set_up for line in lines),
+        "done": sum(line.is_set_up for line in lines if not line.lost),
+        "wanted": sum(not line.lost for line in lines),
+        "lost": [line.name for line in lines if line.lost],
+        "beside": sorted({nic.vm.name for nic in nics if nic.is_held and nic.vm_id not in own}),
         "alive": len(alive),
         "may_kill": cluster.state not in (ClusterState.ENDING, ClusterState.ENDED),
         "needs_script": cluster.is_borrowed and cluster.state in (
