@@ -247,10 +247,11 @@ class BuildForm(Form):
         for number, form in enumerate(self.scripts):
             if sentence := self.unread.get(number):
                 form.add_error("file", sentence)
-            if not form.is_valid():
-                self.add_error(None, f"Script {number + 1}: see beside its fields.")
-        if not self.errors:
-            for field, sentence in building.problems(self.asked()):
+            for name, sentences in form.errors.items():
+                label = form.fields[name].label if name in form.fields else ""
+                self.add_error(None, f"Script {number + 1}, {label}: {sentences[0]}")
+        for field, sentence in building.problems(self.asked()):
+            if field not in self.errors:
                 self.add_error(field if field in self.fields else None, sentence)
         return data
 

@@ -455,6 +455,18 @@ def test_what_is_wrong_is_said_and_files_are_not_lost(client, owner, entry):
     assert "would leave no system" in answer.content.decode()
 
 
+def test_all_mistakes_of_an_order_are_told_at_once(client, owner, entry):
+    client.force_login(owner)
+    answer = client.post(new_url(entry), fields(**{
+        "comment": "", "packages": "nginx", "installer": "", "script-0-text": "x",
+        "script-0-arguments": "'open",
+    }))  # fmt: skip
+    assert answer.status_code == 422
+    errors = answer.context["form"].errors
+    assert {"comment", "installer"} <= errors.keys()
+    assert "Script 1, Arguments: A quotation mark is not closed." in errors["__all__"]
+
+
 def test_trying_again_begins_with_the_same_recipe(client, owner, made):
     client.force_login(owner)
     made.says("step 1 begin", "step 1 end 1")
