@@ -189,7 +189,6 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "approve": Verb("approved {}", "approve {}"),
         "reject": Verb("rejected {}", "reject {}"),
         "reconsider": Verb("put {} back in the queue", "put {} back in the queue"),
-        "withdraw": Verb("took back {}", "take back {}"),
         "withdrawn": Verb("took back {}", "take back {}"),
         "readers_changed": Verb("changed who may read {}", "change who may read {}"),
         "refused_by_endorser": Verb("refused {}", "refuse {}"),

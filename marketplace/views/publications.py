@@ -211,7 +211,7 @@ def ask(request: UserRequest, key: UUID) -> HttpResponse:
 def withdraw(request: UserRequest, key: UUID) -> HttpResponse:
     """Take one's own wish back."""
     own = Publication.objects.filter(owner=request.user).select_related("entry")
-    publication = find_or_404(own, request, "withdraw", uuid=key)
+    publication = find_or_404(own, request, "withdrawn", uuid=key)
     try:
         actions.withdraw_publication(publication, by=request.user)
     except Refused as refused:

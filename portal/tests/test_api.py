@@ -263,7 +263,7 @@ def test_a_machine_is_told_with_what_it_may_be_asked(program, alice):
     assert (told["name"], told["state"], told["image"]["title"]) == (
         vm.name, "running", vm.entry.title,
     )  # fmt: skip
-    assert told["may"] == ["kill", "reboot", "shut_down"]
+    assert told["may"] == ["kill", "reboot", "save", "shut_down"]
 
 
 def test_a_strangers_machine_does_not_exist_and_the_try_is_recorded(program, alice):

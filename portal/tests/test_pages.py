@@ -77,8 +77,8 @@ def test_the_home_page_costs_the_same_for_one_machine_and_for_many(
     VMFactory.create_batch(machines, owner=alice, running=True)
     EntryFactory.create_batch(machines)
     # session, user, images, policy (2), copies, machines, quota (4), offers, attention, keys,
-    # cloud, disks, architectures
-    with django_assert_num_queries(17):
+    # cloud, disks, architectures, the bell
+    with django_assert_num_queries(18):
         page(client)
 
 

@@ -89,6 +89,15 @@ def sent_to(user) -> dict:
         "image_deprecated": lambda: emails.image_deprecated(
             user, image="a < b & c", endorser="Ali", reason="x < y & z", instead="", link=LINK
         ),
+        "publication_asked": lambda: emails.publication_asked(
+            user, [user], image="a < b & c", message="x < y & z"
+        ),
+        "publication_approved": lambda: emails.publication_answered(
+            user, image="a < b & c", link=LINK, reason=""
+        ),
+        "publication_rejected": lambda: emails.publication_answered(
+            user, image="a < b & c", link=LINK, reason="x < y & z"
+        ),
         "image_saved": lambda: emails.image_saved(
             user,
             identifier="PcW9",

@@ -17,7 +17,9 @@ from volumes.models import Volume
 
 
 class BackupIn(Schema):
-    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
+    name: Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)] = Field(
+        description="Of your choice"
+    )
     disks: Annotated[list[UUID], Field(max_length=MOST_DISKS)] = Field(
         [], description="Of your disks that are plugged in: those that get a snapshot"
     )

@@ -81,7 +81,9 @@ class Asked(Schema):
 
 
 class ExportIn(Schema):
-    format: Literal["text", "csv", "json", "ansible", "ansible-yaml", "ssh"] = "json"
+    format: Literal["text", "csv", "json", "ansible", "ansible-yaml", "ssh"] = Field(
+        "json", description="Of the list"
+    )
     batch: UUID | None = Field(None, description="Only the machines of this batch")
     cluster: UUID | None = Field(None, description="Only the machines of this cluster")
 

@@ -38,7 +38,9 @@ class BuildIn(Schema):
     entry: UUID | None = Field(
         None, description="The entry of one endorser; left out: the best that is allowed"
     )
-    title: Annotated[str, Field(min_length=1, max_length=200)]
+    title: Annotated[str, Field(min_length=1, max_length=200)] = Field(
+        description="What the image is called"
+    )
     comment: Annotated[str, Field(min_length=1, max_length=10_000)] = Field(
         description="What is in it, and what it is for"
     )
@@ -51,7 +53,7 @@ class BuildIn(Schema):
         None, description="apt, dnf, yum, apk, or blank; left out: as the entry's system has"
     )
     repositories: list[str] = Field([], description="Extra ones; they stay in the image")
-    packages: list[str] = []
+    packages: list[str] = Field([], description="Installed by the installer of its system")
     prerecipe: Text = Field("", description="Shell, before packages are installed")
     recipe: Text = Field("", description="Shell, after packages are installed")
     scripts: list[ScriptIn] = Field([], description="Run in this order, after the recipe")

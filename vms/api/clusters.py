@@ -119,9 +119,9 @@ class Clusters(Schema):
 
 
 class WantedClusters(Schema):
-    state: ClusterState | None = None
-    page: Annotated[int, Field(ge=1)] = 1
-    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = 25
+    state: ClusterState | None = Field(None, description="Only those in this state")
+    page: Annotated[int, Field(ge=1)] = Field(1, description="Which page, from 1")
+    page_size: Annotated[int, Field(ge=1, le=MOST_ROWS)] = Field(25, description="Rows of a page")
 
 
 def _rows(request: ApiRequest) -> Any:

@@ -157,7 +157,7 @@ class MachineOut(Schema):
 
     @staticmethod
     def resolve_may(vm: VM) -> list[str]:
-        return sorted(vm.verbs & (actions.VERBS.keys() | {"save", "power_off"}))
+        return sorted(vm.verbs & (actions.VERBS.keys() | {"save"}))
 
 
 class Machines(Schema):

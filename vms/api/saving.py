@@ -20,15 +20,21 @@ from vms.api.machines import ASKED, MachineOut, find, router
 class ImageIn(Schema):
     """What an image is called, and whose it is: all of it is required."""
 
-    title: Annotated[str, Field(min_length=1, max_length=LONGEST_TITLE)]
+    title: Annotated[str, Field(min_length=1, max_length=LONGEST_TITLE)] = Field(
+        description="What people see first; its disk is named by it"
+    )
     comment: Annotated[str, Field(min_length=1, max_length=LONGEST_COMMENT)] = Field(
         description="What is in it: the description of its entry"
     )
-    author: Annotated[str, Field(min_length=1, max_length=LONGEST_AUTHOR)]
+    author: Annotated[str, Field(min_length=1, max_length=LONGEST_AUTHOR)] = Field(
+        description="Who makes it"
+    )
     email: Annotated[str, Field(min_length=3, max_length=254)] = Field(
         description="The author's address. The mail goes to your own in any case"
     )
-    version: Annotated[str, Field(min_length=1, max_length=LONGEST_VERSION)]
+    version: Annotated[str, Field(min_length=1, max_length=LONGEST_VERSION)] = Field(
+        description="Yours to count"
+    )
 
     def image(self) -> Image:
         return Image(**self.dict())

@@ -31,10 +31,14 @@ class SizeIn(Schema):
     name: Annotated[str, Field(min_length=1, max_length=40)] = Field(
         description="Letters, digits, . _ -; one that you have is changed"
     )
-    description: Annotated[str, Field(max_length=120)] = ""
-    vcpus: Annotated[int, Field(ge=1, le=LARGEST_VCPUS)]
-    memory_mib: Annotated[int, Field(ge=SMALLEST_MEMORY_MIB, le=LARGEST_MEMORY_MIB)]
-    swap_mib: Annotated[int, Field(ge=0, le=LARGEST_MEMORY_MIB)] = 0
+    description: Annotated[str, Field(max_length=120)] = Field("", description="What it is for")
+    vcpus: Annotated[int, Field(ge=1, le=LARGEST_VCPUS)] = Field(description="Virtual CPUs")
+    memory_mib: Annotated[int, Field(ge=SMALLEST_MEMORY_MIB, le=LARGEST_MEMORY_MIB)] = Field(
+        description="Memory, in MiB"
+    )
+    swap_mib: Annotated[int, Field(ge=0, le=LARGEST_MEMORY_MIB)] = Field(
+        0, description="Swap, in MiB"
+    )
 
 
 @router.get("/sizes", response=list[SizeOut], summary="Sizes that you can launch with")

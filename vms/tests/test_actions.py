@@ -91,10 +91,12 @@ def test_who_is_not_active_launches_nothing():
 @pytest.mark.parametrize("verb", list(actions.VERBS))
 @pytest.mark.parametrize("state", VmState.values)
 def test_a_verb_works_exactly_where_its_button_shows(verb, state):
-    vm = VMFactory(state=state)
+    until = timezone.now() + timedelta(hours=1)
+    vm = VMFactory(state=state, expires_at=until, lease_since=timezone.now())
     if state in VM_VERBS[verb]:
         actions.VERBS[verb](vm, by=vm.owner)
-        assert vm.state != state
+        vm.refresh_from_db()
+        assert vm.state != state or vm.expires_at != until
     else:
         with pytest.raises(Refused) as refused:
             actions.VERBS[verb](vm, by=vm.owner)

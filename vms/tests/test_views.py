@@ -169,8 +169,8 @@ def test_the_list_costs_the_same_for_two_machines_and_a_page_of_them(
     browser, alice, rows, django_assert_num_queries
 ):
     VMFactory.create_batch(rows, owner=alice, running=True)
-    # session, user, counts by state, page count, page
-    with django_assert_num_queries(6):
+    # session, user, policies, counts by state, page count, page, the bell
+    with django_assert_num_queries(7):
         text = browser.get("/vms/").content.decode()
     assert text.count("<tr id=") == rows
 
@@ -184,8 +184,9 @@ def test_a_machines_page_costs_the_same_however_long_its_history(
         VM.objects.get(pk=vm.pk).move(VmState.BOOT)
         VM.objects.get(pk=vm.pk).move(VmState.RUNNING)
     # session, user, policies, machine, events, copy, what is said of the image, the lists of
-    # allowed images, its disks now and before
-    with django_assert_num_queries(10):
+    # allowed images, its disks now and before, its cards, networks that it may join (2), builds
+    # of it, the bell
+    with django_assert_num_queries(15):
         browser.get(vm.get_absolute_url())
 
 
