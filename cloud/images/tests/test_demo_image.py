@@ -125,6 +125,9 @@ class TestOneMachine:
         assert machine.ssh("cat /root/first") == "first on alpha\n"
         assert machine.ssh("cat /var/log/user-data.log") == "first on alpha\nsecond\n"
 
+    def test_what_it_was_told_is_for_root_alone(self, machine: Machine) -> None:
+        assert machine.ssh("stat -c '%a %U' /var/lib/cloud") == "700 root\n"
+
     def test_what_it_does_not_understand_is_said(self, machine: Machine) -> None:
         assert "this image does not understand runcmd" in machine.console_log()
 
