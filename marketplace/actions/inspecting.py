@@ -14,7 +14,10 @@ from marketplace.states import InspectionState, Visibility
 from registration.models import User
 from volumes import actions as volumes
 from volumes.asking import must
-from volumes.models import Access, Volume
+from volumes.models import LONGEST_TAG, Access, Volume
+
+#: What tells a cleaned copy from the disk that it was made of.
+_SUFFIX = ", cleaned"
 
 
 def inspect(volume: Volume, *, by: User | None = None, again: bool = False) -> Inspection:
@@ -93,9 +96,17 @@ def remove_found(
     if strange := [path for path in paths if path not in known]:
         raise Refused("not_found", f"{strange[0][1]} is not among what can be removed.")
     with transaction.atomic():
-        made = volumes.clean(volume, by=by, paths=_by_part(paths), create_key=create_key)
+        made = volumes.clean(
+            volume, by=by, paths=_by_part(paths), create_key=create_key, tag=_cleaned(volume)
+        )
         inspect(made)
     return made
+
+
+def _cleaned(volume: Volume) -> str:
+    """The tag of a cleaned copy: two disks of one name are taken for each other."""
+    name = str(volume).removesuffix(_SUFFIX)
+    return name[: LONGEST_TAG - len(_SUFFIX)].rstrip() + _SUFFIX
 
 
 def _by_part(paths: Sequence[tuple[int, str]]) -> Mapping[int, list[str]]:

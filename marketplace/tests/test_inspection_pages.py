@@ -146,7 +146,18 @@ def test_cleaning_leads_to_the_report_of_the_copy(report, disk):
     )
     made = Volume.objects.exclude(pk=disk.pk).get()
     assert made.clean_paths == [[1, "/root/.ssh/id_rsa"]]
+    assert str(made) == f"{disk}, cleaned"
     assert answer.headers["Location"] == made.inspection.get_absolute_url()
+    page = browser.get(answer.headers["Location"]).content.decode()
+    assert "Making the disk" in page
+
+
+def test_a_disk_without_traces_leads_to_an_image(report, disk):
+    path = reverse("marketplace:build") + f"?disk={disk.uuid}"
+    browser = browser_of(disk.owner)
+    assert path not in browser.get(report.get_absolute_url()).content.decode()
+    Inspection.objects.update(report=report.report | {"findings": []})
+    assert path in browser.get(report.get_absolute_url()).content.decode()
 
 
 @pytest.mark.parametrize(
