@@ -9,12 +9,14 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Q
 from django.utils import timezone
 
 from cloud.driver import CloudDriver
 from cloud.errors import CloudError, NotFound
 from cloud.types import VmInfo, VmPhase
 from core.machine import Go, Step
+from core.models import Event
 from marketplace import actions as marketplace
 from marketplace import policy
 from marketplace.actions import Standing
@@ -248,9 +250,17 @@ def _ended_how(vm: VM, saving: Saving | None) -> str:
 
 
 def _has_just_failed(vm: VM, saving: Saving) -> bool:
-    """Its disk was to be saved in this very EPILOG, and is nowhere else."""
-    has_failed = saving.state == SavingState.FAILED and saving.state_since >= vm.state_since
-    return has_failed and not has_disk(saving)
+    """Its disk was to be saved in this very EPILOG, and is nowhere else.
+
+    By the order of its history: a clock that is set back would cost the only copy of the disk.
+    """
+    if saving.state != SavingState.FAILED or has_disk(saving):
+        return False
+    history = Event.objects.filter(subject__in=(vm.uuid, saving.uuid)).order_by("-pk")
+    last = history.filter(
+        Q(subject=vm.uuid, now=VmState.EPILOG) | Q(subject=saving.uuid, now=SavingState.FAILED)
+    )
+    return last.values_list("subject", flat=True).first() == saving.uuid
 
 
 def _removed(vm: VM, cloud: CloudDriver) -> bool:

@@ -341,6 +341,17 @@ def test_a_disk_that_could_not_be_copied_keeps_the_machine(vm, ada, worker, clou
     assert Volume.objects.filter(state=VolumeState.AVAILABLE).count() == 1
 
 
+def test_a_clock_that_is_set_back_does_not_cost_the_disk(vm, ada, worker, cloud):
+    actions.save(vm, IMAGE, by=ada)
+    looked_at(worker, Volume.objects.filter(state=VolumeState.SAVING))
+    volumes.cancel(Volume.objects.get(), by=ada)
+    VM.objects.filter(pk=vm.pk).update(state_since=timezone.now() + timedelta(minutes=3))
+    worker.run()
+    assert ended(vm).saving.state == SavingState.FAILED
+    assert ended(vm).state == VmState.UNKNOWN
+    assert cloud.find_vm(vm.token) is not None
+
+
 def test_a_machine_whose_image_failed_can_be_killed(vm, ada, worker):
     actions.save(vm, IMAGE, by=ada)
     VolumeFactory(owner=ada, size_bytes=100 * GIB)
