@@ -195,7 +195,8 @@ def save(vm: VM, image: Image | None, *, by: User, power_off: bool = False) -> N
 
 
 def _must_be_planned(vm: VM, *, by: User) -> None:
-    saving = Saving.objects.select_for_update(no_key=True).filter(vm=vm).first()
+    # Not locked: a worker that signs has locked it, and wants the machine, which is ours.
+    saving = Saving.objects.filter(vm=vm).first()
     if saving and saving.state == SavingState.FAILED:
         _must_fit(vm)
         _again(saving, by=by)
