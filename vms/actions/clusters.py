@@ -154,7 +154,7 @@ def _launch(cluster: Cluster, order: ClusterOrder) -> None:
         owner=cluster.owner,
         orders=[one for _, one in orders],
         name=cluster.name,
-        key=order.create_key,
+        key=uuid.uuid5(order.create_key, "batch"),  # a batch of theirs may have that key
         cloud=cluster.cloud,
     )
     _number(batch, cluster, [number for number, _ in orders])
