@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cloud.diskfiles import hygiene
-from cloud.diskfiles.hygiene import NotCleaned
+from cloud.diskfiles.hygiene import NotCleaned, reading
 
 MIB = 1 << 20
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNzaC1rZXktdjEA\n"
@@ -222,3 +222,11 @@ class TestCleaning:
         disk.write_bytes(b"XFSB" + bytes(4 * MIB))
         with pytest.raises(NotCleaned, match="no file system that can be changed"):
             clean(disk, {0: ["/root/.bash_history"]})
+
+
+def test_more_keys_than_are_opened_are_no_whole_report(tmp_path, monkeypatch):
+    monkeypatch.setattr(reading, "MOST_KEYS", 3)
+    files = {f"root/{number}.pem": "no key at all\n" for number in range(4)}
+    disk = file_system(tmp_path / "disk.img", tree(tmp_path / "tree", files))
+    report = hygiene.read(disk, disk.stat().st_size, on_tick=lambda: None)
+    assert (report.is_cut, report.is_read) == (True, False)

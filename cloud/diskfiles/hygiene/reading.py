@@ -86,6 +86,7 @@ def _look_into(system: Ext, part: Part, report: Report) -> None:
     try:
         found = list(_walk(system, report))
         keys = {node.inode for _, node, kind in found if kind.is_key and _is_small(node)}
+        report.is_cut |= len(keys) > MOST_KEYS
         real = _private_keys(system, sorted(keys)[:MOST_KEYS])
     except Unreadable:
         report.unread.append(
