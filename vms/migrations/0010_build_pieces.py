@@ -29,9 +29,7 @@ class Migration(migrations.Migration):
             options={
                 "ordering": ["start"],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("build", "start"), name="vms_buildpiece_once"
-                    )
+                    models.UniqueConstraint(fields=("build", "start"), name="vms_buildpiece_once")
                 ],
             },
         ),

@@ -75,7 +75,9 @@ def supply(apps, schema_editor):
     recipes = apps.get_model("vms", "Recipe")
     for name, description, parts in RECIPES:
         recipes.objects.get_or_create(
-            owner=None, name=name, defaults={"description": description, "context": {"parts": parts}}
+            owner=None,
+            name=name,
+            defaults={"description": description, "context": {"parts": parts}},
         )
 
 
@@ -88,7 +90,9 @@ class Migration(migrations.Migration):
     dependencies = [("vms", "0012_personal_sizes")]
 
     operations = [
-        migrations.AddField("readiness", "context_steps", models.JSONField(blank=True, default=list)),
+        migrations.AddField(
+            "readiness", "context_steps", models.JSONField(blank=True, default=list)
+        ),
         migrations.AddField("readiness", "context_log", models.TextField(blank=True)),
         migrations.RunPython(supply, withdraw),
     ]
