@@ -4,8 +4,9 @@ from django.utils import timezone
 
 from core.errors import Refused
 from registration.models import User
-from vms.models import VM, Build, Saving
+from vms.models import VM, Backup, Build, Saving
 from vms.states import BuildState, SavingState, VmState
+from volumes.states import VolumeState
 
 _ENDING = (VmState.SHUTDOWN, VmState.EPILOG)
 #: These still look at the machine, or wait for it.
@@ -18,8 +19,10 @@ def leave_plans(vm: VM, *, to: User, by: User, is_heir: bool) -> None:
     An image is signed in its owner's name: ``to`` has to wish for it. One whose disk is being
     copied stays with who planned it. With an account that ends, what is on its way goes on.
 
-    Raises: Refused: ``saving_state``: it is being shut down to be saved.
+    Raises: Refused: ``saving_state``: it is being shut down to be saved, or copied for a backup.
     """
+    if not is_heir:
+        _must_not_be_copied(vm, to)
     saving = Saving.objects.filter(vm=vm, state=SavingState.PLANNED).first()
     if saving and vm.state not in _ENDING:
         reason = f"{vm} was given to {to}, who has not asked for it."
@@ -37,3 +40,14 @@ def leave_plans(vm: VM, *, to: User, by: User, is_heir: bool) -> None:
         vm.announce()  # its page has one machine less
         VM.objects.filter(pk=vm.pk).update(batch=None)
         vm.batch = None
+
+
+def _must_not_be_copied(vm: VM, to: User) -> None:
+    """Else who gives it away gets what ``to`` writes to it until the copy begins."""
+    backups = Backup.objects.filter(vm=vm, root__state=VolumeState.SAVING).exclude(owner=to)
+    if backup := backups.select_related("owner").first():
+        raise Refused(
+            "saving_state",
+            f"The disk of {vm} is being copied for a backup of {backup.owner}: give it away when "
+            "that is done.",
+        )

@@ -11,7 +11,7 @@ from registration.tests.factories import UserFactory
 from vms import actions
 from vms.models import VM, Batch, Build, Saving
 from vms.tests.factories import VMFactory
-from volumes.models import Access, Attachment, Visibility
+from volumes.models import Access, Attachment, Visibility, Volume
 from volumes.states import AttachmentState
 from volumes.tests.factories import AttachmentFactory, ShareFactory
 
@@ -156,3 +156,12 @@ def test_nor_is_it_shown_with_the_batch_that_it_came_from(alice, bob, admin):
     vm = VMFactory(owner=alice, running=True, batch=batch)
     actions.hand_over([vm], to=bob, by=admin)
     assert not batch.vms.exists()
+
+
+def test_a_machine_that_is_copied_for_a_backup_is_given_when_that_is_done(alice, bob, admin, cloud):
+    vm = VMFactory(owner=alice, running=True)
+    backup = actions.back_up(vm, name="before", by=alice, key=uuid4())
+    with pytest.raises(Refused, match="copied for a backup of alice"):
+        actions.hand_over([vm], to=bob, by=admin)
+    Volume.objects.filter(pk=backup.root.pk).update(state="available")
+    actions.hand_over([vm], to=bob, by=admin)
