@@ -142,7 +142,7 @@ def _hepix(context: Context) -> Iterator[Problem]:
 def _literal(context: Context) -> Iterator[Problem]:
     if context.parts:
         count = len(context.parts)
-        parts = "the part below" if count == 1 else f"the {count} parts below"
+        parts = "the part" if count == 1 else f"the {count} parts"
         yield Problem(
             Level.NOTICE, "literal_replaces",
             f"The literal user data is all that the guest gets: it replaces {parts}.", "literal",

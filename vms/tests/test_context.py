@@ -307,7 +307,7 @@ def test_a_jinja_template_is_flagged_and_not_read_as_yaml():
 def test_literal_user_data_say_that_they_replace_the_parts():
     (problem,) = check(Context(parts=(CONFIG, HELLO), literal=HELLO.text))
     assert (problem.level, problem.code) == (Level.NOTICE, "literal_replaces")
-    assert "replaces the 2 parts below" in problem.sentence
+    assert "replaces the 2 parts." in problem.sentence
     assert user_data(Context(parts=(CONFIG,), literal=HELLO.text)) == HELLO.text
 
 

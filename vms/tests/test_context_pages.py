@@ -1,6 +1,8 @@
 """Contextualization in the browser: filled in, looked at, launched with, kept and shown."""
 
+import html
 import io
+import re
 from uuid import uuid4
 
 import pycdlib
@@ -105,6 +107,15 @@ def test_parts_are_moved_without_script_and_nothing_else_is_lost(browser, entry,
     assert response.context["form"]["pairs"].value() == "A=b"
     assert not response.context["form"].errors
     assert not VM.objects.exists()
+
+
+@pytest.mark.parametrize("text", ["#!/bin/sh\necho\n", "\n\n#!/bin/sh\n", "  #!/bin/sh"])
+def test_a_text_comes_back_in_its_field_to_the_byte(browser, entry, text):
+    part = Part("x-shellscript", "a.sh", text)
+    page = send(browser, entry, part, context_do="add").content.decode()
+    (shown_text,) = re.findall(r'id="part-1-text"[^>]*>(.*?)</textarea>', page, re.DOTALL)
+    # Browsers drop one end of line at the beginning, written as a character or as a number.
+    assert html.unescape(shown_text).removeprefix("\n") == text
 
 
 def test_a_cloud_init_txt_is_opened_and_launched_with(browser, entry):
