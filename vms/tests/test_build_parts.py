@@ -3,11 +3,12 @@
 import re
 import shutil
 import subprocess
+import time
 
 import pytest
 
 from vms import building
-from vms.building import DEFAULT_EXCLUDES, Recipe, Said, Script
+from vms.building import DEFAULT_EXCLUDES, Recipe, Said, Script, logs, markers
 from vms.building.excludes import problem, words
 
 NONCE = "0123456789abcdef"
@@ -236,3 +237,32 @@ def test_the_recipe_itself_is_removed_whatever_is_asked(shell):
         assert f"\tdrop {path}" in step.text
         assert f"\twipe {path}" in step.text
     subprocess.run([*shell, "-n"], input=step.text, text=True, check=True)
+
+
+START = b"Cloud-init v. 22.4 running 'init' at Mon"
+
+
+@pytest.mark.parametrize(
+    "flood", [b"a" * (1 << 20), b"\r" * (1 << 20), b"\x1b[" * (1 << 19), b"a\r" * (1 << 19)]
+)
+def test_a_flood_without_an_end_of_line_is_made_harmless_at_once(flood):
+    began = time.monotonic()
+    assert "\x1b" not in logs.clean(flood)
+    assert time.monotonic() - began < 5  # by the square of its length, it was half an hour
+
+
+@pytest.mark.parametrize(
+    "flood", [(START + b"\n") * 50_000, START * 50_000, START + b" " * (1 << 20)]
+)
+def test_a_flood_of_starts_is_read_at_once(flood):
+    began = time.monotonic()
+    shown = markers.read(
+        b"portal-build: aa step 1 begin\n" + flood, end=b"", nonce="aa", has_begun=True,
+        before=lambda: b"y" * (1 << 20) + START + b"\n",
+    )  # fmt: skip
+    assert shown == markers.Shown((markers.Said(1),))
+    assert time.monotonic() - began < 5
+
+
+def test_a_line_that_was_written_over_is_shown_as_it_was_left():
+    assert logs.clean(b"10%\r50%\r100%\r\r\nnext\ra\n") == "100%\na\n"
