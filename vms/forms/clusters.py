@@ -138,17 +138,18 @@ class ClusterForm(Form):
             self.add_error("master_image", "Say which image the master has.")
         if kind == MACHINE and not data.get("master_vm") and "master_vm" not in self.errors:
             self.add_error("master_vm", "Choose the machine that becomes the master.")
-        if not self.errors:
-            for name, sentence in clusters.problems(self.wishes()):
+        for name, sentence in clusters.problems(self.wishes()):
+            if name not in self.errors:
                 self.add_error(name, ValidationError(sentence))
         return data
 
     def wishes(self) -> Wishes:
+        """Those of the answers that could be read."""
         data = self.cleaned_data
         names = ("user", "shared_folder", "packages", "machine_file", "hook", "include_master",
                  "keep_failed", "minutes")  # fmt: skip
-        tolerate = data["on_failure"] == TOLERATE
-        return Wishes(tolerate=tolerate, **{name: data[name] for name in names})
+        tolerate = data.get("on_failure") == TOLERATE
+        return Wishes(tolerate=tolerate, **{name: data[name] for name in names if name in data})
 
     def order(self) -> ClusterOrder:
         """The valid answers as what ``actions.launch_cluster`` takes."""

@@ -389,6 +389,11 @@ def test_a_cluster_is_ordered_on_its_page(owner, entry, client):
     bad = client.post(page, {**answers, "user": "root"})
     assert bad.status_code == 422
     assert "none of the system" in bad.content.decode()
+    worse = client.post(page, {**answers, "name": "", "user": "root", "shared_folder": "/etc",
+                               "master_kind": "image", "minutes": ""})  # fmt: skip
+    assert {"name", "user", "shared_folder", "master_image", "minutes"} == set(
+        worse.context["form"].errors
+    )
     done = client.post(page, answers)
     cluster = Cluster.objects.get()
     assert done["Location"] == cluster.get_absolute_url()
