@@ -15,6 +15,7 @@ class VmsConfig(AppConfig):
         live.register("batch", partial(self._may_see, model="Batch"))
         live.register("network", partial(self._may_see, model="Network"))
         live.register("cluster", partial(self._may_see, model="Cluster"))
+        live.register("build", partial(self._may_see, model="Build"))
         machine = import_module("core.machine")
         machine.listen("vm", "vms.lifecycle.telling.machine_moved")
         machine.listen("readiness", "vms.lifecycle.telling.readiness_moved")
