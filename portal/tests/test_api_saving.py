@@ -27,7 +27,7 @@ def test_a_program_plans_saves_and_sees(vm, ada):
     planned = program.ask("PUT", f"/vms/{vm.uuid}/saving", SAID)
     assert planned.status_code == 200, planned.content
     assert planned.json()["saving"]["state"] == "planned"
-    assert {"save", "power_off"} <= set(planned.json()["may"])
+    assert "save" in planned.json()["may"]
     assert program.ask("DELETE", f"/vms/{vm.uuid}/saving").json()["saving"]["state"] == "dropped"
     says(program.post(f"/vms/{vm.uuid}/save"), 409, "saving_none")
     saved = program.post(f"/vms/{vm.uuid}/save", {"image": SAID, "power_off": True})

@@ -22,7 +22,8 @@ def launch_from_home(window: Window) -> None:
     """Marketplace, Launch, Launch: what a returning user clicks."""
     window.click(window.link("Marketplace"))
     window.shot("marketplace")
-    window.click(window.page.locator(".image-card").get_by_role("link", name="Launch").first)
+    card = window.page.locator(".image-card").filter(has_text="Demo Linux").first
+    window.click(card.get_by_role("link", name="Launch"))
 
 
 def kill(site: Site, window: Window) -> None:

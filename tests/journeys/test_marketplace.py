@@ -8,6 +8,7 @@ from playwright.sync_api import expect
 from conftest import wait_for
 from tests.journeys.conftest import Key, Site
 from tests.journeys.guest import Guest
+from tests.journeys.test_disk_boot import demo_file
 from tests.journeys.test_disks import disk_of
 from tests.journeys.windows import Window
 
@@ -42,7 +43,7 @@ def test_an_image_is_built_signed_published_found_launched_and_deprecated(site: 
 
 
 def upload_demo_image(site: Site, window: Window) -> None:
-    (image, *_) = sorted((site.portal.home / "images").glob("*.qcow2"))
+    image = demo_file(site)
     page = window.goto("/volumes/upload/")
     page.locator("input[type=file]").set_input_files(image)
     card = page.locator("li.upload").filter(has_text=image.name)
