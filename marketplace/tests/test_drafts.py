@@ -59,7 +59,7 @@ def test_a_disk_becomes_an_entry(page, ada, cloud, worker):
     wanted = {"sign_with": "portal", "visibility": "public"}
     refused = page.post(answer.url, wanted)
     assert refused.status_code == 422
-    assert "nobody has seen what is there" in unescape(refused.content.decode())
+    assert "what is in it, nobody has seen" in unescape(refused.content.decode())
     answer = page.post(answer.url, wanted | {"knows": "on"})
     entry = Entry.objects.get()
     assert answer.url == entry.permalink

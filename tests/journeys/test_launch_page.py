@@ -29,11 +29,13 @@ def test_a_refused_form_keeps_what_was_typed_and_leads_to_the_fault(site: Site):
     owner = site.person("fred")
     window = site.window(owner)
     page = open_launch(window, owner)
-    page.get_by_label("Name").fill("Кот и \u202eсобака 🐈")  # noqa: RUF001
+    page.locator("[name=name]").fill("Кот и \u202eсобака 🐈")  # noqa: RUF001
     page.get_by_role("radio", name="t1.micro").check()
     page.get_by_text("Advanced").click()
     page.get_by_label("Memory (MiB)").fill("7")
-    page.get_by_label("User data").fill("rm -rf /  # no shebang")
+    page.locator("#context-fold > summary").click()
+    page.locator("#context-literal > summary").click()
+    page.locator("[name=user_data]").fill("rm -rf /  # no shebang")
     with page.expect_response(lambda answer: answer.request.method == "POST") as answer:
         window.button("Launch").click()
     assert answer.value.status == 422
@@ -42,7 +44,7 @@ def test_a_refused_form_keeps_what_was_typed_and_leads_to_the_fault(site: Site):
     expect(summary).to_contain_text("Memory (MiB)")
     expect(page.get_by_label("Memory (MiB)")).to_have_value("7")
     expect(page.get_by_label("Memory (MiB)")).to_be_visible()
-    expect(page.get_by_label("User data")).to_have_value("rm -rf /  # no shebang")
+    expect(page.locator("[name=user_data]")).to_have_value("rm -rf /  # no shebang")
     expect(page.get_by_role("radio", name="t1.micro")).to_be_checked()
     window.shot("launch-refused")
     summary.get_by_role("link", name="Memory (MiB)").click()

@@ -36,7 +36,7 @@ def test_another_tab_sees_a_launch_and_keeps_focus_choice_and_place(site: Site):
 
     launcher = window.tab()
     launcher.goto(f"/vms/launch/?image={owner.image()}")
-    launcher.get_by_label("Name").fill("seen from afar")
+    launcher.locator("[name=name]").fill("seen from afar")
     launcher.get_by_role("button", name="Launch", exact=True).click()
     expect(launcher.locator("#machine")).to_be_visible()
     second = launcher.url.strip("/").rpartition("/")[2]
