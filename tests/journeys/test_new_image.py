@@ -24,17 +24,17 @@ IMAGE = {
     "save_image": "on",
     "image_title": TITLE,
     "image_comment": "A small Linux that knows where the lighthouse is.",
-    "image_author": "Nadia Tester",
+    "image_author": "Noemi Tester",
     "image_version": "1.3",
 }
 
 
 def test_a_machine_is_saved_launched_published_and_found(site: Site, key: Key):
-    nadia = site.person("nadia")
-    window = site.window(nadia)
-    address = site.portal.rows("SELECT email FROM registration_user WHERE username = 'nadia'")[0][0]
-    keys = key_of(site, "nadia")
-    vm = site.running(nadia, name=site.name(), keys=keys, **IMAGE, image_email=address)
+    noemi = site.person("noemi")
+    window = site.window(noemi)
+    address = site.portal.rows("SELECT email FROM registration_user WHERE username = 'noemi'")[0][0]
+    keys = key_of(site, "noemi")
+    vm = site.running(noemi, name=site.name(), keys=keys, **IMAGE, image_email=address)
     page = window.goto(f"/vms/{vm}/")
     guest = Guest(window, key.private)
     guest.run("echo 54.18 > /root/lighthouse && rm -f /etc/dropbear/*_host_key && sync")
