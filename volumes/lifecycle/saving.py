@@ -12,8 +12,6 @@ from typing import Any
 from django.conf import settings
 from django.utils import timezone
 
-from cloud.diskfiles import packing
-from cloud.diskfiles.digests import Digests
 from cloud.diskfiles.identifiers import identifier_of
 from cloud.driver import CloudDriver, Progress
 from cloud.errors import CloudBusy, CloudFull
@@ -21,6 +19,7 @@ from cloud.types import DiskFormat, SavedDisk
 from core.errors import Refused
 from core.machine import Go, Step, progress
 from volumes.lifecycle.reserving import reserve
+from volumes.lifecycle.summing import sums_of_file
 from volumes.models import Volume
 from volumes.states import VolumeState
 
@@ -99,13 +98,7 @@ def _summed(volume: Volume, saved: SavedDisk, cloud: CloudDriver) -> dict[str, s
         where.mkdir(mode=0o700, parents=True)
         path = where / "disk.raw"
         cloud.export_volume(saved.volume.ref, path, DiskFormat.RAW, on_progress=told(0))
-        with path.open("rb") as file, Digests() as digests:
-            done = 0
-            for piece in packing.pieces(file):
-                digests.update(piece)
-                done += len(piece)
-                told(1)(done, size)
-            return digests.found()
+        return sums_of_file(path, told(1))
     finally:
         shutil.rmtree(where, ignore_errors=True)
 
