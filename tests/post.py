@@ -17,10 +17,15 @@ def letters(home: Path, to: str) -> list[EmailMessage]:
 def link(home: Path, to: str, path: str) -> str:
     """The path of the latest link below ``path`` that was mailed to this address, or ""."""
     for mail in letters(home, to):
-        body = mail.get_body(("plain",))
-        if body and (found := re.search(rf"https?://[^/\s]+({path}\S+)", body.get_content())):
+        if found := re.search(rf"https?://[^/\s]+({path}\S+)", text(mail)):
             return found[1]
     return ""
+
+
+def text(mail: EmailMessage) -> str:
+    """What it says, in plain words."""
+    body = mail.get_body(("plain",))
+    return str(body.get_content()) if body else ""
 
 
 def _written_at(file: Path) -> int:

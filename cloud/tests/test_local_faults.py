@@ -243,7 +243,7 @@ def test_a_frozen_qemu_is_unknown_and_comes_back(home: Path, demo_image: Path) -
 KILLED = """
 import os, sys, signal
 from pathlib import Path
-from cloud.local import {module}
+from {package} import {module}
 from cloud.local.driver import LocalDriver
 from cloud.types import VmSpec
 def die(*args, **kwargs):
@@ -256,29 +256,36 @@ driver.create_vm(VmSpec(name="m", vcpus=1, memory_mib=128, image={image!r}), tok
 """
 
 STEPS = [
-    ("files", "write"),
-    ("ports", "choose"),
-    ("lanes", "enqueue"),
-    ("images", "link"),
-    ("seed", "iso"),
-    ("inspect", "jailed"),
-    ("process", "start"),
-    ("boot", "_wait_until_up"),
-    ("boot", "boot"),
+    "cloud.local.files.write",
+    "cloud.local.ports.choose",
+    "cloud.local.lanes.enqueue",
+    "cloud.local.images.link",
+    "cloud.media.iso",
+    "cloud.local.inspect.jailed",
+    "cloud.local.process.start",
+    "cloud.local.boot._wait_until_up",
+    "cloud.local.boot.boot",
 ]
 
 
-@pytest.mark.parametrize(("module", "name"), STEPS, ids=lambda part: part)
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-def test_a_kill_in_the_middle_of_making_a_machine_is_made_good_by_asking_again(
-    driver: LocalDriver, home: Path, module: str, name: str, after: bool
-) -> None:
-    token = new_token()
+def killed_while_making(token: str, home: Path, step: str, *, after: bool) -> None:
+    """A process dies at ``step`` of making this machine."""
+    package, module, name = step.rsplit(".", 2)
     code = KILLED.format(
-        module=module, name=name, after=after, home=str(home), image=IMAGE, token=token
-    )
+        package=package, module=module, name=name, after=after,
+        home=str(home), image=IMAGE, token=token,
+    )  # fmt: skip
     done = subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
     assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("step", STEPS)
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+def test_a_kill_in_the_middle_of_making_a_machine_is_made_good_by_asking_again(
+    driver: LocalDriver, home: Path, step: str, after: bool
+) -> None:
+    token = new_token()
+    killed_while_making(token, home, step, after=after)
     info = driver.create_vm(a_spec(), token=token)
     wait(driver, info.ref, P.RUNNING)
     assert len(process._find(token)) == 1
@@ -288,15 +295,12 @@ def test_a_kill_in_the_middle_of_making_a_machine_is_made_good_by_asking_again(
     assert list((home / "machines").iterdir()) == []
 
 
-@pytest.mark.parametrize(("module", "name"), STEPS, ids=lambda part: part)
+@pytest.mark.parametrize("step", STEPS)
 def test_a_kill_in_the_middle_of_making_a_machine_is_cleaned_by_deleting(
-    driver: LocalDriver, home: Path, module: str, name: str
+    driver: LocalDriver, home: Path, step: str
 ) -> None:
     token = new_token()
-    code = KILLED.format(
-        module=module, name=name, after=True, home=str(home), image=IMAGE, token=token
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
+    killed_while_making(token, home, step, after=True)
     driver.delete_vm(token)
     assert not process._find(token)
     assert list(driver.list_vms()) == []

@@ -98,14 +98,9 @@ class Epilog:
         about = [
             mail
             for mail in post.letters(self.shaken.portal.home, SAID["email"])
-            if "New image created" in str(mail["Subject"]) and self.disk() in _text(mail)
+            if "New image created" in str(mail["Subject"]) and self.disk() in post.text(mail)
         ]
         return list({str(mail["Message-ID"]): mail for mail in about}.values())
-
-
-def _text(mail: EmailMessage) -> str:
-    body = mail.get_body(("plain",))
-    return str(body.get_content()) if body else ""
 
 
 def end_keys(shaken: Shaken) -> None:
