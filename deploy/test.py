@@ -101,9 +101,9 @@ SUITES: dict[str, Suite] = {
     "migrations": checks([PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"]),
     "scripts": checks(["npm", "test", "--silent"]),
     "fast": pytests(FAST, "-n", "2", timeout_s=60),
-    "slow": pytests(SLOW, timeout_s=180),
+    "slow": pytests(SLOW, "-n", "2", timeout_s=180),
     "postgres": pytests(LOCKS, "-n", "2", timeout_s=60, on_postgres=True),
-    "qemu": pytests(QEMU, *ONCE_MORE, timeout_s=300),
+    "qemu": pytests(QEMU, "-n", "2", *ONCE_MORE, timeout_s=300),
     "faults": pytests("faults", *ONCE_MORE, timeout_s=900),
     "journeys": pytests("journeys", *ONCE_MORE, timeout_s=600),
 }

@@ -77,6 +77,36 @@ def disk_of(path: Path, system: Path, *, table: str) -> Path:
     return path
 
 
+def disk_with_boot_parts(folder: Path, system: Path) -> Path:
+    """As images of distributions are: a program of the BIOS, an EFI partition, the system."""
+    path, boot = folder / "both.img", folder / "boot.img"
+    lines = (
+        "label: gpt\n"
+        "start=2048, size=2048, type=21686148-6449-6E6F-744E-656564454649\n"
+        f"start=4096, size={8 * MIB // 512}, type=C12A7328-F81F-11D2-BA4B-00A0C93EC93B\n"
+        f"start={10 * MIB // 512}, size={system.stat().st_size // 512}\n"
+    )
+    (folder / "my key.pem").write_text(PRIVATE)
+    (folder / "grub.key").write_text("a public one\n")
+    with path.open("wb") as file, boot.open("wb") as other:
+        file.truncate(system.stat().st_size + 11 * MIB)
+        other.truncate(8 * MIB)
+    for argv in (
+        ["mformat", "-i", boot, "::"],
+        ["mmd", "-i", boot, "::/EFI", "::/EFI/site"],
+        ["mcopy", "-i", boot, folder / "my key.pem", folder / "grub.key", "::/EFI/site"],
+    ):
+        subprocess.run(argv, check=True, capture_output=True)
+    subprocess.run(["sfdisk", "-q", path], input=lines.encode(), check=True, capture_output=True)
+    with path.open("r+b") as file:
+        for at, content in ((1, b"\xeb\x63grub" * 99), (2, boot.read_bytes())):
+            file.seek(at * MIB)
+            file.write(content)
+        file.seek(10 * MIB)
+        file.write(system.read_bytes())
+    return path
+
+
 @pytest.fixture
 def plain(tmp_path: Path) -> Path:
     return file_system(tmp_path / "plain.img", tree(tmp_path / "tree"))
@@ -137,8 +167,25 @@ class TestReport:
         disk = tmp_path / "xfs.img"
         disk.write_bytes(b"XFSB" + bytes(4 * MIB))
         (unread,) = read(disk).unread
-        assert unread.why == "It is xfs; the portal reads ext2, ext3 and ext4."
+        assert unread.why == "It is xfs; the portal reads ext2, ext3, ext4 and FAT."
         assert not read(disk).is_read
+
+    def test_a_disk_that_starts_by_either_firmware_is_read_whole(self, plain, tmp_path):
+        disk = disk_with_boot_parts(tmp_path, plain)
+        report = read(disk)
+        assert [part.kind for part in report.parts] == ["BIOS boot", "FAT", "ext"]
+        assert {one.path: one.kind for one in report.findings if one.part == 3} == FOUND
+        assert [one.path for one in report.findings if one.part == 2] == ["/EFI/site/my key.pem"]
+        assert report.is_read
+
+    def test_a_boot_partition_without_a_file_system_is_not_read(self, plain, tmp_path):
+        disk = disk_with_boot_parts(tmp_path, plain)
+        with disk.open("r+b") as file:
+            file.seek(2 * MIB + 512)
+            file.write(b"\xff" * 512 * 1024)
+        (unread,) = read(disk).unread
+        assert unread.part.kind == "FAT"
+        assert "damaged" in unread.why
 
     def test_a_damaged_file_system_is_said_to_be_one(self, plain):
         with plain.open("r+b") as file:

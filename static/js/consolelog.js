@@ -22,7 +22,8 @@ function start(log) {
     if (document.hidden || getSelection().containsNode(log, true) && !getSelection().isCollapsed) return;
     try {
       const response = await ask(log.dataset.src, { headers: { Accept: "text/plain" } });
-      const text = response.ok && !response.redirected ? await response.text() : shown;
+      const says = response.ok && response.status !== 204 && !response.redirected;
+      const text = says ? await response.text() : shown;
       if (text !== shown) show(log, (shown = text));
     } catch (error) {
       if (!(error instanceof TypeError)) throw error; // the network; the next look may reach it

@@ -48,8 +48,10 @@ def console_grant(request: UserRequest, key: uuid.UUID) -> HttpResponse:
 def console_log(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     """The end of the serial line's log, as plain text; the page makes it safe to look at."""
     vm = find(request, key)
+    if vm.state == VmState.DONE:
+        return HttpResponse(status=204)  # it went with the machine; who reads it still may go on
     status, text = 200, ""
-    if vm.cloud_ref and vm.state != VmState.DONE:
+    if vm.cloud_ref:
         try:
             text = console.tail(vm).decode("utf-8", "replace")
         except NotFound:

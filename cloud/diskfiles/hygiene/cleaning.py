@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from cloud.diskfiles import child
-from cloud.diskfiles.hygiene.ext import ROOT_INODE, Ext, Node, Unreadable
+from cloud.diskfiles.hygiene.asking import Unreadable
+from cloud.diskfiles.hygiene.ext import ROOT_INODE, Ext, Node
 from cloud.diskfiles.hygiene.parts import Part, parts_of
 
 Tick = Callable[[], None]

@@ -12,18 +12,14 @@ from dataclasses import dataclass
 from typing import IO
 
 from cloud.diskfiles import child
+from cloud.diskfiles.hygiene.asking import Unreadable, ask
 
 ROOT_INODE = 2
-#: What one child may print: folders and small files of a guest's making.
-MOST_OUTPUT_BYTES = 16 << 20
 _LINE = re.compile(rb"/(\d{1,10})/(\d{6})/\d+/\d+/([^\n]*)/(\d*)/")
 _PROMPT = b"debugfs: "
 _BANNER = re.compile(r"debugfs \d|\s*$")
-_LIMITS = child.Limits(cpu_s=60, memory_bytes=2 << 30, file_bytes=1 << 20)
-
-
-class Unreadable(Exception):
-    """The file system cannot be read: ``str(error)`` is for the log."""
+#: What a child may write that is told to write nothing.
+_NOTES_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,10 +73,13 @@ class Ext:
         """
         argv = ["debugfs", *(["-w"] if writes else [])]
         with script(commands) as told:
-            printed, ended = self._run(
-                [*argv, "-f", child.path_of(told.fileno()), self._device()], [told.fileno()],
-                file_bytes=_LIMITS.file_bytes if not writes else os.fstat(self.fd).st_size,
-            )  # fmt: skip
+            printed, ended = ask(
+                [*argv, "-f", child.path_of(told.fileno()), self._device()],
+                [self.fd, told.fileno()],
+                uid=self.uid,
+                on_tick=self.on_tick,
+                file_bytes=os.fstat(self.fd).st_size if writes else _NOTES_BYTES,
+            )
         answers = _answers(printed, commands)
         complaints = [line for line in ended.words.splitlines() if not _BANNER.match(line)]
         if ended.code or complaints or len(answers) != len(commands):
@@ -89,34 +88,19 @@ class Ext:
 
     def run(self, *argv: str, cpu_s: int = 600) -> int:
         """A tool of e2fsprogs on the file system, to write; its exit code."""
-        size = os.fstat(self.fd).st_size
-        _, ended = self._run([*argv, self._device()], [], file_bytes=size, cpu_s=cpu_s)
+        _, ended = ask(
+            [*argv, self._device()],
+            [self.fd],
+            uid=self.uid,
+            on_tick=self.on_tick,
+            file_bytes=os.fstat(self.fd).st_size,
+            cpu_s=cpu_s,
+        )
         return ended.code
 
     def _device(self) -> str:
         where = f"?offset={self.start_bytes}" if self.start_bytes else ""
         return f"{child.path_of(self.fd)}{where}"
-
-    def _run(
-        self, argv: list[str], files: list[int], *, file_bytes: int, cpu_s: int = 60
-    ) -> tuple[bytes, child.Ended]:
-        heard = bytearray()
-
-        def hear(data: bytes) -> None:
-            heard.extend(data)
-            if len(heard) > MOST_OUTPUT_BYTES:
-                raise Unreadable("it prints too much")
-
-        limits = child.Limits(cpu_s=cpu_s, memory_bytes=_LIMITS.memory_bytes, file_bytes=file_bytes)
-        ended = child.run(
-            argv,
-            uid=self.uid,
-            limits=limits,
-            files=[self.fd, *files],
-            on_output=hear,
-            on_tick=self.on_tick,
-        )
-        return bytes(heard), ended
 
 
 def script(commands: Sequence[str]) -> IO[str]:

@@ -47,6 +47,7 @@ class Finding:
 
 
 _HOME = r"(root|home/[^/]+)"
+_KEY_NAME = r"([^/]*\.(pem|key|p12|pfx)|id_[a-z0-9_-]+|identity)"
 
 KINDS: Mapping[str, Kind] = {
     kind.name: kind
@@ -57,7 +58,7 @@ KINDS: Mapping[str, Kind] = {
             why="Whoever has the image can sign in with it wherever its owner can.",
             weight=Weight.SECRET,
             where=re.compile(
-                rf"{_HOME}/(.*/)?([^/]*\.(pem|key|p12|pfx)|id_[a-z0-9_-]+|identity)"
+                rf"{_HOME}/(.*/)?{_KEY_NAME}"
                 r"|etc/(ssl/private|pki/tls/private)/.+|etc/krb5\.keytab"
             ),
             is_key=True,
@@ -173,3 +174,8 @@ PLACES: Mapping[str, int] = {
 def kind_of(path: str) -> Kind | None:
     """What a path is, by its name alone."""
     return next((kind for kind in KINDS.values() if kind.where.fullmatch(path)), None)
+
+
+def is_key_by_name(path: str) -> bool:
+    """Whether a file is called as private keys are, wherever it is."""
+    return bool(re.fullmatch(_KEY_NAME, path.rpartition("/")[2].lower()))

@@ -30,15 +30,18 @@ _MAGIC = (
     ("Linux RAID", 4096, b"\xfc\x4e\x2b\xa9"),
     ("ZFS", 135168, b"\x0c\xb1\xba\x00\x00\x00\x00\x00"),
 )
+#: Of GPT: a partition with a program that starts the machine, and no file system.
+_BIOS_BOOT = b"Hah!IdontNeedEFI"
 #: What nobody leaves files in.
-WITHOUT_FILES = frozenset({"swap", "empty"})
+WITHOUT_FILES = frozenset({"swap", "empty", "BIOS boot"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
     """A stretch of a disk. ``number`` as the guest counts; 0: the whole disk has no table.
 
-    ``kind``: a file system's name; "empty": nothing but zeros at its head; "": something else.
+    ``kind``: a file system's name; "empty": nothing but zeros at its head; "BIOS boot": a program;
+    "": something else.
     """
 
     number: int
@@ -50,8 +53,13 @@ class Part:
 def parts_of(disk: IO[bytes], size_bytes: int) -> list[Part]:
     """The parts of a raw disk, in their order; the disk itself where it has no table."""
     found = [
-        Part(number=number, start_bytes=start, size_bytes=size, kind=kind_of(disk, start, size))
-        for number, start, size in _table(disk, size_bytes)
+        Part(
+            number=number,
+            start_bytes=start,
+            size_bytes=size,
+            kind=kind_of(disk, start, size) or ("BIOS boot" if type_ == _BIOS_BOOT else ""),
+        )
+        for number, start, size, type_ in _table(disk, size_bytes)
         if 0 < start < size_bytes and 0 < size <= size_bytes - start
     ]
     if found:
@@ -80,8 +88,8 @@ def _at(disk: IO[bytes], offset: int, size: int) -> bytes:
     return disk.read(size)
 
 
-def _table(disk: IO[bytes], size_bytes: int) -> Iterator[tuple[int, int, int]]:
-    """Number, first byte and size of each line of the table."""
+def _table(disk: IO[bytes], size_bytes: int) -> Iterator[tuple[int, int, int, bytes]]:
+    """Number, first byte, size and, of GPT, type of each line of the table."""
     sector = _at(disk, 0, SECTOR)
     if len(sector) < SECTOR or sector[510:] != b"\x55\xaa" or _is_file_system(disk):
         return
@@ -91,9 +99,9 @@ def _table(disk: IO[bytes], size_bytes: int) -> Iterator[tuple[int, int, int]]:
         return
     for number, (kind, start, size) in enumerate(lines, 1):
         if kind in _EXTENDED:
-            yield from _chain(disk, start)
+            yield from ((*line, b"") for line in _chain(disk, start))
         elif kind and size:
-            yield number, start * SECTOR, size * SECTOR
+            yield number, start * SECTOR, size * SECTOR, b""
 
 
 def _is_file_system(disk: IO[bytes]) -> bool:
@@ -124,7 +132,7 @@ def _chain(disk: IO[bytes], first: int) -> Iterator[tuple[int, int, int]]:
         at = first + next_start
 
 
-def _gpt(disk: IO[bytes], size_bytes: int) -> Iterator[tuple[int, int, int]]:
+def _gpt(disk: IO[bytes], size_bytes: int) -> Iterator[tuple[int, int, int, bytes]]:
     head = _at(disk, SECTOR, _GPT.size)
     if len(head) < _GPT.size:
         return
@@ -140,4 +148,4 @@ def _gpt(disk: IO[bytes], size_bytes: int) -> Iterator[tuple[int, int, int]]:
             return
         first, last = struct.unpack_from("<QQ", entry, 32)
         if entry[:16].strip(b"\0") and last >= first:
-            yield number + 1, first * SECTOR, (last - first + 1) * SECTOR
+            yield number + 1, first * SECTOR, (last - first + 1) * SECTOR, entry[:16]

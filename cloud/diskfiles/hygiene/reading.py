@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cloud.diskfiles import child, lending
-from cloud.diskfiles.hygiene.ext import ROOT_INODE, Ext, Node, Unreadable
-from cloud.diskfiles.hygiene.findings import PLACES, Finding, Kind, kind_of
+from cloud.diskfiles.hygiene.asking import Unreadable
+from cloud.diskfiles.hygiene.ext import ROOT_INODE, Ext, Node
+from cloud.diskfiles.hygiene.fat import Fat
+from cloud.diskfiles.hygiene.findings import KINDS, PLACES, Finding, Kind, is_key_by_name, kind_of
 from cloud.diskfiles.hygiene.parts import WITHOUT_FILES, Part, parts_of
 
+#: File systems that are read.
+READ = frozenset({"ext", "FAT"})
 #: A guest's tree may be endless: so much of it is looked at.
 MOST_FOLDERS = 4000
 MOST_FINDINGS = 500
@@ -22,6 +26,8 @@ _AT_ONCE = 200
 _IS_KEY = re.compile(
     rb"-----BEGIN [A-Z ]*PRIVATE KEY-----|PuTTY-User-Key-File|\A\x30\x82|\A\x05\x02"
 )
+#: What mtools would take for a pattern.
+_PATTERNS = frozenset("*?[]\\")
 #: Names that can stand in a command of debugfs as they are.
 _PLAIN = re.compile(r"[\w.@+:~/-]+", re.ASCII)
 
@@ -48,8 +54,8 @@ class Report:
     @property
     def is_read(self) -> bool:
         """Whether there was a file system, and every one was read to its end."""
-        read = [part for part in self.parts if part.kind == "ext"]
-        return bool(read) and not self.unread and not self.is_cut
+        has_files = any(part.kind in READ for part in self.parts)
+        return has_files and not self.unread and not self.is_cut
 
 
 def read(disk: Path, size_bytes: int, *, on_tick: Tick) -> Report:
@@ -66,11 +72,10 @@ def read(disk: Path, size_bytes: int, *, on_tick: Tick) -> Report:
             on_tick()
             if part.kind in WITHOUT_FILES:
                 continue
-            if part.kind != "ext":
+            if part.kind not in READ:
                 report.unread.append(Unread(part=part, why=_why_not(part)))
                 continue
-            system = Ext(fd=file.fileno(), start_bytes=part.start_bytes, uid=user, on_tick=on_tick)
-            _look_into(system, part, report)
+            _look_into(file.fileno(), part, report, user, on_tick)
     return report
 
 
@@ -79,15 +84,17 @@ def _why_not(part: Part) -> str:
         return "It is no file system that the portal knows."
     if part.kind in ("LUKS", "LVM", "Linux RAID", "ZFS"):
         return f"It is {part.kind}: what is inside cannot be read from outside."
-    return f"It is {part.kind}; the portal reads ext2, ext3 and ext4."
+    return f"It is {part.kind}; the portal reads ext2, ext3, ext4 and FAT."
 
 
-def _look_into(system: Ext, part: Part, report: Report) -> None:
+def _look_into(fd: int, part: Part, report: Report, user: int | None, on_tick: Tick) -> None:
     try:
-        found = list(_walk(system, report))
-        keys = {node.inode for _, node, kind in found if kind.is_key and _is_small(node)}
-        report.is_cut |= len(keys) > MOST_KEYS
-        real = _private_keys(system, sorted(keys)[:MOST_KEYS])
+        if part.kind == "FAT":
+            fat = Fat(fd=fd, start_bytes=part.start_bytes, uid=user, on_tick=on_tick)
+            found = list(_keys_of(fat, part, report))
+        else:
+            ext = Ext(fd=fd, start_bytes=part.start_bytes, uid=user, on_tick=on_tick)
+            found = list(_findings_of(ext, part, report))
     except Unreadable:
         report.unread.append(
             Unread(
@@ -95,20 +102,51 @@ def _look_into(system: Ext, part: Part, report: Report) -> None:
             )
         )
         return
+    room = MOST_FINDINGS - len(report.findings)
+    report.is_cut |= len(found) > room
+    report.findings += found[:room]
+
+
+def _keys_of(system: Fat, part: Part, report: Report) -> Iterator[Finding]:
+    """Private keys: the rest of what is looked for has its places, and none in such a part."""
+    keys = [path for path in system.files() if is_key_by_name(path)]
+    report.is_cut |= len(keys) > MOST_KEYS
+    for path in keys[:MOST_KEYS]:
+        text = _text_of(system, path)
+        if text is None or _IS_KEY.search(text):
+            yield Finding(
+                kind=KINDS["private_key"].name,
+                part=part.number,
+                path=_shown(path),
+                size_bytes=len(text or b""),
+                is_removable=False,
+            )
+
+
+def _text_of(system: Fat, path: str) -> bytes | None:
+    """None: nobody can look into it, for its size or its name."""
+    if not path.isprintable() or set(path) & _PATTERNS:
+        return None
+    try:
+        return system.content(path)
+    except Unreadable:
+        return None
+
+
+def _findings_of(system: Ext, part: Part, report: Report) -> Iterator[Finding]:
+    found = list(_walk(system, report))
+    keys = {node.inode for _, node, kind in found if kind.is_key and _is_small(node)}
+    report.is_cut |= len(keys) > MOST_KEYS
+    real = _private_keys(system, sorted(keys)[:MOST_KEYS])
     for path, node, kind in found:
         if kind.is_key and _is_small(node) and node.inode not in real:
             continue
-        if len(report.findings) >= MOST_FINDINGS:
-            report.is_cut = True
-            return
-        report.findings.append(
-            Finding(
-                kind=kind.name,
-                part=part.number,
-                path=_shown(path),
-                size_bytes=node.size_bytes,
-                is_removable=bool(_PLAIN.fullmatch(path)),
-            )
+        yield Finding(
+            kind=kind.name,
+            part=part.number,
+            path=_shown(path),
+            size_bytes=node.size_bytes,
+            is_removable=bool(_PLAIN.fullmatch(path)),
         )
 
 
