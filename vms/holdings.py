@@ -26,7 +26,7 @@ class Machines:
 
     def stop(self, person: User, *, by: User, verb: str) -> None:
         """End what runs, and what is about to: it has nothing to lose yet, and is killed."""
-        machines = _alive(person)
+        machines = _locked(person)
         starting = [vm for vm in machines if vm.state in STARTING]
         running = [vm for vm in machines if vm.state == VmState.RUNNING]
         actions.ask_many(starting, "kill", by=by)
@@ -39,11 +39,18 @@ class Machines:
         actions.hand_over(given, to=to, by=by, is_over_quota=is_over_quota, heir_of=person)
 
     def remove(self, person: User, *, by: User) -> None:
-        _kill(_alive(person), by=by)
+        _kill(_locked(person), by=by)
 
 
 def _alive(person: User) -> Sequence[VM]:
     return list(VM.objects.alive().filter(owner=person).order_by("pk"))
+
+
+def _locked(person: User) -> Sequence[VM]:
+    """All at once, by their keys: two who lock several in another order wait for ever."""
+    return list(
+        VM.objects.alive().select_for_update(no_key=True).filter(owner=person).order_by("pk")
+    )
 
 
 def _kill(machines: Sequence[VM], *, by: User) -> None:

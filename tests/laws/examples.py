@@ -420,6 +420,9 @@ def offer_to(case: Case) -> Any:
 
 
 DISKS: Mapping[str, Callable[[Case], Any]] = {
+    "abandon": lambda case: disks.abandon(
+        ArrivalFactory(volume__owner=case.alice).volume, by=case.alice
+    ),
     "accept_offer": lambda case: disks.accept_offer(offer_to(case), by=case.alice),
     "ask_download": lambda case: disks.ask_download(case.disk(), by=case.alice, format="raw"),
     "ask_many": lambda case: disks.ask_many([case.disk()], "delete", by=case.alice),

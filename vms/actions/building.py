@@ -198,6 +198,7 @@ def image_of(row: Build) -> Image:
     names = ("title", "comment", "author", "email", "version")
     about: dict[str, Any] = {name: row.recipe[name] for name in names}
     return Image(**about)
+            User.objects.select_for_update(no_key=True).get(pk=by.pk)  # accounts come first
 
 
 def _must_be_theirs(row: Build, verb: str, by: User) -> None:

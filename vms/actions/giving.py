@@ -11,8 +11,8 @@ from core.machine import StaleState
 from registration.models import User
 from vms import disks
 from vms.actions.leaving import leave_plans
-from vms.actions.networks import inherit_networks, leave_networks
-from vms.models import VM, Tenure
+from vms.actions.networks import inherit_clusters, inherit_networks, leave_networks
+from vms.models import VM, Build, Tenure
 from vms.quota import must_fit
 from volumes.models import Access, Attachment
 
@@ -46,9 +46,11 @@ def hand_over(
     if not to.is_active:
         raise Refused("not_active", f"The account {to} is not active: it can be given nothing.")
     wanted = [vm.pk for vm in machines]
-    given = list(
-        VM.objects.alive().select_for_update(no_key=True).filter(pk__in=wanted).exclude(owner=to)
-    )
+    if heir_of is not None:
+        inherit_clusters(heir_of, to=to)
+    list(Build.objects.select_for_update(no_key=True).filter(vm__in=wanted).order_by("pk"))
+    alive = VM.objects.alive().select_for_update(no_key=True).order_by("pk")
+    given = list(alive.filter(pk__in=wanted).exclude(owner=to))
     if given and not is_over_quota:
         must_fit(to, given)
     if heir_of is not None:

@@ -4,7 +4,6 @@ import hashlib
 import ipaddress
 import uuid
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from django.conf import settings
 from django.db import transaction
@@ -266,11 +265,16 @@ def leave_networks(vm: VM, *, to: User) -> None:
         VM.objects.filter(pk=vm.pk).update(cluster=None, node_number=None)
 
 
+def inherit_clusters(heir_of: User, *, to: User) -> None:
+    """Give all clusters of somebody whose account ends to another person: before their machines
+    are locked, since a cluster's own step kills machines."""
+    Cluster.objects.filter(owner=heir_of).update(owner=to)
+
+
 def inherit_networks(heir_of: User, *, to: User) -> None:
-    """Give all networks and clusters of somebody whose account ends to another person."""
-    for table in (Network, Cluster):
-        rows: Any = table._default_manager
-        rows.filter(owner=heir_of).update(owner=to)
+    """Give all networks of somebody whose account ends to another person: after their machines
+    are locked, since a machine that gets a card has locked itself first."""
+    Network.objects.filter(owner=heir_of).update(owner=to)
 
 
 def _must_be_at_rest(vm: VM) -> None:

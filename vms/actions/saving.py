@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.errors import Refused
-from core.machine import StaleState, hurry
+from core.machine import StaleState, hurry_after
 from registration import names
 from registration.actions import rules
 from registration.models import User
@@ -195,7 +195,6 @@ def save(vm: VM, image: Image | None, *, by: User, power_off: bool = False) -> N
 
 
 def _must_be_planned(vm: VM, *, by: User) -> None:
-    # Not locked: a worker that signs has locked it, and wants the machine, which is ours.
     saving = Saving.objects.filter(vm=vm).first()
     if saving and saving.state == SavingState.FAILED:
         _must_fit(vm)
@@ -277,6 +276,8 @@ def drop_with(vm: VM, *, by: User) -> bool:
     """In a transaction in which the machine is killed: its image is lost. Whether there was one.
 
     One that is being signed is whole already, and stays.
+
+    Raises: StaleState: a worker was faster.
     """
     saving = Saving.objects.select_related("volume").filter(vm=vm).first()
     if saving is None or saving.state not in (*LOSABLE, SavingState.FAILED):
@@ -290,5 +291,5 @@ def drop_with(vm: VM, *, by: User) -> bool:
 def _cancel(saving: Saving, *, by: User) -> None:
     volume: Any = saving.volume
     if volume is not None and "cancel" in volume.verbs:
-        volumes.cancel(volume, by=by)
-    hurry(saving.vm)
+        volumes.abandon(volume, by=by)
+    hurry_after(saving.vm)

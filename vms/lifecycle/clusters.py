@@ -261,7 +261,6 @@ def _kill(vm: VM, reason: str) -> None:
         saving = Saving.objects.filter(vm=vm, state=SavingState.PLANNED).first()
         if saving:
             saving.move(SavingState.DROPPED, reason="Its machine was killed with its cluster.")
-        vm.move(VmState.EPILOG, reason=reason)
         ring_row(vm)
 
 
@@ -273,6 +272,7 @@ def _give_back(cluster: Cluster) -> None:
     held = Nic.objects.holding().filter(vm=borrowed, network=cluster.network)
     _pull_out(held, f"The cluster {cluster} has ended.")
     if not held.exists():
+        vm.move(VmState.EPILOG, reason=reason)
         VM.objects.filter(pk=borrowed.pk).update(cluster=None, node_number=None)
 
 

@@ -6,7 +6,7 @@ from contextlib import suppress
 from cloud import types
 from cloud.driver import CloudDriver
 from cloud.errors import CloudRefused, NotFound, Unsupported
-from core.machine import Go, StaleState, Step, hurry
+from core.machine import Go, StaleState, Step, hurry_after
 from vms.bells import ring_row
 from vms.models import VM, Network, Nic
 from vms.states import NetworkState, NicState, VmState
@@ -28,8 +28,8 @@ def _wake(network: Network) -> None:
     """Machines that wait for it go on now."""
     waiting = VM.objects.filter(nics__network=network, state=VmState.PENDING)
     for vm in waiting:
-        if hurry(vm):
-            ring_row(vm)
+        hurry_after(vm)
+        ring_row(vm)
 
 
 def remove(network: Network, cloud: CloudDriver) -> Go | None:

@@ -20,7 +20,7 @@ from cloud.driver import CloudDriver
 from cloud.errors import Unsupported
 from cloud.types import VmPhase
 from core.errors import Refused
-from core.machine import Go, Step, hurry
+from core.machine import Go, Step, hurry_after
 from core.sizes import in_words
 from marketplace import actions as marketplace
 from marketplace import documents
@@ -204,8 +204,8 @@ def _about(saving: Saving, owner: User) -> marketplace.About:
 
 
 def _go_on(saving: Saving) -> None:
-    """Have the machine looked at: it waits for this."""
-    hurry(saving.vm)
+    """Have the machine looked at: it waits for this. Its row is not ours to lock."""
+    hurry_after(saving.vm)
     ring_row(saving.vm)
 
 

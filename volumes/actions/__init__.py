@@ -22,6 +22,7 @@ from volumes.actions.downloads import LIVE, ask_download, remove_download
 from volumes.actions.fetches import fetch
 from volumes.actions.making import (
     VERBS,
+    abandon,
     ask_many,
     cancel,
     create,
@@ -57,6 +58,7 @@ __all__: list[str] = [
     "VERBS",
     "Parcel",
     "Standing",
+    "abandon",
     "accept_offer",
     "ask_download",
     "ask_many",

@@ -132,6 +132,18 @@ def cancel(volume: Volume, *, by: User) -> None:
         tasks.ring_row(volume)
 
 
+def abandon(volume: Volume, *, by: User) -> None:
+    """Give up a disk that is still arriving, with what it is made of: whoever ends that.
+
+    In the transaction of that end. No account is locked: who ends a machine has it locked already,
+    and accounts come before machines.
+
+    Raises: StaleState: it has just come, or has been given up.
+    """
+    _move(volume, "cancel", VolumeState.CLEARING, by=by)
+    tasks.ring_row(volume)
+
+
 def dismiss(volume: Volume, *, by: User) -> None:
     """Take the record of a disk that did not come to be out of the lists.
 
