@@ -129,6 +129,7 @@ GROUPS: Mapping[tuple[str, str], Mapping[str, Verb]] = {
         "plan_saving": Verb("planned {}", "plan {}"),
         "power_off": Verb("switched off and saved {}", "switch off and save {}"),
         "cancel_build": Verb("called off {}", "call off {}"),
+        "end_build": Verb("ended the machine of {}", "end the machine of {}"),
         "save_build": Verb("saved {} as it was", "save {} as it is"),
         "reboot": Verb("rebooted {}", "reboot {}"),
         "save": Verb("shut down and saved {}", "shut down and save {}"),
@@ -322,7 +323,8 @@ ADMINISTRATION = frozenset({"The site"})
 
 #: What ``{}`` stands for in a list of verbs, by how the verb begins, where it is not its group's.
 THINGS = {
-    "cancel_build": "an image in the making", "save_build": "the machine of a build",
+    "cancel_build": "an image in the making", "end_build": "an image in the making",
+    "save_build": "the machine of a build",
     "invitation_": "an invitation", "key_": "an SSH key", "mail_opened": "a mail",
     "mail_text_": "the text of a mail", "mail_tried": "a mail", "mails_": "a mail",
     "policies_published": "new policies", "policy_line_": "a line",

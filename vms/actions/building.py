@@ -103,7 +103,7 @@ def _machine(row: Build, order: BuildOrder) -> Order:
         disk_bus=order.disk_bus,
         ssh_keys=order.ssh_keys,
         system_parts=(Part("x-shellscript", _PART, program),),
-        launch_key=order.create_key,
+        launch_key=uuid.uuid5(order.create_key, "build"),  # a machine of theirs may have that key
     )
 
 
@@ -130,7 +130,7 @@ def _write(row: Build, order: BuildOrder) -> None:
 
 #: While it lasts, or while its machine is kept.
 CANCELLABLE = frozenset({BuildState.STARTING, BuildState.WORKING, BuildState.SAVING,
-                         BuildState.KEPT, BuildState.FAILED})  # fmt: skip
+                         BuildState.KEPT})  # fmt: skip
 SAVABLE = frozenset({BuildState.KEPT, BuildState.FAILED})
 #: The machine has a disk that could be saved.
 _HAS_DISK = frozenset({VmState.RUNNING, VmState.UNKNOWN})
@@ -138,20 +138,32 @@ _HAS_DISK = frozenset({VmState.RUNNING, VmState.UNKNOWN})
 
 def may_cancel(row: Build) -> bool:
     """Whether there is something left to end."""
-    return row.state in CANCELLABLE and row.vm.state != VmState.DONE
+    if row.state == BuildState.FAILED:
+        return row.has_machine and "kill" in row.vm.verbs
+    return row.state in CANCELLABLE and row.has_machine
 
 
 def may_save(row: Build) -> bool:
     """Whether its machine could be saved as it is."""
-    return row.state in SAVABLE and row.vm.state in _HAS_DISK
+    return row.state in SAVABLE and row.is_machine_theirs and row.vm.state in _HAS_DISK
 
 
 def cancel_build(row: Build, *, by: User) -> None:
     """Call it off: its machine is killed, and nothing is saved.
 
-    Raises: Refused: ``build_state``, ``not_yours``, ``vm_state``: its image is whole already.
+    One that has failed stays so, with its reason: only its machine is ended.
+
+    Raises:
+        Refused: ``build_state``: there is nothing to end, or its machine is somebody else's by
+            now; ``not_yours``; ``vm_state``: its image is whole already.
     """
     _must_be_theirs(row, "cancel_build", by)
+    if row.state == BuildState.FAILED and may_cancel(row):
+        with transaction.atomic():
+            asking.kill(row.vm, by=by)
+            row.record_event("end_build", by=by)
+            row.announce()
+        return
     while may_cancel(row):
         try:
             with transaction.atomic():
@@ -186,6 +198,7 @@ def save_build(row: Build, *, by: User) -> None:
                       f"is {row.vm.get_state_display().lower()}: it cannot be saved.")  # fmt: skip
     try:
         with transaction.atomic():
+            User.objects.select_for_update(no_key=True).get(pk=by.pk)  # accounts come first
             row.move(BuildState.SAVING, by=by, verb="save_build", ended_at=None)
             save(row.vm, image_of(row), by=by)
     except StaleState:
@@ -198,7 +211,6 @@ def image_of(row: Build) -> Image:
     names = ("title", "comment", "author", "email", "version")
     about: dict[str, Any] = {name: row.recipe[name] for name in names}
     return Image(**about)
-            User.objects.select_for_update(no_key=True).get(pk=by.pk)  # accounts come first
 
 
 def _must_be_theirs(row: Build, verb: str, by: User) -> None:

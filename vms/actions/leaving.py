@@ -17,7 +17,8 @@ def leave_plans(vm: VM, *, to: User, by: User, is_heir: bool) -> None:
     """The image that it was to become, the build that it was made for, and its batch.
 
     An image is signed in its owner's name: ``to`` has to wish for it. One whose disk is being
-    copied stays with who planned it. With an account that ends, what is on its way goes on.
+    copied stays with who planned it. With an account that ends, what is on its way goes on, and
+    its build goes along. One that has failed or ended stays with who ordered it.
 
     Raises: Refused: ``saving_state``: it is being shut down to be saved, or copied for a backup.
     """
@@ -36,10 +37,24 @@ def leave_plans(vm: VM, *, to: User, by: User, is_heir: bool) -> None:
     for build in Build.objects.filter(vm=vm, state__in=_FOLLOWING).exclude(owner=to):
         reason = f"Its machine was given to {to}."
         build.move(BuildState.CANCELLED, by=by, reason=reason, ended_at=timezone.now())
+    if is_heir and vm.state in _ENDING:
+        _take_along(vm, to=to, by=by)
     if vm.batch and vm.batch.owner_id != to.pk:
         vm.announce()  # its page has one machine less
         VM.objects.filter(pk=vm.pk).update(batch=None)
         vm.batch = None
+
+
+def _take_along(vm: VM, *, to: User, by: User) -> None:
+    """Who gets the image sees the build of it."""
+    for build in Build.objects.filter(vm=vm, state=BuildState.SAVING).exclude(owner=to):
+        change = {"before": build.owner.username, "after": to.username}
+        build.record_event("handed_over", by=by, **change)
+        build.announce()
+        Build.objects.filter(pk=build.pk).update(owner=to)
+        build.owner = to
+        build.record_event("taken_over", by=by, **change)
+        build.announce()
 
 
 def _must_not_be_copied(vm: VM, to: User) -> None:

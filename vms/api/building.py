@@ -98,7 +98,7 @@ class BuildOut(Schema):
     state_since: datetime
     reason: str = Field(description="A sentence saying why it is in this state, or blank")
     image: str = Field(description="Identifier of what it is made from")
-    machine: MachineRef
+    machine: MachineRef | None = Field(description="null: it was given to somebody else")
     made: str = Field(description="Identifier of what came of it, or blank")
     steps: list[StepOut]
     created_at: datetime
@@ -122,11 +122,11 @@ class BuildOut(Schema):
 
     @staticmethod
     def resolve_machine(row: Build) -> Any:
-        return row.vm
+        return row.vm if row.is_machine_theirs else None
 
     @staticmethod
     def resolve_made(row: Build) -> str:
-        saving = getattr(row.vm, "saving", None)
+        saving = row.saved_as
         return saving.entry.identifier if saving and saving.entry else ""
 
     @staticmethod
@@ -260,6 +260,7 @@ def build_log(request: ApiRequest, build: UUID) -> HttpResponse:
 @router.post("/builds/{uuid:build}/cancel", response={202: BuildOut}, url_name="cancel_build",
              summary="Call it off, and kill its machine")  # fmt: skip
 def cancel_build(request: ApiRequest, build: UUID) -> Status[Build]:
+    """One that has failed stays so: only its machine is killed."""
     actions.cancel_build(_find(request, build, "cancel_build"), by=request.user)
     return Status(202, _find(request, build))
 

@@ -12,7 +12,14 @@ from django.utils import timezone
 from core.machine import Stateful
 from marketplace.models import Entry
 from vms.models.machines import VM
-from vms.states import BUILD_DEADLINES, BUILD_MEANINGS, BUILD_MOVES, BuildState, StepState
+from vms.states import (
+    BUILD_DEADLINES,
+    BUILD_MEANINGS,
+    BUILD_MOVES,
+    BuildState,
+    StepState,
+    VmState,
+)
 
 
 class OwnedQuerySet(models.QuerySet[Any]):
@@ -78,6 +85,24 @@ class Build(Stateful):
     @property
     def meaning(self) -> str:
         return BUILD_MEANINGS[self.state]
+
+    @property
+    def is_machine_theirs(self) -> bool:
+        """Whether its machine is still its owner's: it may have been given to somebody else."""
+        return self.vm.owner_id == self.owner_id
+
+    @property
+    def saved_as(self) -> Any:
+        """The ``Saving`` of its machine, or None; not what another owner has made of that."""
+        saving = self.vm.saved_as
+        if saving is None or self.is_machine_theirs:
+            return saving
+        return saving if saving.entry and saving.entry.owner_id == self.owner_id else None
+
+    @property
+    def has_machine(self) -> bool:
+        """Whether its machine is there, and still its owner's."""
+        return self.is_machine_theirs and self.vm.state != VmState.DONE
 
     def audience(self) -> tuple[int, ...]:
         return (self.owner_id,)

@@ -26,7 +26,7 @@ BUILD_MOVES: Moves = {
     B.SAVING: frozenset({B.DONE, B.FAILED, B.CANCELLED}),
     B.KEPT: frozenset({B.SAVING, B.DONE, B.CANCELLED}),
     B.DONE: frozenset(),
-    B.FAILED: frozenset({B.SAVING, B.CANCELLED}),
+    B.FAILED: frozenset({B.SAVING}),
     B.CANCELLED: frozenset(),
 }
 
@@ -51,7 +51,10 @@ BUILD_MEANINGS: Mapping[str, str] = {
     B.SAVING: "Every step has succeeded. The machine is shut down, and its disk becomes an image.",
     B.KEPT: "Every step has succeeded. The machine was to be kept running: look at it, then save.",
     B.DONE: "The image is there.",
-    B.FAILED: "A step has failed. The log says more; its machine waits for a look or a kill.",
+    B.FAILED: (
+        "It came to nothing. The log says more; its machine, if it is there, waits for a look or "
+        "a kill."
+    ),
     B.CANCELLED: "It was called off.",
 }
 

@@ -121,6 +121,30 @@ def test_the_same_order_twice_is_one_build_and_one_machine(owner, entry):
     assert (Build.objects.count(), VM.objects.count(), Saving.objects.count()) == (1, 1, 1)
 
 
+def test_the_same_key_with_other_words_is_the_build_that_there_is(owner, entry):
+    wanted = order(entry)
+    first = actions.build(owner=owner, order=wanted)
+    other = order(entry, recipe=Recipe(recipe="false\n"), create_key=wanted.create_key)
+    assert actions.build(owner=owner, order=other) == first
+    unsound = order(entry, step_minutes=0, create_key=wanted.create_key)
+    assert actions.build(owner=owner, order=unsound) == first
+    assert [step.name for step in first.steps.all()] == ["Recipe", "Script s", "Clean up"]
+    assert (Build.objects.count(), VM.objects.count(), Saving.objects.count()) == (1, 1, 1)
+    theirs = UserFactory()
+    assert actions.build(owner=theirs, order=order(entry, create_key=wanted.create_key)) != first
+
+
+def test_a_machine_that_was_launched_with_the_same_key_is_left_alone(owner, entry):
+    key = uuid.uuid4()
+    size = {"type_name": "m1.small", "vcpus": 1, "memory_mib": 512}
+    vm = actions.launch(
+        owner=owner, order=actions.Order(entry=entry, name="web", launch_key=key, **size)
+    )
+    row = actions.build(owner=owner, order=order(entry, create_key=key))
+    assert row.vm != vm
+    assert not Saving.objects.filter(vm=vm).exists()
+
+
 def test_a_refused_order_leaves_nothing(owner, entry):
     with pytest.raises(Refused) as refused:
         actions.build(owner=owner, order=order(entry, recipe=Recipe(packages=("nginx",))))
@@ -337,6 +361,25 @@ def test_a_build_is_called_off_with_its_machine(made, owner):
     assert made.row.state == BuildState.CANCELLED
     with pytest.raises(Refused) as refused:
         actions.cancel_build(made.row, by=owner)
+    assert refused.value.code == "build_state"
+
+
+def test_one_that_failed_stays_so_when_its_machine_is_ended(made, owner, client):
+    made.says("step 1 begin", "no such file", "step 1 end 3")
+    before = made.row
+    actions.cancel_build(before, by=owner)
+    row = made.row
+    assert (row.state, row.reason, row.vm.state) == ("failed", before.reason, VmState.EPILOG)
+    assert row.ended_at == before.ended_at
+    assert row.steps.get(number=1).tail
+    assert b"no such file" in kept_log(row)
+    assert Event.objects.of(row.uuid).order_by("-pk").first().verb == "end_build"
+    client.force_login(owner)
+    page = client.get(row.get_absolute_url()).content.decode()
+    assert "ended with exit status 3" in page
+    assert "End its machine" not in page
+    with pytest.raises(Refused) as refused:
+        actions.cancel_build(row, by=owner)
     assert refused.value.code == "build_state"
 
 

@@ -10,6 +10,7 @@ from registration.actions import accounts
 from registration.tests.factories import UserFactory
 from vms import actions
 from vms.models import VM, Batch, Build, Saving
+from vms.states import BuildState
 from vms.tests.factories import VMFactory
 from volumes.models import Access, Attachment, Visibility, Volume
 from volumes.states import AttachmentState
@@ -149,6 +150,48 @@ def test_nobody_follows_the_machine_of_another_for_a_build(alice, bob, admin, cl
     build.refresh_from_db()
     assert (build.state, build.next_tick_at) == ("cancelled", None)
     assert "given to bob" in build.reason
+
+
+def test_a_build_that_failed_stays_with_who_ordered_it_and_ends_no_machine_of_another(
+    alice, bob, admin, cloud, client
+):
+    vm = VMFactory(owner=alice, running=True, name="of the build")
+    build = Build.objects.create(
+        owner=alice, vm=vm, base=vm.entry, create_key=vm.launch_key, state=BuildState.FAILED,
+        reason="Step 1 failed.", recipe={"title": "R of Alice"},
+    )  # fmt: skip
+    actions.hand_over([vm], to=bob, by=admin)
+    VM.objects.filter(pk=vm.pk).update(name="of Bob")
+    actions.plan_saving(VM.objects.get(pk=vm.pk), IMAGE, by=bob)
+    build = Build.objects.get(pk=build.pk)
+    assert (build.state, build.reason, build.owner) == ("failed", "Step 1 failed.", alice)
+    assert (actions.may_cancel(build), actions.may_save(build)) == (False, False)
+    assert build.saved_as is None
+    for act, by in ((actions.cancel_build, alice), (actions.cancel_build, admin),
+                    (actions.save_build, alice)):  # fmt: skip
+        with pytest.raises(Refused) as refused:
+            act(build, by=by)
+        assert refused.value.code == "build_state"
+    client.force_login(alice)
+    for page in (build.get_absolute_url(), "/vms/builds/"):
+        text = client.get(page).content.decode()
+        assert "given to somebody else" in text
+        assert "of Bob" not in text
+    client.force_login(bob)
+    assert "R of Alice" not in client.get(vm.get_absolute_url()).content.decode()
+    assert VM.objects.get(pk=vm.pk).state == "running"
+
+
+def test_a_build_whose_image_is_on_its_way_goes_along_with_its_account(alice, bob, admin, cloud):
+    vm = VMFactory(owner=alice, running=True)
+    build = Build.objects.create(owner=alice, vm=vm, base=vm.entry, create_key=vm.launch_key)
+    actions.save(vm, IMAGE, by=alice)
+    Build.objects.filter(pk=build.pk).update(state=BuildState.SAVING)
+    accounts.close(alice, by=admin, reason="They left.", heir=bob)
+    build.refresh_from_db()
+    assert (build.state, build.owner) == ("saving", bob)
+    verbs = Event.objects.of(build.uuid).values_list("verb", "owner")
+    assert set(verbs) == {("handed_over", alice.pk), ("taken_over", bob.pk)}
 
 
 def test_nor_is_it_shown_with_the_batch_that_it_came_from(alice, bob, admin):

@@ -113,7 +113,7 @@ def _about(row: Build) -> dict[str, Any]:
         "build": row,
         "steps": steps,
         "failed": next((step for step in steps if step.state == StepState.FAILED), None),
-        "saving": getattr(row.vm, "saving", None),
+        "saving": row.saved_as,
         "may_cancel": actions.may_cancel(row),
         "may_save": actions.may_save(row),
     }
