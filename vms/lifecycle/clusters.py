@@ -258,6 +258,7 @@ def _kill(vm: VM, reason: str) -> None:
     if vm.state not in VM_VERBS["kill"]:
         return
     with suppress(StaleState), transaction.atomic():
+        vm.move(VmState.EPILOG, reason=reason)
         saving = Saving.objects.filter(vm=vm, state=SavingState.PLANNED).first()
         if saving:
             saving.move(SavingState.DROPPED, reason="Its machine was killed with its cluster.")
@@ -272,7 +273,6 @@ def _give_back(cluster: Cluster) -> None:
     held = Nic.objects.holding().filter(vm=borrowed, network=cluster.network)
     _pull_out(held, f"The cluster {cluster} has ended.")
     if not held.exists():
-        vm.move(VmState.EPILOG, reason=reason)
         VM.objects.filter(pk=borrowed.pk).update(cluster=None, node_number=None)
 
 
