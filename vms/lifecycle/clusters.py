@@ -3,7 +3,7 @@
 No step waits, and each may run twice: what a look has found of the nodes is written with the row.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -66,7 +66,8 @@ def wire(cluster: Cluster, cloud: CloudDriver) -> Go | None:
     before = dict(cluster.nodes)
     for vm in machines:
         _look_at(cluster, vm, cloud)
-    troubles = [one for vm in machines if (one := _trouble(cluster, vm))]
+    gone = _left_out(cluster, machines)
+    troubles = [one for vm in machines if (one := _trouble(cluster, vm, gone))]
     if troubles:
         return _settle(cluster, machines, troubles)
     if all(_said(cluster, vm).get("done") for vm in machines):
@@ -156,7 +157,7 @@ def _look_at(cluster: Cluster, vm: VM, cloud: CloudDriver) -> None:
         return
     said = clusters.read(log, cluster.tag)
     now = {"name": _name(vm), "step": said.step, "status": said.status, "done": said.is_done,
-           "tail": said.tail}  # fmt: skip
+           "tail": said.tail, "without": list(said.without)}  # fmt: skip
     cluster.nodes = {**cluster.nodes, vm.token: now}
 
 
@@ -181,7 +182,13 @@ def _why_down(vm: VM) -> str:
     return f"{_DOWN[VmState(vm.state)]}. {vm.reason}".strip()
 
 
-def _trouble(cluster: Cluster, vm: VM) -> Trouble | None:
+def _left_out(cluster: Cluster, machines: Sequence[VM]) -> frozenset[str]:
+    """Whom the master has gone on without: its lists are those that all have."""
+    masters = [vm for vm in machines if vm.node_number == 0]
+    return frozenset(name for vm in masters for name in _said(cluster, vm).get("without", ()))
+
+
+def _trouble(cluster: Cluster, vm: VM, gone: Container[str]) -> Trouble | None:
     said = _said(cluster, vm)
     if vm.state != VmState.RUNNING:
         return Trouble(vm, _why_down(vm))
@@ -189,6 +196,8 @@ def _trouble(cluster: Cluster, vm: VM) -> Trouble | None:
         step = STEPS.get(said["step"], said["step"])
         what = f"failed at “{step}” with exit status {said['status']}."
         return Trouble(vm, what, said.get("tail", ""))
+    if vm.node_number and _name(vm) in gone:
+        return Trouble(vm, "did not answer the master, which went on without it.")
     if said.get("done") or timezone.now() - cluster.state_since < _limit(cluster, vm):
         return None
     step = said.get("step", "")
@@ -220,16 +229,22 @@ def _settle(cluster: Cluster, machines: Sequence[VM], troubles: Sequence[Trouble
 
 
 def _drop(cluster: Cluster, troubles: Sequence[Trouble]) -> None:
-    """Name them in the row, and kill them if they are not to be kept: both, or neither."""
+    """Name them in the row, and take them off the network, by which the others know: killed, or
+    kept without their card there. Both, or neither.
+    """
     nodes = dict(cluster.nodes)
     for one in troubles:
         known = nodes.get(one.vm.token, {})
         nodes[one.vm.token] = {**known, "name": _name(one.vm), "dropped": one.reason}
     with transaction.atomic():
         cluster.keep(nodes=nodes)
-        if not cluster.wanted.keep_failed:
-            for one in troubles:
-                _kill(one.vm, f"Its cluster {cluster} goes on without it: it {one.reason}")
+        if cluster.wanted.keep_failed:
+            held = Nic.objects.holding().filter(network=cluster.network)
+            kept = held.filter(vm__in=[one.vm for one in troubles])
+            _pull_out(kept, f"Its cluster {cluster} goes on without this machine.")
+            return
+        for one in troubles:
+            _kill(one.vm, f"Its cluster {cluster} goes on without it: it {one.reason}")
 
 
 def _give_up(cluster: Cluster, trouble: Trouble) -> Go:

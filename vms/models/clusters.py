@@ -43,7 +43,7 @@ class Cluster(Stateful):
 
     ``wishes``: ``vms.clusters.Wishes`` as JSON, and "borrowed" if its master was there before it.
     ``nodes``: by UUID of a machine, what it has said of its set-up: {"step", "status", "done",
-    "tail", "dropped"}; the last is why it was given up.
+    "tail", "without", "dropped"}; the last is why it was given up.
     """
 
     KIND = "cluster"
@@ -112,13 +112,18 @@ class Cluster(Stateful):
         return VM(name=self.name).hostname[:40].strip("-") if self.name else "cluster"
 
     def plan(self) -> Plan:
-        """What its nodes are told of it, the private key among it: never for a page."""
+        """What its nodes are told of it, the private key among it: never for a page.
+
+        Those that were given up by now are not among them.
+        """
         try:
             key = sealing.unseal(self.sealed_key) if self.sealed_key else ""
         except sealing.Unreadable:  # its nodes say so
             key = ""
         nics = self.network.nics.filter(vm__cluster=self).exclude(state=NicState.DETACHED)
-        nodes = [_node(nic) for nic in nics.select_related("vm").order_by("vm__node_number")]
+        found = nics.select_related("vm").order_by("vm__node_number")
+        given_up = {key for key, said in self.nodes.items() if said.get("dropped")}
+        nodes = [_node(nic) for nic in found if nic.vm.token not in given_up]
         return Plan(tag=self.tag, label=self.label, cidr=self.network.cidr, nodes=nodes,
                     wishes=self.wanted, public_key=str(self.wishes.get("public_key", "")),
                     private_key=key)  # fmt: skip

@@ -17,6 +17,9 @@ if shutil.which("busybox"):
 PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----\n"
 
 
+RUN = "run/portal-cluster-abcdef012345"
+
+
 def node(number, cores=1):
     return Node(number=number, address=f"10.80.1.{number + 2}", prefix=24, cores=cores,
                 mac=f"52:54:01:00:00:0{number}")  # fmt: skip
@@ -58,9 +61,9 @@ def test_every_shell_reads_the_program(shell, number):
 def test_a_master_writes_all_files_and_runs_its_hook_when_the_workers_are_there(shell, tmp_path):
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/hosts").write_text("127.0.0.1 localhost\n")
-    (tmp_path / "run/portal-cluster").mkdir(parents=True)
+    (tmp_path / RUN).mkdir(parents=True)
     for name in ("node2", "node3"):
-        (tmp_path / f"run/portal-cluster/{name}.ready").touch()
+        (tmp_path / RUN / name).symlink_to("ready")
     hook = "#!/bin/sh\necho \"hook of $STRATUSLAB_CSIZE: 'quoted' $HOME\"\n"
     wanted = plan(hook=hook, include_master=True)
     text = clusters.script(wanted, wanted.master)
@@ -92,16 +95,9 @@ def test_a_master_writes_all_files_and_runs_its_hook_when_the_workers_are_there(
 
 
 @pytest.mark.slow
-def test_a_master_goes_on_without_a_worker_that_failed_if_it_may(tmp_path):
-    (tmp_path / "run/portal-cluster").mkdir(parents=True)
-    (tmp_path / "run/portal-cluster/node2.ready").touch()
-    (tmp_path / "run/portal-cluster/node3.failed").touch()
-    lenient = plan(tolerate=True)
-    status, line, _ = run(["dash"], tmp_path, clusters.script(lenient, lenient.master))
-    assert status == 0
-    assert b"Without: node3" in line
-    assert (tmp_path / "tmp/cluster_nodelist").read_text() == "10.80.1.3\n"
-    assert (tmp_path / "tmp/machinefile").read_text() == "10.80.1.3 slots=2\n"
+def test_a_master_that_may_not_go_on_ends_with_the_first_worker_that_failed(tmp_path):
+    (tmp_path / RUN).mkdir(parents=True)
+    (tmp_path / RUN / "node3").symlink_to("failed")
     strict = plan()
     status, line, _ = run(["dash"], tmp_path, clusters.script(strict, strict.master))
     assert status == 1
@@ -153,6 +149,9 @@ def test_what_nodes_say_is_read_in_order():
                "portal-cluster: step packages end 100\n")  # fmt: skip
     assert (bad.status, bad.tail) == (100, "E: no such")
     assert said("portal-cluster: done\n").is_done
+    left = said("portal-cluster: without node3 node12\nportal-cluster: step workers end 0\n")
+    assert (left.step, left.without) == ("workers", ("node3", "node12"))
+    assert said("portal-cluster: without node3\nportal-cluster: done\n").without == ("node3",)
     assert not said("portal-cluster: done\nportal-cluster: of abc\n").is_done
 
 
