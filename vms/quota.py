@@ -112,6 +112,42 @@ def over_quota_together(use: Sequence[Use], sizes: Sequence[Any]) -> Refused | N
     return None
 
 
+def over_quota_as_cluster(
+    use: Sequence[Use], master: Sequence[Any], workers: Sequence[Any]
+) -> Refused | None:
+    """The refusal that a cluster would meet, with every line that it breaks, or None.
+
+    ``master`` is empty if that one is a machine that runs already, and counts already.
+    """
+    sizes = [*master, *workers]
+    needs = _needs(sizes)
+    broken = [line for line in use if line.used + needs.get(line.name, 0) > line.limit]
+    if not broken:
+        return None
+    told = [
+        f"it needs {_amount(line, needs[line.name])}, and of {line.limit}{_unit(line)} you hold "
+        f"{line.used}{_unit(line)}"
+        for line in broken
+    ]
+    count = f"{len(workers)} worker{'s' * (len(workers) != 1)}"
+    who = f"a master and {count}" if master else f"{count} beside a machine that runs already"
+    fit = fitting(use, sizes) - len(master)
+    less = f"With {fit} worker{'s' * (fit != 1)} it would fit. " if fit > 0 else ""
+    kill = "kill machines, or " if any(line.used for line in broken) else ""
+    ask = f"{kill}ask for more under “Quota and usage”."
+    return Refused(
+        f"quota_{broken[0].name}",
+        f"This cluster, {who}, does not fit your quota: {'; '.join(told)}. {less}"
+        f"{'Or ' + ask if less else ask[0].upper() + ask[1:]}",
+        field="workers",
+    )
+
+
+def _amount(line: Use, number: int) -> str:
+    words = f"{number} {line.label}" if not line.unit else f"{number} {line.unit} of {line.label}"
+    return words.removesuffix("s") if number == 1 and not line.unit else words
+
+
 def fitting(use: Sequence[Use], sizes: Sequence[Any]) -> int:
     """How many of these, from the first one on, the quota has room for."""
     for number, size in enumerate(sizes):

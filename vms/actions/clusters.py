@@ -22,6 +22,7 @@ from vms.actions.networks import attach_nic, make_network, must_have_networks
 from vms.bells import ring_row
 from vms.clusters import Wishes
 from vms.models import VM, Batch, Cluster, Network
+from vms.quota import machine_use, over_quota_as_cluster
 from vms.states import ClusterState, VmState
 
 #: Of one cluster, the master among them.
@@ -53,7 +54,8 @@ def launch_cluster(
 
     Raises:
         Refused: ``cluster_name``, ``cluster_size``, ``cluster_wish``, ``cluster_master``,
-            ``networks_lacking``, ``network_limit``, and those of ``launch_many``.
+            ``networks_lacking``, ``network_limit``, ``quota_machines``, ``quota_vcpus``,
+            ``quota_memory``, and those of ``launch_many``.
     """
     if known := _known(owner, order):
         return known
@@ -66,12 +68,21 @@ def launch_cluster(
         owner = the_only_one(owner)
         if known := _known(owner, order):  # sent twice at once
             return known
+        _must_fit(owner, order)
         cluster = _create(owner, order, cloud)
         _launch(cluster, order)
         cluster.record_event("asked", by=owner, now=ClusterState.STARTING, workers=order.workers)
         cluster.announce()
         ring_row(cluster)
     return cluster
+
+
+def _must_fit(owner: User, order: ClusterOrder) -> None:
+    """Raises: Refused: ``quota_machines``, ``quota_vcpus``, ``quota_memory``: of the whole."""
+    master = [order.master] if order.master else []
+    workers = [order.worker] * order.workers
+    if refused := over_quota_as_cluster(machine_use(owner), master, workers):
+        raise refused
 
 
 def _known(owner: User, order: ClusterOrder) -> Cluster | None:
