@@ -7,7 +7,7 @@ a user that has others is said otherwise, or left out.
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -20,7 +20,7 @@ _TAKEN = frozenset({"all", "ungrouped"})
 
 HEAD = (
     "id", "uuid", "name", "state", "host", "port", "user", "group", "image", "type", "vcpus",
-    "memory_mib", "created_at",
+    "memory_mib", "created_at", "role", "private_address",
 )  # fmt: skip
 
 
@@ -29,6 +29,8 @@ class Listed:
     """A machine as the lists tell of it. ``host`` is "" while it has no address, or none any more.
 
     ``label`` is a host name made of its name, ``group`` the batch or cluster that it is of.
+    ``private`` has its address by the name of each private network that it is on, without the
+    prefix; that of its cluster is the first.
     """
 
     number: int
@@ -45,17 +47,28 @@ class Listed:
     vcpus: int
     memory_mib: int
     created_at: str
-    role: str = ""  # a second group, of a cluster: "master" or "workers"
+    role: str = ""  # of a cluster: "master" or "worker"
+    private: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
         """host:port, or "" without one."""
         return f"{self.host}:{self.port}" if self.host else ""
 
+    @property
+    def private_address(self) -> str:
+        """By which the others of its cluster know it; or the first of those that it has, or ""."""
+        return next(iter(self.private.values()), "")
+
 
 def text(machines: Sequence[Listed]) -> str:
-    """A line for each: its id, and where its SSH is."""
-    return "".join(f"{one.number}, {one.address}".rstrip() + "\n" for one in machines)
+    """A line for each: its id, where its SSH is, and what it has of private address and role."""
+    return "".join(f"{_words(one)}\n" for one in machines)
+
+
+def _words(one: Listed) -> str:
+    first = f"{one.number}, {one.address}".rstrip()
+    return ", ".join(filter(None, (first, one.private_address, one.role)))
 
 
 def table(machines: Sequence[Listed]) -> Iterator[Sequence[object]]:
@@ -66,13 +79,16 @@ def table(machines: Sequence[Listed]) -> Iterator[Sequence[object]]:
 
 
 def as_json(machines: Sequence[Listed]) -> str:
-    return json.dumps([_columns(one) for one in machines], indent=2, ensure_ascii=False) + "\n"
+    """The columns of the table, and all private addresses by the names of their networks."""
+    rows = [{**_columns(one), "private_addresses": dict(one.private)} for one in machines]
+    return json.dumps(rows, indent=2, ensure_ascii=False) + "\n"
 
 
 def _columns(one: Listed) -> dict[str, object]:
     values = (
         one.number, one.uuid, one.name, one.state, one.host, one.port if one.host else "",
         one.user, one.group, one.image, one.type, one.vcpus, one.memory_mib, one.created_at,
+        one.role, one.private_address,
     )  # fmt: skip
     return dict(zip(HEAD, values, strict=True))
 
@@ -104,13 +120,21 @@ def ssh_config(machines: Sequence[Listed]) -> str:
     """For ``~/.ssh/config`` or ``ssh -F``: then ``ssh NAME`` is enough."""
     parts = ["# Made by the StratusLab Portal. Use: ssh -F FILE NAME"]
     for name, one in _named(machines).items():
-        lines = [f"Host {name}", f"  HostName {one.host}", f"  Port {one.port}"]
+        lines = _remarks(one)
+        lines += [f"Host {name}", f"  HostName {one.host}", f"  Port {one.port}"]
         if _USER.fullmatch(one.user):
             lines.append(f"  User {one.user}")
         # An address is another machine's in time: each is known by its own key.
         lines.append(f"  HostKeyAlias {one.uuid}")
         parts.append("\n".join(lines))
     return "\n\n".join(parts) + "\n"
+
+
+def _remarks(one: Listed) -> list[str]:
+    """What it is in its cluster, for people: programs skip such a line."""
+    words = [one.role, f"private address {one.private_address}" if one.private_address else ""]
+    told = ", ".join(filter(None, words))
+    return [f"# {told}"] if told else []
 
 
 def _quoted(value: object) -> str:
@@ -122,6 +146,8 @@ def _reach(one: Listed) -> dict[str, object]:
     found: dict[str, object] = {"ansible_host": one.host, "ansible_port": one.port}
     if _USER.fullmatch(one.user):
         found["ansible_user"] = one.user
+    if one.private_address:
+        found["private_address"] = one.private_address
     # As in an SSH config: an address that was another machine's is not taken for it.
     found["ansible_ssh_common_args"] = f"-o HostKeyAlias={one.uuid}"
     return found
@@ -146,7 +172,8 @@ def _groups(hosts: Mapping[str, Listed]) -> dict[str, list[str]]:
     """Names of hosts by group; a group's name is a word that Ansible takes."""
     groups: dict[str, list[str]] = {}
     for name, one in hosts.items():
-        for known in filter(None, (one.group, one.role)):
+        role = "workers" if one.role == "worker" else one.role
+        for known in filter(None, (one.group, role)):
             word = re.sub(r"[^a-z0-9]+", "_", known.lower()).strip("_") or "machines"
             group = f"group_{word}" if word[0].isdecimal() or word in _TAKEN else word
             # A group and a host of one name are the same thing to Ansible.

@@ -1,5 +1,6 @@
 """Clusters: ordered whole, followed node by node, given up or gone on with, killed, shown."""
 
+import csv
 import json
 import re
 import uuid
@@ -138,14 +139,35 @@ def test_the_same_order_twice_is_one_cluster(owner, entry):
     assert (Cluster.objects.count(), VM.objects.count(), Network.objects.count()) == (1, 3, 1)
 
 
-def test_too_large_a_cluster_is_refused_in_one_sentence_and_leaves_nothing(owner, entry):
-    type(owner).objects.filter(pk=owner.pk).update(quota_machines=3)
+def test_a_cluster_over_the_quota_is_refused_whole_with_each_line_and_leaves_nothing(
+    owner, entry, settings
+):
+    settings.PORTAL_NETWORKS = 0  # the quota is named first: what is asked for is machines
+    type(owner).objects.filter(pk=owner.pk).update(quota_machines=3, quota_memory_mib=2000)
     refused = refusal(actions.launch_cluster, owner=owner, order=order(entry, workers=5))
-    assert refused.code == "quota_machines"
-    assert "these 6 machines need 6" in str(refused)
-    assert not Cluster.objects.exists()
-    assert not Network.objects.exists()
-    assert not VM.objects.exists()
+    assert (refused.code, refused.field) == ("quota_machines", "workers")
+    assert str(refused) == (
+        "This cluster, a master and 5 workers, does not fit your quota: it needs 6 machines, and "
+        "of 3 you hold 0; it needs 3072 MiB of memory, and of 2000 MiB you hold 0 MiB. With 2 "
+        "workers it would fit. Or ask for more under “Quota and usage”."
+    )
+    for table in (Cluster, Network, VM, Batch):
+        assert not table.objects.exists()
+
+
+def test_a_single_worker_over_the_quota_is_told_of_as_a_cluster(borrowed, owner, entry, cloud):
+    made, vm = borrowed
+    made.all_done(0, 1, 2)
+    actions.kill_cluster(made.row, by=owner)
+    made.look(10)
+    vm.refresh_from_db()
+    type(owner).objects.filter(pk=owner.pk).update(quota_machines=1)
+    wanted = ClusterOrder(name="lab", worker=machine(entry), workers=1, master_vm=vm)
+    assert str(refusal(actions.launch_cluster, owner=owner, order=wanted)) == (
+        "This cluster, 1 worker beside a machine that runs already, does not fit your quota: it "
+        "needs 1 machine, and of 1 you hold 1. Kill machines, or ask for more under “Quota and "
+        "usage”."
+    )
 
 
 @pytest.mark.parametrize(
@@ -208,6 +230,34 @@ def test_a_node_that_fails_is_left_out_if_the_others_may_go_on(owner, entry, clo
     row = made.row
     assert (row.state, row.reason) == (ClusterState.READY, "Without node3.")
     assert [vm.state for vm in made.vms] == [VmState.RUNNING, VmState.RUNNING, VmState.DONE]
+
+
+def test_one_that_is_kept_for_a_look_leaves_the_network_by_which_the_others_know(
+    owner, entry, cloud, worker
+):
+    made = start(owner, order(entry, tolerate=True, keep_failed=True), cloud, worker)
+    made.says(2, "step packages begin", "step packages end 1")
+    made.look(4)
+    row, kept = made.row, made.vms[2]
+    assert (row.state, kept.state) == (ClusterState.WIRING, VmState.RUNNING)
+    assert kept.nics.get().reason == "Its cluster lab goes on without this machine."
+    assert not cloud.get_vm(kept.cloud_ref).nics
+    assert [one.name for one in row.plan().nodes] == ["node1", "node2"]
+    made.all_done(0, 1)
+    assert (made.row.state, made.row.reason) == (ClusterState.READY, "Without node3.")
+
+
+def test_whom_the_master_goes_on_without_is_out(owner, entry, cloud, worker):
+    made = start(owner, order(entry, tolerate=True), cloud, worker)
+    made.says(0, "step workers begin", "without node3", "step workers end 0", "done")
+    made.all_done(1, 2)
+    made.look(4)
+    row = made.row
+    assert (row.state, row.reason) == (ClusterState.READY, "Without node3.")
+    assert row.nodes[made.vms[2].token]["dropped"] == (
+        "did not answer the master, which went on without it."
+    )
+    assert made.vms[2].state == VmState.DONE
 
 
 def test_machines_are_kept_for_a_look_if_that_was_asked(owner, entry, cloud, worker):
@@ -295,7 +345,7 @@ def test_a_worker_that_is_killed_is_told_of_in_plain_words(owner, entry, cloud, 
     client.force_login(owner)
     page = client.get(made.row.get_absolute_url()).content.decode()
     assert "0 of 2 set up." in page
-    assert "node3 may still come, as far as it knows: it goes on after 15 min at the latest" in page
+    assert "It goes on without node3 a minute or two after it last heard of it." in page
 
 
 def test_a_cluster_whose_machines_ended_one_by_one_ends(made, owner):
@@ -432,12 +482,40 @@ def test_it_is_killed_on_its_page_and_listed(made, owner, client):
     assert made.row.state == ClusterState.ENDING
 
 
-def test_its_inventory_has_the_master_and_the_workers(made, owner, client):
+def test_its_lists_have_roles_and_private_addresses(made, owner, client):
     client.force_login(owner)
-    export = f"{reverse('vms:export')}?cluster={made.row.uuid}&format=ansible"
-    text = client.get(export).content.decode()
-    assert "[master]\nlab-master\n" in text
-    assert "[workers]\nlab-node2\nlab-node3\n" in text
+    head = made.vms[0]
+    other = actions.create_network(owner=owner, name="b")
+    made.look(2)
+    other.refresh_from_db()
+    actions.attach_nic(head, other, by=owner)
+    made.look(2)
+    master, second, third = (nic.address.partition("/")[0]
+                             for nic in made.row.network.nics.order_by("pk"))  # fmt: skip
+
+    def export(form):
+        url = f"{reverse('vms:export')}?cluster={made.row.uuid}&format={form}"
+        answer = client.get(url)
+        return (b"".join(answer) if answer.streaming else answer.content).decode()
+
+    inventory = export("ansible")
+    assert "[master]\nlab-master\n" in inventory
+    assert "[workers]\nlab-node2\nlab-node3\n" in inventory
+    assert f" private_address={master} " in inventory
+    assert export("text").splitlines()[2].endswith(f", {third}, worker")
+    rows = list(csv.DictReader(export("csv").splitlines()))
+    assert [(row["role"], row["private_address"]) for row in rows] == [
+        ("master", master), ("worker", second), ("worker", third),
+    ]  # fmt: skip
+    told = json.loads(export("json"))[0]
+    assert told["private_address"] == master
+    assert list(told["private_addresses"]) == ["lab", "b"]
+    assert f"# worker, private address {second}\nHost lab-node2\n" in export("ssh")
+    assert f"private_address: {second}" in export("ansible-yaml")
+    actions.kill(made.vms[2], by=owner)
+    made.look(2)
+    gone = list(csv.DictReader(export("csv").splitlines()))[2]
+    assert (gone["role"], gone["private_address"]) == ("worker", "")
 
 
 def test_networks_have_pages(made, owner, client):
