@@ -14,15 +14,29 @@ register = template.Library()
 
 
 @dataclass(frozen=True, slots=True)
+class ByHand:
+    """A card that came while its machine ran: ``line`` gives it its address, in the guest.
+
+    ``is_new``: the machine has not been started since.
+    """
+
+    nic: Nic
+    line: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Cards:
-    """``offer``: networks that it could be put on now; ``by_hand``: cards that came while it ran,
-    whose address somebody may have to set in the guest."""
+    """``offer``: networks that it could be put on now. ``is_hinted``: it has no card, and its owner
+    is told what networks are for.
+    """
 
     rows: Sequence[Nic]
     offer: Sequence[Network]
-    by_hand: Sequence[Nic]
+    by_hand: Sequence[ByHand]
     may_change: bool
     lacking: str
+    is_hinted: bool
 
 
 @register.simple_tag
@@ -38,10 +52,29 @@ def cards_of(vm: VM, user: User) -> Cards:
     if at_rest and vm.owner_id == user.pk:
         networks = Network.objects.filter(owner=user, state=NetworkState.READY)
         offer = list(networks.exclude(pk__in=[nic.network_id for nic in rows if nic.is_held]))
-    came = [nic for nic in rows if nic.created_at > vm.created_at and nic.is_held]
-    later = [nic for nic in came if (nic.created_at - vm.created_at).total_seconds() > 1]
     may = at_rest and (user.is_staff or vm.owner_id == user.pk)
-    return Cards(rows, offer, later, may, lacking(vm.cloud) if offer else "")
+    is_bare = not rows and vm.state != VmState.DONE and vm.owner_id == user.pk
+    why_not = lacking(vm.cloud) if offer or is_bare else ""
+    by_hand = [_by_hand(vm, nic) for nic in rows if _came_later(vm, nic)]
+    return Cards(rows, offer, by_hand, may, why_not if offer else "", is_bare and not why_not)
+
+
+def _came_later(vm: VM, nic: Nic) -> bool:
+    """Whether its guest lacks the address from its start. A cluster sets its own card itself."""
+    if nic.state != NicState.ATTACHED or vm.state != VmState.RUNNING:
+        return False
+    if vm.cluster and vm.cluster.network_id == nic.network_id:
+        return False
+    return (nic.created_at - vm.created_at).total_seconds() > 1
+
+
+def _by_hand(vm: VM, nic: Nic) -> ByHand:
+    sudo = "" if vm.login == "root" else "sudo "
+    line = (
+        f"card=$(grep -l {nic.mac} /sys/class/net/*/address | cut -d/ -f5); "
+        f'{sudo}ip link set "$card" up && {sudo}ip addr add {nic.address} dev "$card"'
+    )
+    return ByHand(nic, line, is_new=nic.created_at > vm.state_since)
 
 
 def _refused(vm: VM, but: set[int]) -> list[Nic]:

@@ -1,105 +1,59 @@
 """A cluster of three real machines, from its order to its end."""
 
-import os
-import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
 import pytest
 
-import conftest
-from cloud.images import mini
 from cloud.local import process
-from cloud.tests.conformance import a_source
-from cloud.tests.contract import quiet
-from cloud.tests.real import CACHE, PREFIX, a_driver, end_all, ssh
 from conftest import Worker, wait_for
-from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from registration.tests.factories import UserFactory
 from vms import actions
 from vms.actions import ClusterOrder, Order
 from vms.clusters import Wishes, script
-from vms.models import VM, Cluster, Network
+from vms.models import VM, Network
 from vms.states import ClusterState, NetworkState, VmState
+from vms.templatetags.cards import cards_of
+from vms.tests.real import real_site, tails, until, until_runs
 
 pytestmark = [pytest.mark.django_db, pytest.mark.qemu]
 
-OPTIONS = {"disk_floor_bytes": 1 << 20, "memory_reserve_mib": 256}
-READY_S = 240
+READY_S = 400
 HOOK = """#!/bin/sh
 { hostname; ssh node2 hostname; ssh worker-1 hostname; } >/root/said
 """
+ENDS = (ClusterState.READY, ClusterState.FAILED, ClusterState.ENDED)
 
 
 @pytest.fixture
-def demo_image() -> Path:
-    path = CACHE / f"demo-{mini.VERSION}.qcow2"
-    if not path.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        mini.build(path, cache_dir=CACHE / "debs")
-    return path
+def site(settings):
+    with real_site(settings) as made:
+        yield made
 
 
 @pytest.fixture
-def site(demo_image, settings):
-    """A cloud of its own, and the demo image in it."""
-    home = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    settings.CLOUDS = {
-        "local": {
-            "DRIVER": "cloud.local.driver.LocalDriver",
-            "OPTIONS": {"home": home / "cloud", **OPTIONS},
-        }
-    }
-    conftest._forget_clouds()
-    driver = a_driver(home / "cloud")
-    entry = EntryFactory(title="Demo", os="Linux", default_user="root")
-    driver.import_image(a_source(demo_image), token=entry.identifier, on_progress=quiet)
-    ImageFileFactory(entry=entry, ready=True)
-    yield driver, entry
-    end_all(home / "cloud")
-    shutil.rmtree(home, ignore_errors=True)
-    conftest._forget_clouds()
+def ada(db):
+    return UserFactory(quota_machines=9, quota_vcpus=9, quota_memory_mib=9999)
 
 
-def tails(cluster: Cluster) -> str:
-    said = cluster.nodes.values()
-    return "\n".join([cluster.reason, *(f"{one['name']}: {one.get('tail')}" for one in said)])
+def a_machine(site, name="x"):
+    return Order(entry=site.entry("demo"), name=name, type_name="t", vcpus=1, memory_mib=128,
+                 ssh_keys=[site.public])  # fmt: skip
 
 
-def until(cluster: Cluster, *states: str, within_s: float = READY_S) -> Cluster:
-    """Work until the cluster is in one of these."""
-    worker = Worker()
-
-    def is_there() -> bool:
-        worker.step()
-        cluster.refresh_from_db()
-        return cluster.state in states
-
-    wait_for(is_there, within_s=within_s, every_s=0.2)
-    return cluster
-
-
-def test_three_machines_know_each_other_and_end_together(site, tmp_path):
-    driver, entry = site
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    ada = UserFactory(quota_machines=9, quota_vcpus=9, quota_memory_mib=9999)
-    machine = Order(
-        entry=entry, name="x", type_name="t", vcpus=1, memory_mib=128,
-        ssh_keys=[key.with_suffix(".pub").read_text().strip()],
-    )  # fmt: skip
+def test_three_machines_know_each_other_and_end_together(site, ada):
+    machine = a_machine(site)
     wishes = Wishes(user="mpi", hook=HOOK, include_master=True, minutes=10)
     order = ClusterOrder(name="lab", worker=machine, workers=2, master=machine, wishes=wishes)
     cluster = actions.launch_cluster(owner=ada, order=order)
-    until(cluster, ClusterState.READY, ClusterState.FAILED, ClusterState.ENDED)
+    until(cluster, *ENDS, within_s=READY_S)
     assert cluster.state == ClusterState.READY, tails(cluster)
     machines = list(VM.objects.filter(cluster=cluster).order_by("node_number"))
-    infos = [driver.get_vm(vm.cloud_ref) for vm in machines]
+    infos = [site.driver.get_vm(vm.cloud_ref) for vm in machines]
     addresses = [vm.nics.get().address.partition("/")[0] for vm in machines]
 
     def on(number: int, command: str) -> str:
-        return ssh(key, infos[number], command)
+        return site.on(machines[number], command)
 
     assert on(0, "cat /root/said") == "lab-master\nlab-node2\nlab-node3\n"
     assert on(0, "ssh node2 hostname") == "lab-node2\n"
@@ -115,17 +69,60 @@ def test_three_machines_know_each_other_and_end_together(site, tmp_path):
         assert files == [f"{address} slots=1" for address in addresses]
         login = on(number, ". /etc/profile; echo $STRATUSLAB_NC $STRATUSLAB_CMASTER")
         assert login == f"{number} lab-master\n"
-    logs = b"".join(driver.console_log(vm.cloud_ref, max_bytes=1 << 20) for vm in machines)
-    assert b"OPENSSH PRIVATE" not in logs
+    assert not any("OPENSSH PRIVATE" in site.console(vm) for vm in machines)
 
     actions.kill_cluster(cluster, by=ada)
     until(cluster, ClusterState.ENDED, within_s=60)
     assert not VM.objects.exclude(state=VmState.DONE).exists()
-    assert not list(driver.list_vms())
-    assert not list(driver.list_networks())
+    assert not list(site.driver.list_vms())
+    assert not list(site.driver.list_networks())
     assert Network.objects.get().state == NetworkState.DELETED
     assert not any(process._find(info.ref) for info in infos)
     assert not cluster.sealed_key
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_at_its_set_up_is_soon_gone_without_by_all(site, ada):
+    machine = a_machine(site)
+    wishes = Wishes(tolerate=True, include_master=True, minutes=30)
+    order = ClusterOrder(name="lab", worker=machine, workers=2, master=machine, wishes=wishes)
+    cluster = actions.launch_cluster(owner=ada, order=order)
+    until(cluster, ClusterState.WIRING, within_s=READY_S)
+    master, worker, victim = VM.objects.filter(cluster=cluster).order_by("node_number")
+    actions.kill(victim, by=ada)
+    until(cluster, *ENDS, within_s=READY_S)
+    assert (cluster.state, cluster.reason) == (ClusterState.READY, "Without node3."), tails(cluster)
+    left = [vm.nics.get().address.partition("/")[0] for vm in (master, worker)]
+    for vm in (master, worker):
+        said = site.on(vm, "cat /tmp/cluster_nodelist; cat /tmp/machinefile; cat /etc/hosts; "
+                       ". /etc/profile; echo $STRATUSLAB_CSIZE $STRATUSLAB_CMAX_CORES")  # fmt: skip
+        assert said.startswith(
+            "".join(f"{one}\n" for one in left) + "".join(f"{one} slots=1\n" for one in left)
+        )
+        assert "node3" not in said
+        assert said.endswith("\n2 2\n")
+
+
+def a_card_by_hand(site, vm) -> str:
+    """Put it on a network while it runs, and do what its page says; the address."""
+    network = actions.create_network(owner=vm.owner, name="beside")
+    work_until(lambda: Network.objects.get(pk=network.pk).state == NetworkState.READY)
+    nic = actions.attach_nic(vm, Network.objects.get(pk=network.pk), by=vm.owner)
+    work_until(lambda: cards_of(vm, vm.owner).by_hand)
+    (one,) = cards_of(vm, vm.owner).by_hand
+    site.on(vm, f"while ! grep -l {nic.mac} /sys/class/net/*/address; do usleep 50000; done")
+    site.on(vm, one.line)
+    return nic.address
+
+
+def work_until(condition, *, within_s: float = 60) -> None:
+    worker = Worker()
+
+    def is_so() -> object:
+        worker.step()
+        return condition()
+
+    wait_for(is_so, within_s=within_s, every_s=0.2)
 
 
 def bring(key: Path, port: int, program: str) -> None:
@@ -135,40 +132,26 @@ def bring(key: Path, port: int, program: str) -> None:
     subprocess.run([*argv, "cat >/root/cluster.sh"], input=program.encode(), check=True, timeout=60)
 
 
-def test_a_machine_that_runs_already_becomes_the_master(site, tmp_path):
-    driver, entry = site
-    key = tmp_path / "key"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    ada = UserFactory(quota_machines=9, quota_vcpus=9, quota_memory_mib=9999)
-    machine = Order(
-        entry=entry, name="head", type_name="t", vcpus=1, memory_mib=128,
-        ssh_keys=[key.with_suffix(".pub").read_text().strip()],
-    )  # fmt: skip
-    head = actions.launch(owner=ada, order=machine)
-    worker = Worker()
-
-    def runs() -> bool:
-        worker.step()
-        head.refresh_from_db()
-        return head.state == VmState.RUNNING
-
-    wait_for(runs, within_s=60, every_s=0.2)
-    info = driver.get_vm(head.cloud_ref)
-    assert ssh(key, info, "hostname") == "head\n"
+def test_a_machine_that_runs_already_becomes_the_master(site, ada):
+    machine = a_machine(site, "head")
+    head = until_runs(actions.launch(owner=ada, order=machine))
+    assert site.on(head, "hostname") == "head\n"
+    assert a_card_by_hand(site, head) in site.on(head, "ip addr show eth1")
     order = ClusterOrder(name="lab", worker=machine, workers=1, master_vm=head,
                          wishes=Wishes(minutes=10))  # fmt: skip
     cluster = actions.launch_cluster(owner=ada, order=order)
-    until(cluster, ClusterState.WIRING, ClusterState.FAILED, ClusterState.ENDED)
+    until(cluster, ClusterState.WIRING, *ENDS, within_s=READY_S)
     plan = cluster.plan()
     program = script(plan, plan.master, is_borrowed=True)
-    bring(key, info.endpoints[0].port, program)
-    assert ssh(key, info, "sh /root/cluster.sh >/dev/null 2>&1 </dev/null &") == ""
-    until(cluster, ClusterState.READY, ClusterState.FAILED, ClusterState.ENDED)
+    info = site.driver.get_vm(head.cloud_ref)
+    bring(site.key, info.endpoints[0].port, program)
+    assert site.on(head, "sh /root/cluster.sh >/dev/null 2>&1 </dev/null &") == ""
+    until(cluster, *ENDS, within_s=READY_S)
     assert cluster.state == ClusterState.READY, tails(cluster)
-    assert ssh(key, info, "ssh node2 'hostname; ssh master hostname'") == "lab-node2\nhead\n"
+    assert site.on(head, "ssh node2 'hostname; ssh master hostname'") == "lab-node2\nhead\n"
     actions.kill_cluster(cluster, by=ada)
     until(cluster, ClusterState.ENDED, within_s=90)
     head.refresh_from_db()
     assert (head.state, head.cluster) == (VmState.RUNNING, None)
-    assert [one.ref for one in driver.list_vms()] == [head.cloud_ref]
-    assert not list(driver.list_networks())
+    assert [one.ref for one in site.driver.list_vms()] == [head.cloud_ref]
+    assert len(list(site.driver.list_networks())) == 1  # the one beside
