@@ -309,10 +309,7 @@ def test_a_kill_in_the_middle_of_making_a_machine_is_cleaned_by_deleting(
 
 def test_a_machine_outlives_the_process_that_made_it(driver: LocalDriver, home: Path) -> None:
     token = new_token()
-    code = KILLED.format(
-        module="boot", name="boot", after=True, home=str(home), image=IMAGE, token=token
-    )
-    subprocess.run([sys.executable, "-c", code], cwd=Path.cwd(), check=False)
+    killed_while_making(token, home, "cloud.local.boot.boot", after=True)
     assert driver.get_vm(token).phase is P.RUNNING
     wait_for_login(driver, token)
 
