@@ -19,6 +19,8 @@ LIVE = {
     "source": "Source",
 }
 
+#: What the gate of disks asks, by the functions' names.
+GATE = ("ask", "check", "to_read", "way")
 
 WAITING = elsewhere.Elsewhere(
     count="marketplace.opening.count_waiting",
@@ -32,8 +34,12 @@ class MarketplaceConfig(AppConfig):
     name = "marketplace"
 
     def ready(self) -> None:
+        from volumes import gates  # noqa: PLC0415  (it knows disks, which are there by now)
+
         post_migrate.connect(self._keep_index, sender=self)
         elsewhere.register("publications", WAITING)
+        of_disks = {name: f"marketplace.actions.disks.{name}" for name in GATE}
+        gates.register("marketplace", gates.Gate(**of_disks))
         for kind, table in LIVE.items():
             live.register(kind, self._may_see(table))
 

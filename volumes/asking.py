@@ -32,6 +32,8 @@ NOT_WHILE_OFFERED = frozenset({"offer", "grow", "restore_snapshot"})
 NOT_WHILE_READ = frozenset({"grow", "snapshot", "delete_snapshot"})
 #: What must wait until a snapshot that is being taken is there.
 NOT_WHILE_TAKING = frozenset({"grow", "restore_snapshot"})
+#: What nobody has looked into would be everybody's at once.
+NOT_WHILE_OPEN = frozenset({"restore_snapshot"})
 
 #: More machines than these are counted, not named.
 MOST_NAMED = 3
@@ -107,7 +109,7 @@ class Situation:
         """The refusal that ``verb`` would meet now, or None.
 
         Its codes: ``not_yours``, ``disk_state``, ``disk_in_use``, ``disk_written``,
-        ``disk_offered``, ``snapshot_taking``.
+        ``disk_offered``, ``snapshot_taking``, ``disk_open``.
         """
         if not self.may(verb):
             sentence = f"{self.volume} is somebody else's disk: only its owner may do this."
@@ -121,6 +123,8 @@ class Situation:
             return Refused("disk_in_use", f"It is read by {self.machines}: detach it there first.")
         if self.is_taking and verb in NOT_WHILE_TAKING:
             return Refused("snapshot_taking", "A snapshot of it is being taken: wait for that.")
+        if verb in NOT_WHILE_OPEN and self.volume.is_open_image:
+            return open_to_all(self.volume)
         return None
 
     def being_written(self) -> Refused | None:
@@ -152,6 +156,15 @@ class Situation:
         if self.access == Access.OWN or self.user.is_staff or holder.vm.owner_id == self.user.pk:
             return holder.vm_name_for(self.user.pk)
         return "another machine"
+
+
+def open_to_all(volume: Volume) -> Refused:
+    """The refusal of what would change a machine image that everybody has as it is."""
+    return Refused(
+        "disk_open",
+        f"Everybody here can copy {volume} as it is, to boot machines: make it private before it "
+        "changes, or use a copy.",
+    )
 
 
 def must(volume: Volume, verb: str, *, by: User) -> Situation:

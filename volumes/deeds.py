@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from django.urls import reverse
 
-from volumes.asking import Situation
+from volumes.asking import Situation, open_to_all
 from volumes.models import BOOTABLE, PLUGGABLE, Access
 from volumes.states import GONE, VolumeState
 
@@ -62,7 +62,8 @@ def _launch(situation: Situation) -> Iterator[Deed]:
     writes = situation.access in (Access.OWN, Access.WRITE)
     if volume.type in BOOTABLE and writes and volume.state == VolumeState.AVAILABLE:
         url = f"{reverse('vms:launch')}?disk={volume.uuid}"
-        yield Deed("launch", "Launch a machine from it", "launch", url, "", "primary")
+        why_not = str(open_to_all(volume)) if volume.is_open_image else ""
+        yield Deed("launch", "Launch a machine from it", "launch", url, why_not, "primary")
     if volume.type in PLUGGABLE and situation.access and volume.state == VolumeState.AVAILABLE:
         url = f"{reverse('vms:launch')}?disks={volume.uuid}"
         yield Deed("launch", "Launch a machine with it", "launch", url, "")

@@ -261,7 +261,9 @@ class Row:
         """Whether this person may launch a machine from it now."""
         is_theirs = self.access in (Access.OWN, Access.WRITE)
         is_free = self.volume.state == VolumeState.AVAILABLE
-        return self.volume.type in BOOTABLE and is_theirs and is_free
+        return (
+            self.volume.type in BOOTABLE and not self.volume.is_open_image and is_theirs and is_free
+        )
 
     @property
     def may_ever_delete(self) -> bool:

@@ -25,7 +25,7 @@ from marketplace.models import Draft, Entry, Pending
 from marketplace.states import DraftSource, DraftState, Kind, PendingState
 from registration.models import User
 from volumes import actions as volumes
-from volumes.models import DiskType
+from volumes.models import DiskType, Volume
 
 #: What a disk becomes when an entry points to it: nothing may write to it any more.
 ORIGINALS = {
@@ -64,6 +64,7 @@ def publish_draft(
     if draft.volume is not None and metadata.kind == Kind.MACHINE:
         _must_be_as_measured(draft)
         must_be_looked_into([draft.volume], readers)
+    must_stay_closed(draft.volume, metadata.kind, by=by, readers=readers)
     try:
         if pen.is_site or is_their_address(pen.email, by):
             return _published(draft, metadata, by, pen, readers)
@@ -75,12 +76,27 @@ def publish_draft(
         raise Refused("unwritable", str(broken)) from broken
 
 
+def must_stay_closed(volume: Volume | None, kind: str, *, by: User, readers: Reader) -> None:
+    """A disk that is public becomes everybody's machine image with its entry, whoever reads that.
+
+    Not in a transaction. Raises: Refused: those of ``volumes.must_pass_gates``.
+    """
+    if volume is None:
+        return
+    try:
+        volumes.must_pass_gates(volume, {"type": ORIGINALS[Kind(kind)]}, by=by, knows=readers.knows)
+    except Refused as refused:
+        field = "knows" if refused.field == "knows" else None
+        sentence = f"The disk itself is public. {refused}"
+        raise Refused(refused.code, sentence, field=field) from None
+
+
 def _published(draft: Draft, metadata: Metadata, by: User, pen: Pen, readers: Reader) -> Entry:
     _must_be_as_measured(draft)
     owner = None if pen.is_site else by
     with transaction.atomic():
         source, bound = _source_now(draft, by, owner, readers)
-        _make_original(draft, metadata.kind, by)
+        _make_original(draft, metadata.kind, by, readers)
         entry = sign_and_publish(
             metadata,
             signer=pen.signer,
@@ -111,7 +127,7 @@ def _submitted(
             source = seen_now(draft.based_on, by)
             must_reach_nobody_new(bound_of(source, by), readers)
         made = uploads.submit(xml, by=by, address=address, readers=readers)
-        _make_original(draft, documents.parse(xml, largest_bytes=len(xml)).kind, by)
+        _make_original(draft, documents.parse(xml, largest_bytes=len(xml)).kind, by, readers)
         if isinstance(made, Entry):
             _end(draft, made, by=by)
         else:
@@ -184,9 +200,9 @@ def _must_be_as_measured(draft: Draft) -> None:
         )
 
 
-def _make_original(draft: Draft, kind: str, by: User) -> None:
+def _make_original(draft: Draft, kind: str, by: User, readers: Reader) -> None:
     """Raises: Refused: as ``volumes.change``."""
     if draft.about == DraftSource.DISK and draft.volume is not None:
         wanted = ORIGINALS[Kind(kind)]
         if draft.volume.type != wanted:
-            volumes.change(draft.volume, by=by, type=wanted)
+            volumes.change(draft.volume, by=by, type=wanted, knows=readers.knows)

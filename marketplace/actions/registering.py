@@ -11,7 +11,7 @@ from django.views.decorators.debug import sensitive_variables
 from cloud.types import DiskFormat
 from core.errors import Refused
 from marketplace.actions.drafts import draft_of_disk, draft_of_known_disk
-from marketplace.actions.finishing import publish_draft
+from marketplace.actions.finishing import must_stay_closed, publish_draft
 from marketplace.actions.pens import Pen
 from marketplace.actions.publishing import Reader
 from marketplace.composing import Said
@@ -53,6 +53,7 @@ def register_disk(
         return Registered(known, known.entry)
     if not has_known_sums(volume):
         return Registered(draft_of_disk(volume, by=by, create_key=create_key, fields=fields), None)
+    must_stay_closed(volume, said.kind, by=by, readers=_PRIVATE)
     with transaction.atomic():
         draft = draft_of_known_disk(volume, by=by, create_key=create_key, fields=fields)
         entry = publish_draft(draft, by=by, said=said, pen=pen, readers=_PRIVATE)

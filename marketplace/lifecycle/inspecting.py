@@ -19,6 +19,7 @@ from cloud.driver import CloudDriver
 from cloud.errors import CloudBusy, CloudFull
 from cloud.types import DiskFormat
 from core.machine import Go, Step, progress
+from marketplace import traces
 from marketplace.models import Inspection
 from marketplace.states import InspectionState
 from volumes.states import VolumeState
@@ -68,6 +69,11 @@ def look(inspection: Inspection, cloud: CloudDriver) -> Go | None:
         return None
     finally:
         shutil.rmtree(where, ignore_errors=True)
+    if traces.may_have_changed(volume, since=inspection.state_since):
+        return Go(
+            InspectionState.FAILED,
+            "The disk has changed while it was read: have it looked into again.",
+        )
     return Go(InspectionState.READY, fields={"report": in_json(report)})
 
 

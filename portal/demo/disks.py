@@ -14,7 +14,16 @@ from portal.demo.making import BATCH, make
 from registration.models import GIB, User
 from vms.models import VM
 from vms.states import VmState
-from volumes.models import Access, Attachment, DiskType, Origin, Share, Visibility, Volume
+from volumes.models import (
+    MACHINE_IMAGES,
+    Access,
+    Attachment,
+    DiskType,
+    Origin,
+    Share,
+    Visibility,
+    Volume,
+)
 from volumes.states import AttachmentState, VolumeState
 
 S = VolumeState
@@ -57,6 +66,8 @@ def _disk(
     content = f"disk {number}".encode()
     sha1 = hashlib.sha1(content).hexdigest() if came_in else ""  # noqa: S324  (the identifier's)
     size = rng.choice(_SIZES_GIB) * GIB
+    visibility = rng.choice((Visibility.PRIVATE,) * 4 + (Visibility.PUBLIC,))
+    type_ = _one_of(rng, _TYPES)
     since = now - timedelta(days=rng.uniform(0.1, 400))
     return Volume(
         state=state,
@@ -68,8 +79,9 @@ def _disk(
         tag=f"{rng.choice(words.PURPOSES)} {rng.choice(('data', 'results', 'scratch', 'home'))}",
         size_bytes=size,
         used_bytes=int(size * rng.random()),
-        visibility=rng.choice((Visibility.PRIVATE,) * 4 + (Visibility.PUBLIC,)),
-        type=_one_of(rng, _TYPES),
+        # Nobody has looked into it.
+        visibility=Visibility.PRIVATE if type_ in MACHINE_IMAGES else visibility,
+        type=type_,
         origin=Origin.UPLOADED if came_in else Origin.CREATED,
         identifier=identifier_of(sha1) if came_in else "",
         content_bytes=size if came_in else None,

@@ -482,8 +482,8 @@ READS = {
         "note_use_of_keys",
     },
     "volumes": {
-        "bytes_with_snapshots", "disk_tag", "holder_name", "may_detach", "obstacle",
-        "standings", "too_many", "wrong_place",
+        "bytes_with_snapshots", "disk_tag", "holder_name", "may_detach", "must_pass_gates",
+        "obstacle", "standings", "too_many", "wrong_place",
     },
     "vms": {
         "candidates", "disk_use", "image_news", "machine_use", "over_quota", "quota_use",

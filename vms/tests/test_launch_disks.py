@@ -153,11 +153,13 @@ class TestFromADisk:
             actions.launch(owner=alice, order=from_disk(disk))
 
     def test_who_may_only_read_it_cannot_boot_from_it(self, alice):
-        disk = VolumeFactory(type=LIVE, public=True)
+        disk = VolumeFactory(type=LIVE)
+        given = ShareFactory(volume=disk, user=alice, access=Access.READ)
         with pytest.raises(Refused) as refused:
             actions.launch(owner=alice, order=from_disk(disk))
         assert refused.value.code == "disk_read_only_share"
-        ShareFactory(volume=disk, user=alice, access=Access.WRITE)
+        given.access = Access.WRITE
+        given.save()
         assert actions.launch(owner=alice, order=from_disk(disk)).root_disk == disk
 
     def test_administrators_have_no_right_of_their_own_to_it(self):

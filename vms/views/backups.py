@@ -187,7 +187,7 @@ def _step(disk: Volume) -> str:
     if disk.state != VolumeState.AVAILABLE:
         return "wait"
     if disk.type in BOOTABLE:
-        return "launch"
+        return "copy" if disk.is_open_image else "launch"
     return "copy" if disk.type == DiskType.MACHINE_IMAGE_ORIGIN else "change"
 
 

@@ -15,7 +15,7 @@ from volumes.actions.attachments import (
     too_many,
     wrong_place,
 )
-from volumes.actions.changes import CHANGEABLE, change, grow
+from volumes.actions.changes import CHANGEABLE, change, grow, must_pass_gates
 from volumes.actions.cleaning import clean
 from volumes.actions.copies import copy
 from volumes.actions.downloads import LIVE, ask_download, remove_download
@@ -83,6 +83,7 @@ __all__: list[str] = [
     "grow",
     "holder_name",
     "may_detach",
+    "must_pass_gates",
     "obstacle",
     "offer",
     "plan",

@@ -16,6 +16,7 @@ from core.errors import Refused
 from core.machine import StaleState
 from registration.models import User
 from volumes import tasks
+from volumes.asking import open_to_all
 from volumes.models import (
     BOOTABLE,
     PLUGGABLE,
@@ -179,6 +180,8 @@ def _not_to_write(volume: Volume, standing: Standing) -> Refused | None:
             f"{volume} is {volume.owner}'s, and open to you to read: attach it read-only, or ask "
             "for a share to write.",
         )
+    if volume.is_open_image:
+        return open_to_all(volume)
     if standing.busy:
         return Refused("disk_busy", f"Nothing may write to {volume} now: {standing.busy}.")
     return None
@@ -228,7 +231,7 @@ def attach(
     Raises:
         Refused: ``not_yours``, ``disk_access``, ``disk_state``, ``disk_type``,
             ``disk_read_only``, ``disk_read_only_share``, ``disk_busy``, ``disk_in_use``,
-            ``disk_twice``, ``other_cloud``, ``too_many_disks``.
+            ``disk_twice``, ``other_cloud``, ``too_many_disks``, ``disk_open``.
     """
     wanted = {"by": by, "read_only": read_only, "is_root": False}
     return _take(volume, vm, ready, AttachmentState.ATTACHING, wanted)

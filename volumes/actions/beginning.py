@@ -12,7 +12,7 @@ from django.db import transaction
 from cloud.types import DiskFormat
 from core.errors import Refused
 from registration.models import User
-from volumes import tasks
+from volumes import gates, tasks
 from volumes.models import SECTOR, DiskType, Origin, Visibility, Volume
 from volumes.quota import must_fit, must_fit_image
 
@@ -56,8 +56,10 @@ def begin(
     ``check`` may refuse once its owner is locked, ``also`` writes what belongs to the row.
 
     Raises:
-        Refused: ``not_active``, ``quota_disk``, ``quota_images``, those of ``check``.
+        Refused: ``public_image``, ``not_active``, ``quota_disk``, ``quota_images``, those of
+            ``check``.
     """
+    _must_not_be_open(owner, wanted)
     known = Volume.objects.filter(owner=owner, create_key=wanted.create_key)
     with transaction.atomic():
         # Two tabs, one quota; and an account that has just been closed gets nothing.
@@ -86,6 +88,19 @@ def begin(
         volume.announce()
         tasks.ring_row(volume)
         return volume
+
+
+def _must_not_be_open(owner: User, wanted: Beginning) -> None:
+    """What is not here yet, nobody has looked into. Raises: Refused: ``public_image``."""
+    said = wanted.values
+    if not gates.is_open_image(said.get("visibility", ""), said.get("type", "")):
+        return
+    way = gates.way(owner) or (
+        "make it public on its page when it is here and the portal has looked into it, for keys "
+        "and traces of its maker."
+    )
+    sentence = f"A machine image comes in for you alone. Choose private; then {way}"
+    raise Refused("public_image", sentence, field="visibility")
 
 
 def padded(size_bytes: int) -> int:

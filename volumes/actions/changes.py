@@ -1,11 +1,13 @@
 """Change what is said of a disk, and make it larger."""
 
+from collections.abc import Mapping
+
 from core.errors import Refused
 from core.sizes import in_words
 from registration.models import GIB, User
-from volumes import tasks
+from volumes import gates, tasks
 from volumes.actions.making import disk_tag
-from volumes.asking import Situation, alone_with
+from volumes.asking import Situation, alone_with, must
 from volumes.models import (
     LARGEST_GIB,
     PLUGGABLE,
@@ -28,14 +30,16 @@ def change(
     tag: str | None = None,
     visibility: str | None = None,
     type: str | None = None,
+    knows: bool = False,
 ) -> None:
     """Change a disk's tag, visibility and type; None leaves one as it is.
 
-    A disk that becomes private stays in the machines that have it.
+    A disk that becomes private stays in the machines that have it. ``knows``: see
+    ``must_pass_gates``; not in a transaction, unless the gates were asked before it.
 
     Raises:
         Refused: ``not_yours``, ``disk_state``, ``disk_tag``, ``disk_visibility``, ``disk_type``,
-            ``type_in_use``, ``quota_images``.
+            ``type_in_use``, ``quota_images``, ``disk_changed``, those of the gates.
     """
     given = {"tag": tag, "visibility": visibility, "type": type}
     wanted = {name: value for name, value in given.items() if value is not None}
@@ -43,7 +47,12 @@ def change(
         wanted["tag"] = disk_tag(wanted["tag"])
     _must_be_one_of(Visibility.values, wanted, "visibility")
     _must_be_one_of(DiskType.values, wanted, "type")
+    was_asked = must_pass_gates(volume, wanted, by=by, knows=knows)
     with alone_with(volume, "change", by=by) as situation:
+        if gates.opens(volume, wanted):
+            if not was_asked:
+                raise gates.changed(volume)
+            gates.check(volume, by=by, knows=knows)
         before = {name: getattr(volume, name) for name in wanted}
         after = {name: value for name, value in wanted.items() if value != before[name]}
         if not after:
@@ -59,6 +68,29 @@ def change(
         before = {name: before[name] for name in after}
         volume.record_event("changed", by=by, before=before, after=after)
         volume.announce()
+
+
+def must_pass_gates(
+    volume: Volume, wanted: Mapping[str, str], *, by: User, knows: bool = False
+) -> bool:
+    """Ask the gates, if with these columns everybody would get a machine image; whether they were.
+
+    ``knows``: its owner has read what was found in it. What must be done before is begun, so not
+    in a transaction.
+
+    Raises:
+        Refused: ``not_yours``, ``disk_state``, those of the gates.
+    """
+    if not gates.opens(volume, wanted):
+        return False
+    must(volume, "change", by=by)
+    try:
+        gates.ask(volume, by=by, knows=knows)
+    except Refused as refused:
+        if refused.field == "visibility" and volume.visibility == Visibility.PUBLIC:
+            raise Refused(refused.code, str(refused), field="type") from None
+        raise
+    return True
 
 
 def _must_be_one_of(known: list[str], wanted: dict[str, str], field: str) -> None:

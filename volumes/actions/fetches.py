@@ -47,7 +47,7 @@ def fetch(*, owner: User, wanted: Wanted) -> Volume:
 
     Raises:
         Refused: ``url``, ``disk_tag``, ``upload_choice``, ``upload_digest``, ``fetch_size``,
-            ``no_room``, ``not_active``, ``quota_disk``, ``too_many_fetches``.
+            ``no_room``, ``not_active``, ``quota_disk``, ``too_many_fetches``, ``public_image``.
     """
     must_be_fetchable(wanted.url)
     must_be_choices(wanted)

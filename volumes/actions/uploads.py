@@ -69,7 +69,8 @@ def begin_upload(*, owner: User, parcel: Parcel, cloud: str = settings.DEFAULT_C
 
     Raises:
         Refused: ``upload_length``, ``upload_too_large``, ``disk_tag``, ``upload_choice``,
-            ``upload_digest``, ``no_room``, ``not_active``, ``quota_disk``, ``too_many_uploads``.
+            ``upload_digest``, ``no_room``, ``not_active``, ``quota_disk``, ``too_many_uploads``,
+            ``public_image``.
     """
     _must_be_possible(parcel)
     file_name = parcel.file_name[:LONGEST_FILE_NAME]

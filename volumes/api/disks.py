@@ -128,6 +128,11 @@ class DiskChange(Schema):
     tag: str | None = Field(None, description="Up to 40 characters")
     visibility: Visibility | None = Field(None, description=SEEN)
     type: DiskType | None = Field(None, description="What it is for")
+    knows: bool = Field(
+        False,
+        description="Before everybody gets a machine image: you have read what the portal found "
+        "in the disk, and publish it all the same",
+    )
 
 
 @router.get("/disks", response=Disks, summary="Disks that you see, the newest first",

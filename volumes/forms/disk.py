@@ -7,7 +7,7 @@ from django import forms
 
 from registration.forms.base import Form, text
 from registration.models import GIB, Group, User
-from volumes import meanings
+from volumes import gates, meanings
 from volumes.actions import disk_tag
 from volumes.actions.sharing import GIVEN
 from volumes.models import LARGEST_GIB, LONGEST_TAG, Access, DiskType, Snapshot, Visibility, Volume
@@ -44,6 +44,15 @@ class ChangeForm(Form):
         ],
         widget=forms.RadioSelect,
     )
+    knows = forms.BooleanField(
+        label="I have read what was found in the disk, and publish it all the same",
+        required=False,
+    )
+
+    def __init__(self, *args: Any, volume: Volume, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if volume.is_open_image or not gates.to_read(volume):
+            del self.fields["knows"]
 
 
 class GrowForm(Form):

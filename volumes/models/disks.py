@@ -54,6 +54,7 @@ T = DiskType
 PLUGGABLE = frozenset({T.DATA_IMAGE_LIVE, T.DATA_IMAGE_RAW_READONLY, T.DATA_IMAGE_RAW_READ_WRITE})
 WRITABLE = frozenset({T.DATA_IMAGE_LIVE, T.DATA_IMAGE_RAW_READ_WRITE, T.MACHINE_IMAGE_LIVE})
 BOOTABLE = frozenset({T.MACHINE_IMAGE_LIVE})
+MACHINE_IMAGES = frozenset({T.MACHINE_IMAGE_ORIGIN, T.MACHINE_IMAGE_LIVE})
 
 
 class Origin(models.TextChoices):
@@ -260,6 +261,11 @@ class Volume(Stateful):
         never = self.state in (VolumeState.CLEARING, VolumeState.FAILED)
         comes = self.state in ARRIVING and self.size_bytes <= UNKNOWN_BYTES
         return None if never or comes else self.size_bytes
+
+    @property
+    def is_open_image(self) -> bool:
+        """Whether everybody here can copy it, to boot machines from the copy."""
+        return self.visibility == Visibility.PUBLIC and self.type in MACHINE_IMAGES
 
     @property
     def is_read_only(self) -> bool:

@@ -37,7 +37,13 @@ def turned_away(request: UserRequest, volume: Volume, verb: str) -> HttpResponse
 
 
 def ask(
-    request: UserRequest, volume: Volume, form: Any, question: Question, **more: Any
+    request: UserRequest,
+    volume: Volume,
+    form: Any,
+    question: Question,
+    *,
+    template: str = "volumes/ask.html",
+    **more: Any,
 ) -> HttpResponse:
     status = UNPROCESSABLE if form.is_bound else 200
     context = {
@@ -47,7 +53,7 @@ def ask(
         "crumbs": crumbs_of(volume),
         **more,
     }
-    return render(request, "volumes/ask.html", context, status=status)
+    return render(request, template, context, status=status)
 
 
 def crumbs_of(volume: Volume) -> list[dict[str, str]]:

@@ -18,7 +18,7 @@ from core.http import is_fragment
 from core.models import Outcome
 from core.sizes import in_words
 from registration.doors import answers
-from volumes import actions, deeds, history, meanings, quota
+from volumes import actions, deeds, gates, history, meanings, quota
 from volumes.actions.fetches import without_query
 from volumes.asking import Situation
 from volumes.forms.disk import ChangeForm, GrowForm
@@ -143,7 +143,7 @@ def change(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     if away := turned_away(request, volume, "change"):
         return away
     known = {name: getattr(volume, name) for name in actions.CHANGEABLE}
-    form = ChangeForm(answers(request), initial=known)
+    form = ChangeForm(answers(request), initial=known, volume=volume)
     if form.is_valid():
         try:
             actions.change(volume, by=request.user, **form.cleaned_data)
@@ -155,7 +155,8 @@ def change(request: UserRequest, key: uuid.UUID) -> HttpResponse:
     question = Question(
         heading=f"Change {volume}", submit="Save", notes=_what_change_means(request, volume)
     )
-    return ask(request, volume, form, question)
+    more = {"is_open": volume.is_open_image, "way": gates.way(request.user)}
+    return ask(request, volume, form, question, template="volumes/change.html", **more)
 
 
 def _what_change_means(request: UserRequest, volume: Volume) -> list[str]:
