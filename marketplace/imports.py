@@ -17,7 +17,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from core.errors import Refused
-from marketplace import documents, trusting
+from marketplace import documents, opening, trusting
 from marketplace.architectures import architecture_named
 from marketplace.documents import Broken, Metadata, Signature
 from marketplace.feeds import Found, Item, Problem, SignedDocument
@@ -112,6 +112,8 @@ class Import:
         if last is not None:
             Entry.objects.filter(pk=last.pk).update(is_latest=False)
         entry = Entry.objects.create(**columns, source=self.source, trust=Trust.UNSIGNED)
+        if last is not None:
+            opening.withdraw_older(entry)
         note(entry, "imported", identifier=entry.identifier, source=self.source.name)
         self.taken.add(entry.pk)
         self.outcome.count("new")

@@ -4,17 +4,24 @@ The one rule, for whatever publishes: until it is approved, what would go to eve
 owner's alone.
 """
 
+from contextlib import suppress
+
 from django.conf import settings
 from django.db.models import QuerySet
 
+from core.errors import Refused
+from core.machine import StaleState
 from marketplace.models import Entry, Publication
 from marketplace.states import PublicationState, Visibility
 from registration import emails, throttle
 from registration.models import User
 
-#: To the administrators about wishes of one person, in a window (throttle.WINDOW); all are in
-#: the queue.
+#: To the administrators about wishes of one person, or of all who have no account, in a window
+#: (throttle.WINDOW); all are in the queue.
 MOST_MAILS = 20
+_SUPERSEDED = (
+    "Its endorser has said something newer about the image: that is what can be asked for."
+)
 
 
 def asks_first(user: User | None) -> bool:
@@ -40,24 +47,57 @@ def ask(entry: Entry, *, by: User | None, message: str = "") -> Publication:
     """Put the wish before the administrators; what was asked before of the image gives way.
 
     Call it in the transaction that writes the entry.
+
+    Raises: Refused: ``entry_replaced``.
     """
-    waiting: QuerySet[Publication] = Publication.objects.filter(
-        entry__identifier=entry.identifier,
-        entry__endorser_email=entry.endorser_email,
-        state=PublicationState.ASKED,
-    )
-    for one in waiting.select_related("entry"):
-        if one.entry_id == entry.pk:
-            return one
-        one.move(PublicationState.WITHDRAWN, reason="Its endorser has said something newer.")
+    must_be_last(entry)
+    withdraw_older(entry)
+    waiting: Publication | None = entry.publications.waiting().first()
+    if waiting is not None:
+        return waiting
     asked = Publication.objects.create(entry=entry, owner=by, message=message)
     asked.record_event("asked", by=by, now=PublicationState.ASKED)
     asked.announce()
-    if by is not None and not throttle.take(MOST_MAILS, "publication", str(by.uuid)):
+    # Who has no account can have many addresses: their mails are counted together.
+    if not throttle.take(MOST_MAILS, "publication", str(by.uuid) if by else ""):
         emails.publication_asked(
-            by, User.objects.administrators(), image=str(entry), message=message
+            by,
+            User.objects.administrators(),
+            endorser=entry.endorser_email,
+            image=str(entry),
+            message=message,
         )
     return asked
+
+
+def must_be_last(entry: Entry) -> None:
+    """Until the transaction ends. Raises: Refused: ``entry_replaced``."""
+    rows = Entry.objects.select_for_update(no_key=True).filter(pk=entry.pk)
+    if not rows.values_list("is_latest", flat=True).get():
+        raise Refused(
+            "entry_replaced",
+            f"{entry.endorser_email} has said something newer about this image: look at that.",
+        )
+
+
+def withdraw_older(entry: Entry) -> None:
+    """What an endorser wished before their last word about an image can be granted no more.
+
+    Call it in the transaction that writes the entry.
+    """
+    older: QuerySet[Publication] = Publication.objects.waiting().filter(
+        entry__identifier=entry.identifier, entry__endorser_email=entry.endorser_email
+    )
+    for one in older.exclude(entry=entry).select_related("entry"):
+        with suppress(StaleState):  # an administrator has just answered it
+            one.move(PublicationState.WITHDRAWN, reason=_SUPERSEDED)
+
+
+def withdraw_granted(entry: Entry) -> None:
+    """Everybody reads it by now: nobody is asked any more."""
+    for one in entry.publications.waiting():
+        with suppress(StaleState):
+            one.move(PublicationState.WITHDRAWN, reason="Everybody can read the entry by now.")
 
 
 def count_waiting(most: int) -> int:

@@ -114,7 +114,7 @@ def publish_document(
 def _publish(wanted: _Wanted) -> Entry:
     """Raises: IntegrityError: somebody else was faster; look again. Refused."""
     with transaction.atomic():
-        last = _last_words(wanted.metadata).select_for_update(no_key=True).first()
+        last = last_words(wanted.metadata).select_for_update(no_key=True).first()
         if last and last.created_at >= _endorsement(wanted.metadata).created:
             return _same_or_refused(last, wanted.metadata, wanted.xml)
         if last:
@@ -128,6 +128,8 @@ def _publish(wanted: _Wanted) -> Entry:
         entry.save(force_insert=True)
         if is_asked:
             opening.ask(entry, by=wanted.by)
+        elif last:
+            opening.withdraw_older(entry)
         _keep_document(entry, wanted.xml, wanted.signature)
         said = {"identifier": entry.identifier, "endorser": entry.endorser_email}
         note(entry, wanted.verb, by=wanted.by, **said)
@@ -158,7 +160,7 @@ def said_already(metadata: Metadata, xml: bytes) -> Entry | None:
         Refused: ``older``, ``taken``, ``in_future``; see ``publish_document``.
     """
     _must_not_be_of_tomorrow(metadata)
-    last = _last_words(metadata).first()
+    last = last_words(metadata).first()
     if last is None or last.created_at < _endorsement(metadata).created:
         return None
     return _same_or_refused(last, metadata, xml)
@@ -181,7 +183,8 @@ def _must_not_be_of_tomorrow(metadata: Metadata) -> None:
         )
 
 
-def _last_words(metadata: Metadata) -> EntryQuerySet:
+def last_words(metadata: Metadata) -> EntryQuerySet:
+    """What its endorser said last about the image: one entry, or none."""
     email = _endorsement(metadata).email.lower()
     return Entry.objects.filter(
         identifier=metadata.identifier, endorser_email=email, is_latest=True

@@ -263,19 +263,26 @@ def image_deprecated(
 
 
 def publication_asked(
-    owner: User, administrators: Iterable[User], *, image: str, message: str
+    owner: User | None,
+    administrators: Iterable[User],
+    *,
+    endorser: str,
+    image: str,
+    message: str,
 ) -> None:
     """Tell the administrators, each in a mail of their own, that an entry waits for them.
 
-    Where they want one mail a day, that one tells it.
+    ``owner`` None: whoever has the address ``endorser``, without an account here. Where
+    administrators want one mail a day, that one tells it.
     """
     if digest.is_daily():
         return
     _post(
         "publication_asked",
         *(administrator.email for administrator in administrators),
-        reply_to=owner.email,
-        person=owner,
+        reply_to=owner.email if owner else endorser,
+        name=owner.get_full_name() if owner else f"The owner of {endorser}",
+        username=owner.username if owner else "no account here",
         image=image,
         message=message,
         link=_link("marketplace:publications"),

@@ -31,7 +31,7 @@ def ask_publication(
 
     Raises: Refused: ``not_yours``, ``is_public``, ``not_asked``: this site lets them open it
         themselves, ``message_too_long``, ``readers_narrower``, ``hygiene_unread``,
-        ``hygiene_found``.
+        ``hygiene_found``, ``entry_replaced``.
     """
     if entry.owner_id != by.pk:
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
@@ -60,11 +60,7 @@ def approve_publication(publication: Publication, *, by: User) -> None:
 
     def open_it(now: Publication) -> None:
         entry = now.entry
-        if not entry.is_latest:
-            raise Refused(
-                "entry_replaced",
-                f"{entry.endorser_email} has said something newer about this image: look at that.",
-            )
+        opening.must_be_last(entry)
         rows = Entry.objects.filter(
             identifier=entry.identifier, endorser_email=entry.endorser_email, owner=entry.owner_id
         )
@@ -95,12 +91,13 @@ def reject_publication(publication: Publication, *, by: User, reason: str) -> No
 def reconsider_publication(publication: Publication, *, by: User) -> None:
     """Undo that it was rejected: it waits again.
 
-    Raises: Refused: ``not_administrator``, ``publication_state``.
+    Raises: Refused: ``not_administrator``, ``publication_state``, ``entry_replaced``.
     """
 
     def is_the_only_one(now: Publication) -> None:
         if now.entry.visibility == Visibility.PUBLIC:
             raise Refused("publication_state", "Everybody can read the entry by now.")
+        opening.must_be_last(now.entry)
 
     # What was asked again since is the one to be answered, and a second one cannot wait.
     if publication.entry.publications.waiting().exclude(pk=publication.pk).exists():

@@ -80,7 +80,8 @@ def set_readers(entry: Entry, *, by: User, readers: Reader) -> Publication | Non
     than that entry is now. Where the site wants it, an administrator is asked before everybody
     reads it: then the wish comes back, and nothing has changed.
 
-    Raises: Refused: ``not_yours``, ``readers_narrower``, ``hygiene_unread``, ``hygiene_found``.
+    Raises: Refused: ``not_yours``, ``readers_narrower``, ``hygiene_unread``, ``hygiene_found``,
+        ``entry_replaced``.
     """
     if not may_set_readers(entry, by):
         raise Refused("not_yours", "Only the owner of an entry says who may read it.")
@@ -112,6 +113,8 @@ def _set(entry: Entry, by: User, readers: Reader) -> None:
             if before != after:
                 rows.filter(pk=row.pk).update(visibility=readers.visibility, group=readers.group)
                 note(row, "readers_changed", by=by, before=before, after=after)
+            if readers.visibility == Visibility.PUBLIC:
+                opening.withdraw_granted(row)
     entry.refresh_from_db(fields=["visibility", "group"])
 
 

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from core.errors import Refused
 from marketplace import actions, opening
-from marketplace.actions import EVERYBODY, Reader
+from marketplace.actions import EVERYBODY, Reader, removing
 from marketplace.models import Entry, Publication
 from marketplace.states import PublicationState, Visibility
 from marketplace.tests import publishing, signing
@@ -126,6 +126,42 @@ class TestAsked:
         actions.set_readers(newer, by=alice, readers=EVERYBODY)
         assert Publication.objects.waiting().get().entry == newer
 
+    def test_a_word_that_is_not_for_everybody_ends_the_wish_as_well(self, alice):
+        entry = say(alice)
+        until = timezone.now() + timedelta(days=100)
+        actions.extend(entry, by=alice, until=until, pen=pen_of(alice))
+        wish = Publication.objects.get()
+        assert wish.state == PublicationState.WITHDRAWN
+        assert "something newer" in wish.reason
+        assert not opening.count_waiting(10)
+
+    def test_an_image_that_is_removed_waits_for_nobody(self, alice):
+        entry = say(alice)
+        removing.remove_image(entry, by=alice, reason="Old.", pen=pen_of(alice))
+        assert not Publication.objects.waiting().exists()
+
+    def test_what_became_public_otherwise_waits_for_nobody(self, alice, settings):
+        entry = say(alice)
+        settings.PORTAL_PUBLISH_APPROVAL = False
+        actions.set_readers(entry, by=alice, readers=EVERYBODY)
+        assert Publication.objects.get().state == PublicationState.WITHDRAWN
+
+    def test_nobody_asks_for_a_word_that_was_replaced(self, alice, admin):
+        entry = say(alice)
+        wish = Publication.objects.get()
+        actions.reject_publication(wish, by=admin, reason="Its keys are in it.")
+        until = timezone.now() + timedelta(days=100)
+        actions.extend(entry, by=alice, until=until, pen=pen_of(alice))
+        for ask in (
+            lambda: actions.ask_publication(entry, by=alice),
+            lambda: actions.set_readers(entry, by=alice, readers=EVERYBODY),
+            lambda: actions.reconsider_publication(wish, by=admin),
+        ):
+            with pytest.raises(Refused) as refused:
+                ask()
+            assert refused.value.code == "entry_replaced"
+        assert not Publication.objects.waiting().exists()
+
     def test_who_asks_and_withdraws_for_ever_sends_no_mail_for_ever(self, alice, admin):
         entry = say(alice)
         for _ in range(opening.MOST_MAILS + 3):
@@ -133,3 +169,21 @@ class TestAsked:
             actions.ask_publication(entry, by=alice)
         told = OutgoingMail.objects.filter(kind="publication_asked")
         assert told.count() == opening.MOST_MAILS
+
+    def test_of_the_wish_of_a_stranger_the_administrators_hear_as_well(self, admin):
+        """Their address was proven by a mail; an account they have none."""
+        opened = publishing.published()
+        assert opened.visibility == Visibility.PRIVATE
+        letter = OutgoingMail.objects.get(to=admin.email, kind="publication_asked")
+        assert letter.reply_to == "alice@example.org"
+        assert "The owner of alice@example.org (no account here) would" in letter.subject
+        assert Publication.objects.get().owner is None
+
+    def test_strangers_together_send_no_more_than_one_person(self, admin):
+        for number in range(opening.MOST_MAILS + 2):
+            content = f"image {number}".encode()
+            publishing.published(content, email=f"a{number}@example.org")
+        assert Publication.objects.waiting().count() == opening.MOST_MAILS + 2
+        assert OutgoingMail.objects.filter(kind="publication_asked").count() == opening.MOST_MAILS
+        say(UserFactory(), content=b"of a person")
+        assert OutgoingMail.objects.filter(kind="publication_asked").count() > opening.MOST_MAILS

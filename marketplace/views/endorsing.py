@@ -35,6 +35,11 @@ _WAITS = (
     "meantime. Withdraw that on the entry's page if you want it no longer."
 )
 
+_WISH_ENDS = (
+    "You have asked that everybody may read the entry as it is: that wish ends with this. Ask "
+    "again on the page of the new entry."
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
@@ -148,6 +153,7 @@ def extend(request: UserRequest, key: UUID) -> HttpResponse:
         notes=(
             "You vouch for the image once more: that it is still fit to be used, with the security "
             "updates that it has or lacks.",
+            *([_WISH_ENDS] if entry.publications.waiting().exists() else []),
         ),
     )
     return _ask(request, entry, form, question, lambda pen: endorsing.extend(

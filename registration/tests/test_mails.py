@@ -90,7 +90,7 @@ def sent_to(user) -> dict:
             user, image="a < b & c", endorser="Ali", reason="x < y & z", instead="", link=LINK
         ),
         "publication_asked": lambda: emails.publication_asked(
-            user, [user], image="a < b & c", message="x < y & z"
+            user, [user], endorser="a@b.org", image="a < b & c", message="x < y & z"
         ),
         "publication_approved": lambda: emails.publication_answered(
             user, image="a < b & c", link=LINK, reason=""
