@@ -5,21 +5,34 @@ account; opening it changes nothing. Source: stratuslab.md 6.9, without what 14.
 """
 
 import secrets
+from enum import StrEnum
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.views.decorators.debug import sensitive_variables
 
 from core.errors import Refused
 from core.machine import StaleState
+from marketplace import documents, traces
 from marketplace.actions.finishing import end_waiting
+from marketplace.actions.inspecting import must_be_looked_into
 from marketplace.judging import digest, sender_of, when_signed
 from marketplace.models import Entry, Pending
-from marketplace.publishing import publish_document
-from marketplace.states import PENDING_FOR, PendingState
+from marketplace.publishing import EVERYBODY, Reader, last_words, publish_document
+from marketplace.states import PENDING_FOR, PendingState, Visibility
 from registration import emails
 from registration.models import User
+
+
+class Reach(StrEnum):
+    """What became of a document that was confirmed."""
+
+    EVERYBODY = "everybody"
+    ASKED = "asked"  # an administrator, before everybody reads it
+    UNREAD = "unread"  # what was found in its owner's disk
+    SOME = "some"  # as its owner has chosen since
 
 
 @sensitive_variables("token")
@@ -45,20 +58,61 @@ def can_answer(pending: Pending) -> bool:
 
 
 @sensitive_variables("token")
-def confirm_document(key: UUID, token: str) -> Entry:
+def confirm_document(key: UUID, token: str, *, knows: bool = False) -> Entry:
     """Publish it for everybody to read. The entry belongs to the address, not to the sender.
 
+    If it names disks of theirs in which nobody has read what is left of their maker, it reaches
+    nobody new: they open it on its page. ``knows``: they have read it.
+
     Raises:
-        Refused: ``link_spent``; those of ``publish_document``: then it waits still.
+        Refused: ``link_spent``; ``hygiene_unread``, ``hygiene_found``: everybody reads what they
+            said of the image last, and would hear of this; those of ``publish_document``. Then it
+            waits still.
         documents.Broken: its rules have become stricter since.
     """
     pending = _waiting(key, token)
     holder = _holder(pending.email)
+    xml = bytes(pending.xml)
+    readers = _readers(xml, holder, knows=knows)
     with transaction.atomic():
-        entry = publish_document(bytes(pending.xml), owner=holder, by=holder)
+        entry = publish_document(xml, owner=holder, by=holder, readers=readers)
         _answer(pending, PendingState.CONFIRMED, "confirmed_by_endorser", by=holder, entry=entry)
         end_waiting(pending, entry)
     return entry
+
+
+def _readers(xml: bytes, holder: User | None, *, knows: bool) -> Reader:
+    """Raises: Refused: ``hygiene_unread``, ``hygiene_found``. documents.Broken."""
+    if holder is None:
+        return EVERYBODY
+    metadata = documents.parse(xml, largest_bytes=settings.PORTAL_METADATA_KIB << 10)
+    readers = Reader(knows=knows)
+    try:
+        must_be_looked_into(traces.disks_in(metadata, holder), readers)
+    except Refused as refused:
+        last = last_words(metadata).first()
+        if last is None or last.visibility == Visibility.PRIVATE:
+            return Reader(visibility=Visibility.PRIVATE)
+        if last.visibility == Visibility.GROUP:
+            return Reader(visibility=Visibility.GROUP, group=last.group)
+        if refused.code == "hygiene_found":
+            raise
+        raise Refused(
+            refused.code,
+            "Everybody reads what you said last about this image, and would get a disk of yours "
+            "with this. The portal looks into it first, for keys and traces of its maker: wait for "
+            "its report, on the disk's page, and then answer here.",
+        ) from None
+    return readers
+
+
+def reach_of(entry: Entry) -> Reach:
+    """Whom it reaches now, and what comes before it reaches everybody."""
+    if entry.visibility == Visibility.PUBLIC:
+        return Reach.EVERYBODY
+    if entry.publications.waiting().exists():
+        return Reach.ASKED
+    return Reach.UNREAD if traces.disks_to_look_into(entry) else Reach.SOME
 
 
 @sensitive_variables("token")

@@ -14,14 +14,18 @@ from django.utils import timezone
 from core.errors import Refused
 from core.machine import tick
 from core.models import Event
-from marketplace.actions import confirming
+from marketplace import pdisk
+from marketplace.actions import Reader, confirming
 from marketplace.judging import submit
 from marketplace.lifecycle import PENDING_STEPS
-from marketplace.models import Entry, Pending
-from marketplace.states import PENDING_FOR, PendingState
+from marketplace.models import Entry, Inspection, Pending
+from marketplace.states import PENDING_FOR, PendingState, Visibility
 from marketplace.tests.publishing import published, signed
+from marketplace.tests.test_open_disks import SECRET, reported
 from registration import emails
-from registration.tests.factories import UserFactory
+from registration.tests.factories import GroupFactory, MembershipFactory, UserFactory
+from volumes.models import DiskType
+from volumes.tests.factories import VolumeFactory
 
 pytestmark = pytest.mark.django_db
 
@@ -219,6 +223,75 @@ def test_a_person_without_an_account_is_led_through(client, page):
     text = client.get(page).content.decode()
     assert "Somebody without an account here" in text
     assert text.count("csrfmiddlewaretoken") >= 3
+
+
+class TestOfTheirOwnDisk:
+    """What everybody would get with the document is looked into, and read, before."""
+
+    @pytest.fixture
+    def disk(self):
+        holder = UserFactory(username="alice", email=ALICE)
+        return VolumeFactory(owner=holder, type=DiskType.MACHINE_IMAGE_ORIGIN)
+
+    @staticmethod
+    def page_for(disk, **more) -> str:
+        xml = signed(at=NOW, kind="machine", locations=(pdisk.address_of(disk.uuid),), **more)
+        assert isinstance(submit(xml, by=None, address="192.0.2.1"), Pending)
+        return reverse("marketplace:confirm", args=link_sent_to(ALICE))
+
+    def test_it_is_theirs_alone_until_they_have_read_the_report(self, client, disk):
+        page = self.page_for(disk)
+        answer = client.post(page, {"answer": "yes"})
+        entry = Entry.objects.get()
+        assert (entry.visibility, entry.owner) == ("private", disk.owner)
+        assert Inspection.objects.get(volume=disk).is_moving
+        said = answer.content.decode()
+        assert "It is published" in said
+        assert "Everybody can read it." not in said
+        assert reverse("marketplace:readers", args=[entry.uuid]) in said
+        assert Pending.objects.get().state == PendingState.CONFIRMED
+
+    def test_what_was_found_keeps_it_so(self, client, disk):
+        reported(disk, findings=SECRET)
+        client.post(self.page_for(disk), {"answer": "yes"})
+        assert Entry.objects.get().visibility == "private"
+
+    def test_of_a_clean_disk_nothing_is_told(self, client, disk):
+        reported(disk)
+        answer = client.post(self.page_for(disk), {"answer": "yes"})
+        assert Entry.objects.get().visibility == "public"
+        assert b"Everybody can read it." in answer.content
+
+    def test_what_a_group_reads_already_it_goes_on_to_read(self, client, disk):
+        group = GroupFactory()
+        MembershipFactory(group=group, user=disk.owner)
+        readers = Reader(visibility=Visibility.GROUP, group=group)
+        published(at=NOW - timedelta(days=1), owner=disk.owner, readers=readers)
+        client.post(self.page_for(disk), {"answer": "yes"})
+        entry = Entry.objects.get(is_latest=True)
+        assert (entry.visibility, entry.group) == ("group", group)
+
+    def test_where_everybody_reads_their_last_word_it_waits(self, client, disk):
+        """It cannot be for them alone: everybody would go on with what they stand by no more."""
+        published(at=NOW - timedelta(days=1))
+        page = self.page_for(disk)
+        answer = client.post(page, {"answer": "yes"})
+        assert answer.status_code == 422
+        assert b"looks into it first" in answer.content
+        assert b'name="knows"' not in answer.content
+        reported(disk, findings=SECRET)
+        answer = client.post(page, {"answer": "yes"})
+        assert b'name="knows"' in answer.content
+        assert Entry.objects.count() == 1
+        client.post(page, {"answer": "yes", "knows": "on"})
+        assert Entry.objects.get(is_latest=True).visibility == "public"
+
+    def test_who_waits_for_an_administrator_is_told(self, client, disk, settings):
+        settings.PORTAL_PUBLISH_APPROVAL = True
+        reported(disk)
+        answer = client.post(self.page_for(disk), {"answer": "yes"})
+        assert b"This site asks an administrator" in answer.content
+        assert b"Everybody can read it." not in answer.content
 
 
 def test_an_answer_needs_its_page(page):

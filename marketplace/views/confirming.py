@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Callable, Mapping
+from functools import partial
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -35,35 +36,39 @@ def confirm(request: HttpRequest, key: uuid.UUID, token: str) -> HttpResponse:
     except Refused as refused:
         context = {"refusal": str(refused)}
         return render(request, "marketplace/confirm_spent.html", context, status=404)
-    refusal = ""
+    refusal: Refused | Broken | None = None
     if request.method == "POST":
-        refusal = _answer(request.POST.get("answer", ""), key, token)
+        refusal = _answer(request, key, token)
         pending = confirming.asked(key, token)
     status = UNPROCESSABLE if refusal else 200
     return render(request, _PAGE, _context(pending, token, refusal), status=status)
 
 
 @sensitive_variables("token")
-def _answer(answer: str, key: uuid.UUID, token: str) -> str:
-    """Do it; the sentence that says why not, or ""."""
-    if answer not in _ACTS:
+def _answer(request: HttpRequest, key: uuid.UUID, token: str) -> Refused | Broken | None:
+    """Do it; why not, or None."""
+    act = _ACTS.get(request.POST.get("answer", ""))
+    if act is None:
         raise Http404
+    if act is confirming.confirm_document:
+        act = partial(confirming.confirm_document, knows="knows" in request.POST)
     try:
-        _ACTS[answer](key, token)
-    except Broken as broken:
-        return str(broken)
-    except Refused as refused:
-        return str(refused)
-    return ""
+        act(key, token)
+    except (Broken, Refused) as refusal:
+        return refusal
+    return None
 
 
 @sensitive_variables("token")
-def _context(pending: Pending, token: str, refusal: str) -> dict[str, object]:
+def _context(pending: Pending, token: str, refusal: Refused | Broken | None) -> dict[str, object]:
+    is_found = isinstance(refusal, Refused) and refusal.code == "hygiene_found"
     return {
         "pending": pending,
         "token": token,
-        "refusal": refusal,
+        "refusal": str(refusal or ""),
+        "must_know": is_found,
         "can_answer": confirming.can_answer(pending),
         "until": pending.state_since + PENDING_FOR,
         "entry": judge(bytes(pending.xml)).preview(),
+        "reach": confirming.reach_of(pending.entry) if pending.entry else "",
     }
