@@ -15,6 +15,7 @@ from core.errors import Refused
 from core.http import UNPROCESSABLE
 from marketplace.actions import drafts
 from marketplace.actions.endorsing import metadata_of
+from marketplace.actions.inheriting import answers_about
 from marketplace.forms.building import OfDiskForm, OfFileForm, OfUrlForm
 from marketplace.forms.drafts import DATA_FIELDS, fields_of
 from marketplace.models import Draft, Entry
@@ -64,6 +65,7 @@ def _begun(request: UserRequest, form: OfDiskForm | OfUrlForm) -> Draft:
             said["url"], by=request.user, create_key=said["create_key"], fields=fields
         )
     volume: Volume = said["disk"]
+    fields = {**answers_about(volume, by=request.user), **fields}
     if label := _label_of(volume):
         fields = {**DATA_FIELDS, "description": f"The file system has the label {label}."}
     return drafts.draft_of_disk(
