@@ -33,11 +33,17 @@ class Notice:
 _NOTICES = (
     Notice(
         "machine_ready", "Machine ready",
-        "A machine of yours has started: its SSH answers, and it is set up.", "machine",
+        "A machine of yours has started: its SSH answers, and it is set up. Of a batch or a "
+        "cluster, webhooks alone are told of each.", "machine",
     ),
     Notice(
         "machine_failed", "Machine failed",
         "A machine of yours could not be started, or was lost.", "error", is_bad=True,
+    ),
+    Notice(
+        "batch_ready", "Batch ready",
+        "Of machines that were launched together: all are ready, or have failed. Once, instead of "
+        "for each.", "machine",
     ),
     Notice(
         "lease_ending", "Lease ending",
@@ -65,6 +71,10 @@ _NOTICES = (
     Notice(
         "cluster_ready", "Cluster ready",
         "All machines of a cluster of yours are set up and know each other.", "users",
+    ),
+    Notice(
+        "cluster_failed", "Cluster not set up",
+        "A cluster of yours did not come to be.", "error", is_bad=True,
     ),
     Notice(
         "disk_imported", "Disk imported",

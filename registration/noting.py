@@ -45,7 +45,29 @@ def tell(
     JSON for programs, and holds no secret.
     """
     notice = NOTICES[kind]
-    note = Notification.objects.create(
+    note = _note(user, kind, sentence, url, about, data)
+    note.save(force_insert=True)
+    subject, audience = str(note.uuid), (user.pk,)
+    transaction.on_commit(lambda: live.publish(Notification.KIND, subject, audience), robust=True)
+    if not user.is_active:
+        return Told(note, [], [])
+    return Told(note, _mails(note, notice, user), _deliveries(note, user))
+
+
+def tell_programs(
+    user: User, kind: str, *, sentence: str, url: str = "", about: Any = None, **data: Any
+) -> list[Delivery]:
+    """As ``tell``, for their webhooks alone: of one of many things that the person hears of
+    together."""
+    if not user.is_active:
+        return []
+    return _deliveries(_note(user, kind, sentence, url, about, data), user)
+
+
+def _note(
+    user: User, kind: str, sentence: str, url: str, about: Any, data: dict[str, Any]
+) -> Notification:
+    return Notification(
         owner=user,
         kind=kind,
         sentence=" ".join(sentence.split())[:LONGEST_SENTENCE],
@@ -55,11 +77,6 @@ def tell(
         about_name=str(about)[:100] if about is not None else "",
         data=data,
     )
-    subject, audience = str(note.uuid), (user.pk,)
-    transaction.on_commit(lambda: live.publish(Notification.KIND, subject, audience), robust=True)
-    if not user.is_active:
-        return Told(note, [], [])
-    return Told(note, _mails(note, notice, user), _deliveries(note, user))
 
 
 def wants_mail(user: User, kind: str) -> bool:
@@ -97,7 +114,8 @@ def _deliveries(note: Notification, user: User) -> list[Delivery]:
         return []
     waiting = Delivery.objects.filter(webhook__owner=user, state=DeliveryState.WAITING).count()
     has_room = waiting + len(hooks) <= MOST_WAITING
-    return [deliver(hook, note.kind, body_of(note), note, has_room=has_room) for hook in hooks]
+    kept, text = note if note.pk else None, body_of(note)
+    return [deliver(hook, note.kind, text, kept, has_room=has_room) for hook in hooks]
 
 
 def deliver(

@@ -19,6 +19,7 @@ class VmsConfig(AppConfig):
         machine = import_module("core.machine")
         machine.listen("vm", "vms.lifecycle.telling.machine_moved")
         machine.listen("readiness", "vms.lifecycle.telling.readiness_moved")
+        machine.listen("cluster", "vms.lifecycle.telling.cluster_moved")
         import_module("registration.holdings").register("vms.holdings.MACHINES")
 
     def _may_see(self, user: Any, uuid: str, *, model: str = "VM") -> bool:

@@ -13,6 +13,12 @@ from vms.states import READINESS_DEADLINES, VM_DEADLINES, ReadinessState, VmStat
 
 #: On their way up.
 _COMING = (VmState.PENDING, VmState.PROLOG, VmState.BOOT)
+#: How long it is waited for that a machine answers, from when it came to be watched like that.
+_SLOW = READINESS_DEADLINES[ReadinessState.SLOW].after
+_LIMITS: Mapping[str, timedelta] = {
+    ReadinessState.WATCHING: READINESS_DEADLINES[ReadinessState.WATCHING].after + _SLOW,
+    ReadinessState.SLOW: _SLOW,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +64,8 @@ def _is_ready(vm: VM) -> bool:
 def _waiting(vm: VM) -> tuple[str, timedelta | None]:
     """What it waits for, and how long it may yet."""
     if vm.state == VmState.RUNNING and not vm.readiness.ssh_at:
-        if vm.readiness.state == ReadinessState.WATCHING:
-            limit = READINESS_DEADLINES[ReadinessState.WATCHING].after
-            return "Waits for its SSH to answer.", _left(vm.readiness, limit)
+        if vm.readiness.is_moving:
+            return "Waits for its SSH to answer.", _left(vm.readiness, _LIMITS[vm.readiness.state])
         return "", None
     if vm.is_moving:
         return vm.note or vm.meaning, _left(vm, VM_DEADLINES[str(vm.state)].after)

@@ -24,6 +24,7 @@ from vms.lifecycle import (
     end_empty_clusters,
     look_at_leases,
     settle_kept,
+    tell_of_batches,
 )
 from vms.models import VM, Build, Cluster, Network, Nic, Readiness, Saving
 from vms.states import VmState
@@ -112,6 +113,7 @@ def sweep() -> None:
             ring_row(row)
     settle_kept()
     end_empty_clusters()
+    tell_of_batches()
 
 
 @shared_task(name="vms.reconcile")

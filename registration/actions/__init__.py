@@ -86,6 +86,7 @@ from registration.actions.moderation import (
 from registration.actions.notifying import (
     choose_mails,
     notify,
+    notify_programs,
     read_notifications,
     wants_mail,
 )
@@ -215,6 +216,7 @@ __all__ = [
     "make_default_key",
     "note_use_of_keys",
     "notify",
+    "notify_programs",
     "open_mail",
     "person_of_link",
     "person_of_new_email",

@@ -32,6 +32,15 @@ def notify(
     return told.notification
 
 
+def notify_programs(
+    user: User, kind: str, *, sentence: str, url: str = "", about: Any = None, **data: Any
+) -> None:
+    """As ``notify``, for webhooks alone: of one of many things of which the person is told once."""
+    told = noting.tell_programs(user, kind, sentence=sentence, url=url, about=about, **data)
+    for delivery in told:
+        tasks.ring_delivery(delivery)
+
+
 def wants_mail(user: User, kind: str) -> bool:
     """Whether ``user`` gets mails of this kind: for those whose mail is a letter of its own."""
     return noting.wants_mail(user, kind)

@@ -268,7 +268,7 @@ DISKS: Mapping[str, Example] = {
 
 #: They change nothing that the audit is about.
 READS = {
-    "registration": {"notify", "read_notifications", "wants_mail"},
+    "registration": {"notify", "notify_programs", "read_notifications", "wants_mail"},
     "vms": {"alike", "check_image", "first_lease", "longest", "may_cancel", "may_save"},
     "marketplace": {"base_of", "has_known_sums", "next_version", "pen_to_save"},
     "volumes": {"tag_of"},

@@ -7,6 +7,7 @@ from vms.lifecycle.machines import STAGED_WITHIN, VM_STEPS
 from vms.lifecycle.networks import NETWORK_STEPS, NIC_STEPS
 from vms.lifecycle.readiness import READINESS_STEPS, watch_readiness
 from vms.lifecycle.saving import SAVING_STEPS, disk_bytes, launch_path, shut_down_to_save
+from vms.lifecycle.telling import tell_of_batches
 
 __all__ = [
     "BUILD_STEPS",
@@ -23,5 +24,6 @@ __all__ = [
     "look_at_leases",
     "settle_kept",
     "shut_down_to_save",
+    "tell_of_batches",
     "watch_readiness",
 ]

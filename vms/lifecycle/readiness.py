@@ -18,7 +18,7 @@ from core.models import Event
 from marketplace import actions as marketplace
 from vms.context import progress
 from vms.models import VM, Readiness
-from vms.states import ReadinessState, VmState
+from vms.states import READINESS_DEADLINES, ReadinessState, VmState
 
 #: A guest that answers mostly does so at once; one that does not is asked again in a moment.
 PROBE_TIMEOUT_S = 0.3
@@ -67,7 +67,7 @@ def boots_seen(vm: VM, cloud: CloudDriver) -> int:
 
 
 def look_for_milestones(readiness: Readiness, cloud: CloudDriver) -> Go | None:
-    """WATCHING: note each milestone when it is first seen."""
+    """WATCHING, SLOW: note each milestone when it is first seen."""
     vm = readiness.vm
     if vm.state not in (VmState.RUNNING, VmState.SHUTDOWN):
         return Go(ReadinessState.IDLE)
@@ -114,9 +114,16 @@ def _probe(readiness: Readiness) -> dict[str, Any]:
     ):
         if readiness.port_open_at is None:
             found["port_open_at"] = timezone.now()
-        if _greets(link, timezone.now() - readiness.state_since):
+        if _greets(link, _silent_for(readiness)):
             found["ssh_at"] = timezone.now()
     return found
+
+
+def _silent_for(readiness: Readiness) -> timedelta:
+    """Since it was started."""
+    silent = timezone.now() - readiness.state_since
+    before = READINESS_DEADLINES[ReadinessState.WATCHING].after
+    return silent + before if readiness.state == ReadinessState.SLOW else silent
 
 
 def _greets(link: socket.socket, silent: timedelta) -> bool:
@@ -181,4 +188,7 @@ def _since_last_boot(log: bytes) -> bytes:
     return log[starts[-1] :] if starts else log
 
 
-READINESS_STEPS: Mapping[str, Step[Readiness]] = {ReadinessState.WATCHING: look_for_milestones}
+READINESS_STEPS: Mapping[str, Step[Readiness]] = {
+    ReadinessState.WATCHING: look_for_milestones,
+    ReadinessState.SLOW: look_for_milestones,
+}

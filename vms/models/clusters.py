@@ -1,5 +1,7 @@
 """Machines that were asked for together: batches and clusters."""
 
+from typing import ClassVar
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -18,6 +20,8 @@ from vms.states import CLUSTER_DEADLINES, CLUSTER_MEANINGS, CLUSTER_MOVES, Clust
 class Batch(models.Model):
     """Machines of one launch. Its state is theirs."""
 
+    KIND: ClassVar[str] = "batch"
+
     uuid = models.UUIDField(unique=True, editable=False)  # chosen by the browser
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="batches")
     name = models.CharField(max_length=80)
@@ -25,11 +29,16 @@ class Batch(models.Model):
     # Rows of a table that were not launched: [{row, name, reason}].
     refused = models.JSONField(default=list, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
+    # When its owner was told what became of all of its machines.
+    told_at = models.DateTimeField(null=True, blank=True, editable=False)
 
     objects = OwnedQuerySet.as_manager()
 
     class Meta:
         ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["id"], name="vms_batch_untold", condition=Q(told_at=None)),
+        ]
 
     def __str__(self) -> str:
         return self.name

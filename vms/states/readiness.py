@@ -14,6 +14,7 @@ class ReadinessState(TextChoices):
 
     IDLE = "idle"
     WATCHING = "watching"
+    SLOW = "slow"
     READY = "ready"
     SILENT = "silent"
 
@@ -22,7 +23,8 @@ R = ReadinessState
 
 READINESS_MOVES: Moves = {
     R.IDLE: frozenset({R.WATCHING}),
-    R.WATCHING: frozenset({R.READY, R.SILENT, R.IDLE}),
+    R.WATCHING: frozenset({R.READY, R.SLOW, R.IDLE}),
+    R.SLOW: frozenset({R.READY, R.SILENT, R.WATCHING, R.IDLE}),
     R.READY: frozenset({R.WATCHING, R.IDLE}),
     R.SILENT: frozenset({R.WATCHING, R.IDLE}),
 }
@@ -30,8 +32,17 @@ READINESS_MOVES: Moves = {
 READINESS_DEADLINES: Deadlines = {
     R.WATCHING: Deadline(
         timedelta(minutes=10),
-        R.SILENT,
+        R.SLOW,
         _SOON,
-        "Not everything answered within {limit}; the console log may say why.",
+        "Not everything was seen within {limit}: it is looked for twice a minute until an hour is "
+        "over. The console log may say what the guest does.",
+    ),
+    # A guest under emulation may take that long.
+    R.SLOW: Deadline(
+        timedelta(minutes=50),
+        R.SILENT,
+        timedelta(seconds=30),
+        "Not everything was seen within an hour, and it is looked for no more until the machine "
+        "starts anew. The console log may say why.",
     ),
 }

@@ -1,15 +1,19 @@
 """Several launches, closings and gifts in the same moment, with real threads and commits."""
 
+from uuid import uuid4
+
 import pytest
+from django.utils import timezone
 
 from marketplace.tests.factories import EntryFactory
 from registration import actions as accounts
-from registration.models import User
+from registration.models import Notification, User
 from registration.tests.factories import UserFactory
 from registration.tests.test_at_once import at_once
 from vms import actions
-from vms.models import VM
-from vms.states import VmState
+from vms.lifecycle import tell_of_batches
+from vms.models import VM, Batch, Readiness
+from vms.states import ReadinessState, VmState
 from vms.tests.factories import VMFactory
 from vms.tests.test_actions import order
 from volumes.models import Access, Attachment, DiskType
@@ -133,6 +137,47 @@ def test_two_accounts_that_inherit_from_each_other_do_not_wait_for_ever():
         lambda: accounts.close(other, by=admin, reason=WHY, heir=User.objects.get(pk=one.pk)),
     )
     assert outcome == ["done", "heir_state"]
+
+
+def batch_of(number):
+    owner = UserFactory()
+    batch = Batch.objects.create(owner=owner, uuid=uuid4(), name="web", asked=number)
+    for vm in VMFactory.create_batch(number, owner=owner, batch=batch, running=True):
+        found = {"state": ReadinessState.WATCHING, "ssh_at": timezone.now()}
+        Readiness.objects.filter(vm=vm).update(**found)
+    return batch
+
+
+def told():
+    return list(Notification.objects.order_by("pk").values_list("kind", "sentence"))
+
+
+def test_machines_that_become_ready_in_the_same_moment_are_told_of_once():
+    batch = batch_of(4)
+
+    def become_ready(vm):
+        Readiness.objects.get(vm=vm).move(ReadinessState.READY)
+        tell_of_batches()
+
+    at_once(*(lambda vm=vm: become_ready(vm) for vm in batch.vms.all()))
+    tell_of_batches()
+    assert told() == [("batch_ready", "All 4 machines of web are ready.")]
+
+
+@pytest.mark.parametrize("_", range(3))
+def test_a_machine_that_is_lost_while_its_batch_is_told_of_is_told_of_in_one_way(_):
+    batch = batch_of(2)
+    Readiness.objects.update(state=ReadinessState.READY)
+    vm = batch.vms.first()
+    at_once(lambda: vm.move(VmState.UNKNOWN, reason="Gone."), tell_of_batches, tell_of_batches)
+    tell_of_batches()
+    assert told() in (
+        [("batch_ready", "1 of the 2 machines of web is ready; 1 failed.")],
+        [
+            ("batch_ready", "All 2 machines of web are ready."),
+            ("machine_failed", f"{vm} no longer runs: Gone."),
+        ],
+    )
 
 
 def test_administrators_who_unmake_each_other_leave_one():

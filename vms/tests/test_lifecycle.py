@@ -5,6 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+import time_machine
 from django.utils import timezone
 
 from cloud.errors import CloudBusy, CloudRefused, CloudUnavailable
@@ -15,7 +16,7 @@ from marketplace.states import ImageState
 from marketplace.tests.factories import EntryFactory, ImageFileFactory
 from vms import actions
 from vms.lifecycle.readiness import _greets
-from vms.models import VM
+from vms.models import VM, Readiness
 from vms.reconcile import compare, sweep
 from vms.states import ReadinessState, VmState
 from vms.tests.factories import VMFactory
@@ -238,8 +239,37 @@ def test_milestones_are_noted_when_first_seen(vm, cloud, worker):
 def test_a_silent_guest_is_given_up_on_without_harm(vm, cloud, worker):
     running(vm, worker)
     worker.run(hours=0.5)
-    assert fresh(vm).readiness.state == ReadinessState.SILENT
+    readiness = fresh(vm).readiness
+    assert readiness.state == ReadinessState.SLOW
+    assert "within 10 minutes: it is looked for twice a minute" in readiness.reason
+    worker.run(hours=1)
+    readiness = fresh(vm).readiness
+    assert (readiness.state, readiness.next_tick_at) == (ReadinessState.SILENT, None)
+    assert "within an hour, and it is looked for no more" in readiness.reason
     assert fresh(vm).state == VmState.RUNNING
+
+
+@pytest.mark.slow
+def test_a_guest_that_takes_a_quarter_of_an_hour_is_ready_then(vm, cloud, worker, client):
+    running(vm, worker)
+    client.force_login(vm.owner)
+    start = timezone.now()
+    Readiness.objects.filter(vm=vm).update(ssh_at=start)
+    with time_machine.travel(start, tick=False) as clock:
+        for _ in range(15):
+            clock.shift(timedelta(minutes=1))
+            worker.step()
+        readiness = fresh(vm).readiness
+        assert (readiness.state, readiness.context_at) == (ReadinessState.SLOW, None)
+        assert (readiness.next_tick_at - timezone.now()).total_seconds() <= 30
+        page = client.get(vm.get_absolute_url()).content.decode()
+        assert "not yet: Not everything was seen within 10 minutes" in page
+        cloud.print_on_console(vm.cloud_ref, b"Linux version 6.1\nportal-context: finished\n")
+        clock.shift(timedelta(seconds=31))
+        worker.step()
+        readiness = fresh(vm).readiness
+        assert readiness.state == ReadinessState.READY
+        assert readiness.context_at == timezone.now()
 
 
 @pytest.mark.slow
