@@ -205,7 +205,9 @@ do_user() {
 
 install() {
 	if command -v apt-get >/dev/null; then
-		apt-get -q update && apt-get -q -y install "$@"
+		[ -e "$run/indexed" ] || apt-get -q update || return
+		: >"$run/indexed"
+		apt-get -q -y install "$@"
 	elif command -v dnf >/dev/null; then
 		dnf -q -y install "$@"
 	elif command -v yum >/dev/null; then
@@ -217,5 +219,12 @@ install() {
 		return 1
 	fi
 }
-do_packages() { install $packages; }
+# The index of packages of a system that has no way out is empty, and its words are others.
+reachable="Does this machine reach a repository of packages, by the network or on a disk?"
+do_packages() {
+	install $packages && return
+	status=$?
+	echo "Not installed: $packages. $reachable"
+	return $status
+}
 """

@@ -18,7 +18,7 @@ serve() { # start NFS, whatever it is called here
 
 share_out() {
 	command -v exportfs >/dev/null || install nfs-kernel-server || install nfs-utils || {
-		echo "There is no NFS server, and none could be installed."
+		echo "There is no NFS server, and none could be installed. $reachable"
 		return 1
 	}
 	mkdir -p "$folder" || return 1
@@ -32,7 +32,7 @@ mount_it() { grep -q " $folder nfs" /proc/mounts || complaint=$(mount "$folder" 
 
 share_in() {
 	command -v mount.nfs >/dev/null || install nfs-common || install nfs-utils || {
-		echo "There is no NFS client, and none could be installed."
+		echo "There is no NFS client, and none could be installed. $reachable"
 		return 1
 	}
 	mkdir -p "$folder" || return 1
