@@ -1,6 +1,7 @@
 """Uploads by the tus protocol: a real web process, real connections, files on a real disk."""
 
 import base64
+import contextlib
 import hashlib
 import os
 import random
@@ -400,12 +401,22 @@ def _trickle(line: socket.socket) -> bytes:
     while time.monotonic() < deadline:
         try:
             line.sendall(b"x" * 1000)
-            return line.recv(4096)
+            return line.recv(4096) + _rest(line)
         except TimeoutError:
             continue
         except OSError:
             return b""
     return b""
+
+
+def _rest(line: socket.socket) -> bytes:
+    """What else is said: head and body of an answer come as they like."""
+    line.settimeout(5)
+    said = b""
+    with contextlib.suppress(OSError):
+        while more := line.recv(4096):
+            said += more
+    return said
 
 
 # What breaks -------------------------------------------------------------------------------
