@@ -41,7 +41,7 @@ class Cards:
 
 @register.simple_tag
 def cards_of(vm: VM, user: User) -> Cards:
-    """In three queries, whatever it has."""
+    """In four queries at the most, whatever it has."""
     rows = list(
         vm.nics.filter(state__in=sorted(NIC_HOLDS)).select_related("network").order_by("pk")
     )

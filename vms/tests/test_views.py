@@ -186,7 +186,7 @@ def test_a_machines_page_costs_the_same_however_long_its_history(
     # session, user, policies, machine, events, copy, what is said of the image, the lists of
     # allowed images, its disks now and before, its cards, networks that it may join (2), builds
     # of it, the bell
-    with django_assert_num_queries(15):
+    with django_assert_num_queries(16):
         browser.get(vm.get_absolute_url())
 
 
@@ -295,3 +295,14 @@ def test_user_data_is_measured_before_it_is_read(browser):
     big = "#cloud-config\n" + "a: b\n" * 20_000
     response = launch(browser, EntryFactory(), without_key="on", user_data=big)
     assert "the limit is 65536" in str(response.context["form"].errors["user_data"])
+
+
+def test_the_list_has_one_thing_to_do_and_a_menu_of_the_others(client):
+    client.force_login(UserFactory())
+    page = client.get(reverse("vms:list")).content.decode()
+    head = page.partition('class="page-actions"')[2].partition("</details>")[0]
+    assert head.count('class="btn ') == 2  # the menu's own among them
+    first, menu = head.split('<details class="menu">')
+    assert 'class="btn btn-primary"' in first
+    for name in ("new_batch", "batches", "clusters", "networks", "backups", "recipes", "builds"):
+        assert f'<a class="menu-item" href="{reverse(f"vms:{name}")}"' in menu
