@@ -184,8 +184,8 @@ def test_a_machines_page_costs_the_same_however_long_its_history(
         VM.objects.get(pk=vm.pk).move(VmState.BOOT)
         VM.objects.get(pk=vm.pk).move(VmState.RUNNING)
     # session, user, policies, machine, events, copy, what is said of the image, the lists of
-    # allowed images, its disks now and before, its cards, networks that it may join (2), whether the
-    # site has any, builds of it, the bell
+    # allowed images, its disks now and before, its cards, networks that it may join (2),
+    # whether the site has any, builds of it, the bell
     with django_assert_num_queries(16):
         browser.get(vm.get_absolute_url())
 
