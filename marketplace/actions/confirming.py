@@ -19,7 +19,7 @@ from marketplace import documents, traces
 from marketplace.actions.finishing import end_waiting
 from marketplace.actions.inspecting import must_be_looked_into
 from marketplace.judging import digest, sender_of, when_signed
-from marketplace.models import Entry, Pending
+from marketplace.models import Entry, Inspection, Pending
 from marketplace.publishing import EVERYBODY, Reader, last_words, publish_document
 from marketplace.states import PENDING_FOR, PendingState, Visibility
 from registration import emails
@@ -104,6 +104,16 @@ def _readers(xml: bytes, holder: User | None, *, knows: bool) -> Reader:
             "its report, on the disk's page, and then answer here.",
         ) from None
     return readers
+
+
+def reports_for(pending: Pending) -> list[Inspection]:
+    """What was found in disks of theirs that everybody would get with it."""
+    holder = _holder(pending.email)
+    if holder is None:
+        return []
+    xml = bytes(pending.xml)
+    disks = traces.disks_in(documents.parse(xml, largest_bytes=len(xml)), holder)
+    return list(traces.reports(disks).values())
 
 
 def reach_of(entry: Entry) -> Reach:

@@ -279,9 +279,10 @@ class TestOfTheirOwnDisk:
         assert answer.status_code == 422
         assert b"looks into it first" in answer.content
         assert b'name="knows"' not in answer.content
-        reported(disk, findings=SECRET)
+        report = reported(disk, findings=SECRET)
         answer = client.post(page, {"answer": "yes"})
         assert b'name="knows"' in answer.content
+        assert report.get_absolute_url() in answer.content.decode()
         assert Entry.objects.count() == 1
         client.post(page, {"answer": "yes", "knows": "on"})
         assert Entry.objects.get(is_latest=True).visibility == "public"

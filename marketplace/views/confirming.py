@@ -67,6 +67,7 @@ def _context(pending: Pending, token: str, refusal: Refused | Broken | None) -> 
         "token": token,
         "refusal": str(refusal or ""),
         "must_know": is_found,
+        "reports": confirming.reports_for(pending) if is_found else [],
         "can_answer": confirming.can_answer(pending),
         "until": pending.state_since + PENDING_FOR,
         "entry": judge(bytes(pending.xml)).preview(),
