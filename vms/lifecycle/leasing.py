@@ -57,13 +57,16 @@ def _warn(vm: VM) -> None:
           "need the machine.", ends_at=_iso(vm.expires_at))  # fmt: skip
 
 
-def _halt(vm: VM) -> None:
-    is_first = vm.expiry_told_at is None or (
+def _is_end_untold(vm: VM) -> bool:
+    return vm.expiry_told_at is None or (
         vm.expires_at is not None and vm.expiry_told_at < vm.expires_at
     )
+
+
+def _halt(vm: VM) -> None:
     reason = f"Its lease ended on {in_words(vm.expires_at)}."
     image = vm.saved_as
-    if is_first:
+    if _is_end_untold(vm):
         then = f"its disk is kept for {span(grace())}"
         if image and image.is_open:
             then = f"it is saved as the image {image.title[:60]}"
@@ -88,6 +91,9 @@ def _cut(vm: VM) -> None:
 
 
 def _save(vm: VM) -> None:
+    if _is_end_untold(vm):
+        sentence = f"The lease of {vm} has ended: it is saved as the image {vm.saved_as}."
+        _tell(vm, "lease_ending", sentence, ends_at=_iso(vm.expires_at))
     vm.move(VmState.EPILOG, reason=f"Its lease ended on {in_words(vm.expires_at)}: it is saved.",
             asked="")  # fmt: skip
     ring_row(vm)
