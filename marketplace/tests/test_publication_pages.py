@@ -143,6 +143,33 @@ class TestOwner:
         assert "Waiting for an administrator" in said
         assert "Withdraw" in said
 
+    def test_approved_the_open_page_follows(self, owner, admin):
+        """Each part that tells who may read it asks anew when the wish is answered."""
+        wish = wish_of(owner)
+        browser = browser_of(owner)
+        page = browser.get(wish.entry.permalink).content.decode()
+        key = f'data-live="publication:{wish.uuid}"'
+        own = reverse("marketplace:publication", args=[wish.uuid])
+        sources = re.findall(rf'{key}[^>]* data-live-src="([^"]+)"', page)
+        assert sorted(sources) == [own, f"{own}?part=acts", f"{own}?part=facts"]
+
+        def parts():
+            asked = {"headers": {"x-requested-with": "fetch"}}
+            answers = [browser.get(source, **asked) for source in sorted(sources)]
+            return [answer.content.decode() for answer in answers]
+
+        panel, acts, facts = parts()
+        assert all(part.count(key) == 1 for part in (panel, acts, facts))
+        assert "Share or publish" in acts
+        assert "its owner and administrators" in facts
+        actions.approve_publication(wish, by=admin)
+        panel, acts, facts = parts()
+        assert "Everybody can find and launch it" in panel
+        assert "Share or publish" not in acts
+        assert "everybody" in facts
+        assert all(part.count(key) == 1 for part in (panel, acts, facts))
+        assert key not in browser.get(wish.entry.permalink).content.decode()
+
     def test_it_is_withdrawn_by_who_asked_alone(self, owner, admin):
         wish = wish_of(owner)
         path = reverse("marketplace:withdraw_publication", args=[wish.uuid])

@@ -20,6 +20,7 @@ from marketplace.forms.signing import AskPublicationForm
 from marketplace.models import Entry, Inspection, Publication
 from marketplace.pdisk import disks_of
 from marketplace.states import PublicationState
+from marketplace.views.about import about
 from marketplace.views.endorsing import Question
 from registration.doors import UserRequest, administrators_only, answers, find_or_404, path_to
 from registration.models import ReasonTemplate
@@ -43,6 +44,9 @@ QUEUE = moderating.Queue(
         "reconsider": "waits again",
     },
 )
+
+
+_PARTS = {"acts": "marketplace/_acts_live.html", "facts": "marketplace/_facts.html"}
 
 
 @dataclass(slots=True, kw_only=True)
@@ -168,10 +172,15 @@ def _act(request: UserRequest, verb: str) -> Callable[[Publication], None]:
 @login_required
 @require_safe
 def publication(request: UserRequest, key: UUID) -> HttpResponse:
-    """One wish: beside its entry, as a fragment; else the page of the entry."""
+    """One wish: beside its entry, as a fragment; else the page of the entry.
+
+    ``part``: what else of that page follows from it.
+    """
     found = _find(request, key)
     if not is_fragment(request):
         return redirect(found.entry.permalink)
+    if part := _PARTS.get(request.GET.get("part", "")):
+        return render(request, part, about(request, found.entry) | {"publication": found})
     context = {"publication": found, "entry": found.entry}
     return render(request, "marketplace/_publication.html", context)
 
