@@ -131,6 +131,8 @@ def _answer(
     if not by.is_staff:
         raise Refused("not_administrator", "Only administrators may do this.")
     with transaction.atomic():
+        # Entry, then wish, as whoever publishes: else the two wait for each other.
+        Entry.objects.select_for_update(no_key=True).get(pk=publication.entry_id)
         rows = Publication.objects.select_for_update(no_key=True, of=("self",))
         now = rows.select_related("entry", "owner").get(pk=publication.pk)
         if verb not in now.verbs:
