@@ -53,7 +53,9 @@ def test_a_report_names_what_was_found_kind_by_kind(disk, worker):
 def test_a_file_system_that_nobody_can_read_is_said_to_be_one(cloud, worker):
     disk = put(cloud, VolumeFactory(), b"XFSB" + bytes(1 << 20))
     report = looked_into(disk, worker)
-    assert report.unread == [{"part": 0, "why": "It is xfs; the portal reads ext2, ext3 and ext4."}]
+    assert report.unread == [
+        {"part": 0, "why": "It is xfs; the portal reads ext2, ext3, ext4 and FAT."}
+    ]
     assert not report.is_whole
 
 
