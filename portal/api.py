@@ -15,7 +15,7 @@ from ninja.operation import Operation
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, problem
-from marketplace.api import router as images
+from marketplace.api import routers as images
 from portal import guide
 from registration.actions import BadToken
 from registration.api import notices
@@ -49,7 +49,8 @@ api = Api(
 api.add_router("", machines, tags=["machines"])
 for router in disks:
     api.add_router("", router, tags=["disks"])
-api.add_router("", images, tags=["images"])
+for router in images:
+    api.add_router("", router, tags=["images"])
 api.add_router("", people, tags=["people"])
 api.add_router("", notices, tags=["notifications"])
 

@@ -617,6 +617,7 @@ TABLE = (
         api:notifications GET
         api:notifications_read POST
         api:webhooks GET POST
+        api:publications GET
         """,
     ),
     Audience(
@@ -646,6 +647,7 @@ TABLE = (
         api:ask_batch POST
         api:build GET
         api:build_log GET
+        api:disk_report GET
         api:cancel_build POST
         api:cluster GET DELETE
         api:network GET DELETE
@@ -680,6 +682,7 @@ TABLE = (
         api:disk_snapshots POST
         api:grow_disk POST
         api:offer_disk POST
+        api:disk_report POST
         """,
     ),
     Audience(
@@ -724,6 +727,7 @@ TABLE = (
         api:deliveries GET
         api:delivery_again POST
         api:notification_read POST
+        api:publications POST
         """,
     ),
     Audience(

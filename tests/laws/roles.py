@@ -356,6 +356,7 @@ class World(Made):
             "api:attach_nic": {"network": str(self.network.uuid)},
             "api:webhook": {"url": "https://hooks.example.org/", "kinds": ["machine_ready"]},
             "api:disk": {"tag": "another"},
+            "api:publications": {"entry": str(self.said.uuid)},
             "api:disk_share": {"access": "write"},
             "api:disk_shares": {"username": self.bob.username},
             "api:disk_snapshots": {"name": "before"},

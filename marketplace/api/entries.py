@@ -1,4 +1,4 @@
-"""The Marketplace for programs. What is public needs no token."""
+"""What is said of images, for programs. What is public needs no token."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
