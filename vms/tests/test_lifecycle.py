@@ -242,7 +242,7 @@ def test_a_silent_guest_is_given_up_on_without_harm(vm, cloud, worker):
     readiness = fresh(vm).readiness
     assert readiness.state == ReadinessState.SLOW
     assert "within 10 minutes: it is looked for twice a minute" in readiness.reason
-    worker.run(hours=1)
+    worker.run(hours=1.5)
     readiness = fresh(vm).readiness
     assert (readiness.state, readiness.next_tick_at) == (ReadinessState.SILENT, None)
     assert "within an hour, and it is looked for no more" in readiness.reason

@@ -152,7 +152,7 @@ def test_a_machine_becomes_an_image(vm, ada, base, worker, cloud):
     assert entry.inbound_ports == [22, 80]
     assert entry.locations == [pdisk.address_of(volume.uuid)]
     two_days = timedelta(days=2)
-    assert two_days - timedelta(hours=1) < entry.valid_until - timezone.now() <= two_days
+    assert two_days - timedelta(hours=1) < entry.valid_until - saving.state_since <= two_days
     assert entry.status is EntryStatus.VALID
     documents.verify(bytes(entry.document.xml))
     assert saving.draft.state == DraftState.PUBLISHED
