@@ -16,6 +16,7 @@ LONGEST_CELL = 4_000  # characters; several public keys fit
 COLUMNS = ("name", "image", "type", "disks", "keys", "recipe")
 #: What a column may be called besides.
 _ALSO = {"size": "type", "disk": "disks", "key": "keys", "ssh_keys": "keys"}
+_EMPTY = "The table is empty: paste one, or choose a file."
 
 
 class Unreadable(Exception):
@@ -59,7 +60,7 @@ def read(text: str) -> list[Row]:
         raise Unreadable("There is a NUL character in it: this is no text.")
     text = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip():
-        raise Unreadable("The table is empty: paste one, or choose a file.")
+        raise Unreadable(_EMPTY)
     cells = _from_yaml(text) if _is_yaml(text) else _from_csv(text)
     return numbered(cells)
 
@@ -105,6 +106,8 @@ def _from_csv(text: str) -> list[dict[str, str]]:
         rows = [(lines.line_num, row) for row in lines if any(cell.strip() for cell in row)]
     except csv.Error as error:
         raise Unreadable(f"Line {lines.line_num} is no CSV: {error}.") from None
+    if not rows:
+        raise Unreadable(_EMPTY)
     heads = _heads(rows[0][1])
     found = []
     for line, row in rows[1:]:

@@ -42,6 +42,7 @@ def test_names_stay_what_they_are_in_yaml():
     ("text", "said"),
     [
         ("", "empty"),
+        (";", "empty"),
         ("name,image\n", "no machine in it"),
         ("name\nweb", "names the columns"),
         ("name,image,colour\nweb,Demo,red", "“colour” is no column"),
