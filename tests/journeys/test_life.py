@@ -47,6 +47,6 @@ def test_it_halts_starts_again_reboots_and_is_shut_down(site: Site, key: Key):
     untouched()
     window.page.locator("#history summary").click()
     history = window.page.locator("#history")
-    for change in ("asked", "running → unknown", "unknown → boot", "running → shutdown"):
+    for change in ("Asked for", "running → unknown", "unknown → boot", "running → shutdown"):
         expect(history).to_contain_text(change)
     assert not site.portal.leftovers()

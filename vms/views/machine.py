@@ -13,7 +13,7 @@ from core.errors import Refused
 from core.http import is_fragment, show
 from core.models import Event
 from marketplace.models import ImageFile
-from vms import actions, sampling, saved, timeline
+from vms import actions, history, sampling, saved, timeline
 from vms.models import VM
 from vms.views.door import UserRequest, find
 
@@ -34,7 +34,7 @@ def _detail_context(request: UserRequest, vm: VM) -> dict[str, Any]:
     return {
         "vm": vm,
         "image_news": actions.image_news(vm, request.user),
-        "events": events,
+        "history": history.told(events),
         "saving": saving,
         "saving_lines": saved.lines(saving),
         "steps": timeline.steps(vm, events, image),
