@@ -10,7 +10,7 @@ from django.template import Context
 
 from marketplace import pdisk
 from marketplace.models import Entry
-from marketplace.states import EntryStatus
+from marketplace.states import EntryStatus, Visibility
 from volumes.models import Volume
 
 register = template.Library()
@@ -22,7 +22,12 @@ def entries_that_need(context: Context, disks: Any) -> dict[str, Any]:
     """``disks``: a disk, or the rows of a table of them."""
     volumes = [disks] if isinstance(disks, Volume) else [row.volume for row in disks]
     found = list(_needing(volumes, context["request"].user)[: MOST_TOLD + 1])
-    return {"entries": found[:MOST_TOLD], "has_more": len(found) > MOST_TOLD, "count": len(volumes)}
+    return {
+        "entries": found[:MOST_TOLD],
+        "has_more": len(found) > MOST_TOLD,
+        "count": len(volumes),
+        "is_published": any(entry.visibility != Visibility.PRIVATE for entry in found),
+    }
 
 
 def _needing(volumes: Iterable[Volume], user: Any) -> Any:

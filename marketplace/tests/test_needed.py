@@ -44,6 +44,17 @@ def test_what_is_over_or_hidden_or_elsewhere_is_not_named(client, ada, name):
         assert "Published." not in shown
 
 
+def test_an_image_for_its_owner_alone_is_not_called_published(client, ada):
+    client.force_login(ada)
+    alone = published(ada, title="Debian with R", visibility="private", owner=ada)
+    shown = client.get(reverse("volumes:detail", args=[alone.uuid])).content.decode()
+    assert "Debian with R" in shown
+    assert "Not published yet." in shown
+    everybodys = published(ada, title="Debian with R")
+    shown = client.get(reverse("volumes:detail", args=[everybodys.uuid])).content.decode()
+    assert "Published." in shown
+
+
 def test_the_end_of_many_disks_asks_once(client, ada):
     client.force_login(ada)
 
