@@ -79,7 +79,8 @@ class ClusterForm(Form):
         label="Shared folder", required=False, max_length=200,
         widget=forms.TextInput(attrs={"spellcheck": "false", "autocomplete": "off",
                                       "placeholder": "/home/shared"}),
-        help_text="Of the master, mounted by all over NFS. Only the private network reaches it.",
+        help_text="Of the master, mounted by all over NFS. Only the private network reaches it. "
+        "The image has what NFS needs, or is able to install it.",
     )  # fmt: skip
     packages = PackagesField(
         label="Packages", rows=2,
