@@ -77,7 +77,8 @@ def test_a_batch_is_killed_at_once_and_never_somebody_elses(program, alice):
 def test_lists_leave_in_every_format(program, alice):
     vm = VMFactory(owner=alice, running=True, name="web")
     VMFactory(running=True)
-    assert program.get("/exports/vms?format=text").content.decode() == f"{vm.pk}, 127.0.0.1:20022\n"
+    lines = program.get("/exports/vms?format=text").content.decode()
+    assert lines == f"{vm.pk}, 127.0.0.1:20022, web\n"
     assert len(program.get("/exports/vms").json()) == 1
     inventory = yaml.safe_load(program.get("/exports/vms?format=ansible-yaml").content)
     assert list(inventory["all"]["hosts"]) == ["web"]

@@ -62,13 +62,14 @@ class Listed:
 
 
 def text(machines: Sequence[Listed]) -> str:
-    """A line for each: its id, where its SSH is, and what it has of private address and role."""
+    """A line for each: its id, where its SSH is, its name, and what it has of private address and
+    role. A comma stands between two of them, and in none."""
     return "".join(f"{_words(one)}\n" for one in machines)
 
 
 def _words(one: Listed) -> str:
-    first = f"{one.number}, {one.address}".rstrip()
-    return ", ".join(filter(None, (first, one.private_address, one.role)))
+    first = (str(one.number), one.address, one.name.replace(",", " "))
+    return ", ".join((*first, *filter(None, (one.private_address, one.role))))
 
 
 def table(machines: Sequence[Listed]) -> Iterator[Sequence[object]]:

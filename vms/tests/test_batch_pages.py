@@ -134,9 +134,11 @@ def taken(client, form, **asked):
     return (b"".join(whole) if whole else answer.content).decode("utf-8-sig")
 
 
-def test_a_list_as_text_has_an_id_and_an_address_a_line(client, alice):
-    vm, waiting = VMFactory(owner=alice, running=True), VMFactory(owner=alice)
-    assert taken(client, "text") == f"{vm.pk}, 127.0.0.1:20022\n{waiting.pk},\n"
+def test_a_list_as_text_has_id_address_and_name_a_line(client, alice):
+    vm, waiting = VMFactory(owner=alice, running=True, name="a, b"), VMFactory(owner=alice)
+    assert taken(client, "text") == (
+        f"{vm.pk}, 127.0.0.1:20022, a  b\n{waiting.pk}, , {waiting.name}\n"
+    )
 
 
 def test_lists_have_only_machines_that_the_person_may_see(client, alice):
@@ -149,8 +151,8 @@ def test_lists_have_only_machines_that_the_person_may_see(client, alice):
 def test_a_list_of_what_is_ticked_and_of_what_is_found(client, alice):
     one, two = VMFactory(owner=alice, name="db"), VMFactory(owner=alice, name="web")
     posted = client.post("/vms/export/", {"format": "text", "vm": [one.uuid]})
-    assert posted.content.decode() == f"{one.pk},\n"
-    assert taken(client, "text", q="web") == f"{two.pk},\n"
+    assert posted.content.decode() == f"{one.pk}, , db\n"
+    assert taken(client, "text", q="web") == f"{two.pk}, , web\n"
 
 
 def test_no_cell_of_a_table_is_a_formula(client, alice):
