@@ -28,7 +28,7 @@ def in_example(content: bytes) -> bytes:
 
 
 def many_namespaces() -> bytes:
-    declared = b" ".join(b'xmlns:n%d="u%d"' % (number, number) for number in range(39))
+    declared = b" ".join(b'xmlns:n%d="u:%d"' % (number, number) for number in range(39))
     return ROOT + (b"<n0:a %s>" % declared) * 20 + b"<n0:b/>" * 1000
 
 
@@ -62,6 +62,8 @@ HARMFUL = {
     ),
     "namespaces over namespaces": (many_namespaces(), "too_many"),
     "deep nesting": (in_example(b"<a>" * 100_000), "too_deep"),
+    "a namespace without a scheme": (EXAMPLE.replace(b"http://purl", b"http//purl"), "namespace"),
+    "a namespace that is a path": (in_example(b'<a xmlns="//a/b"/>'), "namespace"),
     "deep nesting that ends": (in_example(b"<a>" * 25 + b"</a>" * 25), "too_deep"),
     "a document that is too large": (in_example(b" " * LARGEST_BYTES), "too_large"),
     "nothing": (b"", "empty"),
