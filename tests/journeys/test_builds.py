@@ -56,7 +56,7 @@ def test_an_image_is_made_by_steps_and_launched(site: Site, tmp_path: Path):
     )
     window.shot("build-new")
     window.button("Create the image").click()
-    build = page.url.strip("/").rpartition("/")[2]
+    build = window.lands_at("/vms/builds/")
     window.is_live()
     unmoved = window.stay()
     shown = page.locator("#build .machine-head [data-state-word]").first
@@ -74,10 +74,10 @@ def test_an_image_is_made_by_steps_and_launched(site: Site, tmp_path: Path):
     assert "removed /srv/secret" in builder.log(build)
 
     window.link("Web server").last.click()
-    identifier = re.search(r"/metadata/([\w-]{27})", page.url)
-    assert identifier, page.url
+    entry = window.lands(r"/metadata/[\w-]{27}.*")
+    identifier = entry.partition("/metadata/")[2][:27]
     assert SECRET.encode() not in bytes_of(site, build, tmp_path)
-    vm = site.running(ada, image=identifier[1], keys=_key(site))
+    vm = site.running(ada, image=identifier, keys=_key(site))
     window.goto(f"/vms/{vm}/")
     guest = Guest(window, site.key.private)
     assert guest.run("cat /srv/web/index.html; ls /srv") == "kept\nweb\n"

@@ -1,6 +1,5 @@
 """A machine lives on a disk that its owner keeps: it boots from it, and the disk outlives it."""
 
-import re
 from pathlib import Path
 
 import pytest
@@ -60,9 +59,9 @@ def launch_as_it_comes(window: Window, disk: str) -> str:
     expect(page.locator("main")).to_contain_text("From the disk mine to boot")
     window.shot("launch-from-disk")
     window.button("Launch").click()
-    page.wait_for_url(re.compile(r"/vms/[0-9a-f-]{36}/$"))
+    vm = window.lands_at("/vms/")
     window.state("Running", within_s=RUNNING_S)
-    return page.url.strip("/").rpartition("/")[2]
+    return vm
 
 
 def kill(site: Site, window: Window, vm: str) -> None:

@@ -30,7 +30,7 @@ def make_disk(window: Window, tag: str, size_gib: int = 1) -> str:
     window.button("Make the disk").click()
     expect(page.get_by_role("heading", level=1)).to_have_text(tag)
     disk_state(window, "Available")
-    return page.url.strip("/").rpartition("/")[2]
+    return window.lands_at("/volumes/")
 
 
 def disk_state(window: Window, word: str, *, within_s: float = 30) -> None:

@@ -28,7 +28,7 @@ def launch_from_home(window: Window) -> None:
 
 def kill(site: Site, window: Window) -> None:
     """Kill it from its page: Done without a reload, and nothing is left of it."""
-    vm = window.page.url.strip("/").rpartition("/")[2]
+    vm = window.lands_at("/vms/")
     ((endpoints,),) = site.portal.rows(
         "SELECT endpoints FROM vms_vm WHERE uuid = ?", vm.replace("-", "")
     )

@@ -74,7 +74,7 @@ def test_it_works_without_script(site: Site):
     window = site.window(owner, java_script_enabled=False)
     page = open_launch(window, owner)
     window.button("Launch").click()
-    vm = page.url.strip("/").rpartition("/")[2]
+    vm = window.lands_at("/vms/")
     site.until(vm, "running", within_s=BOOT_S)
     page.reload()
     window.state("Running")

@@ -9,6 +9,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 from conftest import wait_for
+from tests.journeys import windows
 from tests.journeys.conftest import BOOT_S, Site
 from tests.journeys.windows import Window
 from tests.people import Person
@@ -371,7 +372,7 @@ def test_pages_of_the_marketplaces_administrators(site: Site):
     image = admin.image()
     window = anybody(site, admin)
     window.goto("/marketplace/sources/").get_by_role("link", name="Ubuntu").first.click()
-    source = window.page.url.removeprefix(site.portal.url)
+    source = window.lands(f"/sources/{windows.UUID}/").removeprefix(site.portal.url)
     look_at_all(
         window,
         {

@@ -49,7 +49,7 @@ def test_a_machine_is_saved_launched_published_and_found(site: Site, key: Key):
     window.link("Launch a machine from it").click()
     window.shot("launch-saved-image")
     window.button("Launch").click()
-    page.wait_for_url(re.compile(r"/vms/[0-9a-f-]{36}/$"))
+    window.lands_at("/vms/")
     window.state("Running", within_s=RUNNING_S)
     assert Guest(window, key.private).run("cat /root/lighthouse") == "54.18\n"
 
@@ -107,7 +107,7 @@ def extend(window: Window) -> None:
 def publish(window: Window) -> None:
     """The report is read first; there is nothing in it that somebody left."""
     window.link("Who may read it", exact=False).first.click()
-    path = window.page.url
+    path = window.lands("/readers/")
 
     def is_looked_into() -> bool:
         page = window.goto(path)

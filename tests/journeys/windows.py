@@ -1,5 +1,6 @@
 """A browser window whose clicks are counted and whose console must stay silent."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 SHOTS = Path(__file__).resolve().parents[2] / "test-results" / "shots"
 #: Chromium notes every answer from 400 on as an error; a refused form is a 422.
 EXPECTED = "Failed to load resource: the server responded with a status of 4"
+UUID = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _MARK = "window.untouched = true"
 
 
@@ -46,6 +48,19 @@ class Window:
 
     def link(self, name: str, *, inside: Locator | None = None, exact: bool = True) -> Locator:
         return (inside or self.page.locator("body")).get_by_role("link", name=name, exact=exact)
+
+    def lands(self, path: str) -> str:
+        """Wait until the page in front is one whose address ends like this pattern; its address.
+
+        A click may return before the browser has left the page, so whoever reads the address or
+        loads the page again after one asks here first.
+        """
+        self.page.wait_for_url(re.compile(f"{path}$"))
+        return self.page.url
+
+    def lands_at(self, path: str) -> str:
+        """The UUID at the end of the address, once the page is below ``path``."""
+        return self.lands(f"{path}{UUID}/").strip("/").rpartition("/")[2]
 
     def confirm(self) -> None:
         """Say yes to the question that is open."""
