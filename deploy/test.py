@@ -12,7 +12,7 @@ import tempfile
 import time
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import postgres
@@ -29,6 +29,8 @@ SLOW = "slow and not qemu and not journeys and not faults"
 #: What only a database with real locks can tell.
 LOCKS = f"({FAST}) or at_once"
 QEMU = "qemu and not journeys and not faults"
+#: Characters of a reason.
+WIDEST = 300
 #: Real machines and a real browser on a busy host miss a deadline now and then. A test that
 #: fails is tried once more, and listed as a RERUN: one that is often there is a fault.
 ONCE_MORE = ("--reruns=1", "-rR")
@@ -40,6 +42,8 @@ class Count:
     failed: int = 0
     skipped: int = 0
     seconds: float = 0.0
+    #: What failed and the first line of why: an hour later nobody scrolls back to it.
+    reasons: list[str] = field(default_factory=list)
 
 
 Suite = Callable[[str], Count]
@@ -82,7 +86,15 @@ def read(report: Path, code: int) -> Count:
     passed = max(0, total - failed - skipped)
     if not failed and (code or not total):
         failed = 1
-    return Count(passed, failed, skipped)
+    return Count(passed, failed, skipped, reasons=list(reasons(suite)))
+
+
+def reasons(suite: ET.Element) -> Iterator[str]:
+    for case in suite.iter("testcase"):
+        for kind in ("failure", "error"):
+            for said in case.iter(kind):
+                first = (said.get("message") or "").strip().partition("\n")[0]
+                yield f"{case.get('classname')}::{case.get('name')}: {first[:WIDEST]}"
 
 
 def call(*argv: str | Path, **env: str) -> int:
@@ -168,6 +180,9 @@ def summarise(counts: dict[str, Count]) -> int:
         f"{'all':<12}{passed:>8}{failed:>8}{skipped:>9}"
         f"{sum(count.seconds for count in counts.values()):>9.1f}\n"
     )
+    for name, count in counts.items():
+        for reason in count.reasons:
+            say(f"FAILED in {name}: {reason}")
     say(f"TOTAL: {passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or not passed else 0
 

@@ -41,6 +41,17 @@ def test_the_last_line_counts_everything(runner, capsys):
     assert capsys.readouterr().out.splitlines()[-1] == "TOTAL: 13 passed, 0 failed, 2 skipped"
 
 
+def test_what_failed_is_said_again_at_the_end(runner, tmp_path, capsys):
+    file = tmp_path / "x.xml"
+    file.write_text(
+        '<testsuites><testsuite tests="2" failures="1"><testcase classname="a" name="fine"/>'
+        '<testcase classname="a.b" name="breaks"><failure message="1 is not 2&#10;more"/>'
+        "</testcase></testsuite></testsuites>"
+    )
+    runner.summarise({"fast": runner.read(file, 1)})
+    assert "FAILED in fast: a.b::breaks: 1 is not 2" in capsys.readouterr().out.splitlines()
+
+
 def test_one_failure_fails_the_whole(runner):
     assert runner.summarise({"fast": runner.Count(10, 1)}) == 1
 
