@@ -3,7 +3,7 @@ PYTHON := $(shell command -v python3.11 || command -v python3)
 SUITES := lint types contracts migrations scripts fast slow postgres qemu faults journeys
 
 .DEFAULT_GOAL := help
-.PHONY: help run test $(SUITES) doctor shell bench fix clean
+.PHONY: help run test $(SUITES) doctor shell bench search fix clean
 
 help: ## list the targets
 	@grep -hE '^[a-z][a-z ]*:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+)[^#]*## /  make \1\t/' | expand -t 20
@@ -26,6 +26,10 @@ shell: ## a Python prompt with the portal loaded
 bench: ## run the benchmarks and write bench/RESULTS.md
 	@$(PYTHON) deploy/test.py --set-up-only
 	@.venv/bin/python -m bench
+
+search: ## try documents, tables and keys of chance; each run takes others
+	@$(PYTHON) deploy/test.py --set-up-only
+	@.venv/bin/python -m pytest -q -n 2 -m hypothesis --hypothesis-profile=search --timeout=600
 
 fix: ## format and repair what tools can repair
 	@.venv/bin/ruff check --fix . ; .venv/bin/ruff format . ; .venv/bin/djhtml templates

@@ -12,6 +12,7 @@ from asgiref.local import Local
 from django.conf import settings as django_settings
 from django.db import connection
 from django.utils import timezone
+from hypothesis import settings as hypothesis
 
 from cloud.fake import FakeCloud
 from core import audit
@@ -51,6 +52,12 @@ LIVES = (
     (Export, EXPORT_STEPS),
     (Delivery, DELIVERY_STEPS),
 )
+
+#: The same examples each time, so that no change is blamed for what chance finds. ``make search``
+#: takes others each time.
+hypothesis.register_profile("settled", derandomize=True)
+hypothesis.register_profile("search", print_blob=True)
+hypothesis.load_profile("settled")
 
 
 def wait_for(condition: Callable[[], object], *, within_s: float = 10, every_s: float = 0.02):

@@ -88,6 +88,8 @@ def disk_with_boot_parts(folder: Path, system: Path) -> Path:
     )
     (folder / "my key.pem").write_text(PRIVATE)
     (folder / "grub.key").write_text("a public one\n")
+    (folder / "User-Data").write_text("#cloud-config\npassword: sesame\n")
+    (folder / "meta-data").touch()
     with path.open("wb") as file, boot.open("wb") as other:
         file.truncate(system.stat().st_size + 11 * MIB)
         other.truncate(8 * MIB)
@@ -95,6 +97,7 @@ def disk_with_boot_parts(folder: Path, system: Path) -> Path:
         ["mformat", "-i", boot, "::"],
         ["mmd", "-i", boot, "::/EFI", "::/EFI/site"],
         ["mcopy", "-i", boot, folder / "my key.pem", folder / "grub.key", "::/EFI/site"],
+        ["mcopy", "-i", boot, folder / "User-Data", folder / "meta-data", "::/"],
     ):
         subprocess.run(argv, check=True, capture_output=True)
     subprocess.run(["sfdisk", "-q", path], input=lines.encode(), check=True, capture_output=True)
@@ -175,7 +178,10 @@ class TestReport:
         report = read(disk)
         assert [part.kind for part in report.parts] == ["BIOS boot", "FAT", "ext"]
         assert {one.path: one.kind for one in report.findings if one.part == 3} == FOUND
-        assert [one.path for one in report.findings if one.part == 2] == ["/EFI/site/my key.pem"]
+        assert {one.path: one.kind for one in report.findings if one.part == 2} == {
+            "/EFI/site/my key.pem": "private_key",
+            "/User-Data": "cloud_state",
+        }
         assert report.is_read
 
     def test_a_boot_partition_without_a_file_system_is_not_read(self, plain, tmp_path):

@@ -103,8 +103,19 @@ class Inspection(Stateful):
 
     @property
     def left_to_do(self) -> list[Mapping[str, Any]]:
-        """What only somebody inside the machine can remove."""
+        """What only somebody inside the machine can remove, in its own file system."""
+        return [one for one in self._only_inside() if one["part"] not in self._fat()]
+
+    @property
+    def left_on_fat(self) -> list[Mapping[str, Any]]:
+        """The same on partitions with FAT: paths there are not paths of the machine."""
+        return [one for one in self._only_inside() if one["part"] in self._fat()]
+
+    def _only_inside(self) -> list[Mapping[str, Any]]:
         return [one for one in self.findings if not one["is_removable"]]
+
+    def _fat(self) -> set[int]:
+        return {part["number"] for part in self.report.get("parts", []) if part["kind"] == "FAT"}
 
     def by_kind(self) -> list[tuple[Kind, list[Mapping[str, Any]]]]:
         """What was found, kind by kind, the worst first."""

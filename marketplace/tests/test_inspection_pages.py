@@ -87,6 +87,16 @@ def test_what_cannot_be_removed_has_a_command_for_the_inside(report, disk):
     assert b'name="found"' not in answer.content
 
 
+def test_what_is_on_a_boot_partition_is_said_to_be_there(report, disk):
+    parts = [{"number": 2, "kind": "FAT", "size_bytes": 1 << 23}]
+    seed = finding("/user-data", kind="cloud_state", part=2, is_removable=False)
+    Inspection.objects.update(report={"findings": [seed], "parts": parts})
+    answer = browser_of(disk.owner).get(report.get_absolute_url())
+    assert answer.context["command"] == ""
+    assert "1 is on a FAT partition" in text(answer)
+    assert "remove there /user-data" in text(answer)
+
+
 def test_while_a_machine_writes_to_it_the_page_says_why_not(report, disk):
     Volume.objects.update(state=VolumeState.IN_USE)
     AttachmentFactory(volume=disk, vm__owner=disk.owner, vm__name="worker")

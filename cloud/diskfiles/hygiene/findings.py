@@ -176,6 +176,22 @@ def kind_of(path: str) -> Kind | None:
     return next((kind for kind in KINDS.values() if kind.where.fullmatch(path)), None)
 
 
+#: What a system is told on the partition that it starts from, where names have no case: the seed of
+#: cloud-init (NoCloud, config drive), and what a Raspberry Pi is set up by.
+_ON_BOOT = {
+    "cloud_state": re.compile(r"(user|vendor|meta)-data|network-config|openstack/[^/]+/.+"),
+    "token": re.compile(r"wpa_supplicant\.conf|userconf(\.txt)?"),
+}
+
+
+def kind_on_boot(path: str) -> Kind | None:
+    """What a file of a FAT file system is, by its name alone; ``private_key``: it may be one."""
+    if is_key_by_name(path):
+        return KINDS["private_key"]
+    name = path.lower()
+    return next((KINDS[kind] for kind, where in _ON_BOOT.items() if where.fullmatch(name)), None)
+
+
 def is_key_by_name(path: str) -> bool:
     """Whether a file is called as private keys are, wherever it is."""
     return bool(re.fullmatch(_KEY_NAME, path.rpartition("/")[2].lower()))

@@ -10,7 +10,7 @@ from cloud.diskfiles import child, lending
 from cloud.diskfiles.hygiene.asking import Unreadable
 from cloud.diskfiles.hygiene.ext import ROOT_INODE, Ext, Node
 from cloud.diskfiles.hygiene.fat import Fat
-from cloud.diskfiles.hygiene.findings import KINDS, PLACES, Finding, Kind, is_key_by_name, kind_of
+from cloud.diskfiles.hygiene.findings import PLACES, Finding, Kind, kind_of, kind_on_boot
 from cloud.diskfiles.hygiene.parts import WITHOUT_FILES, Part, parts_of
 
 #: File systems that are read.
@@ -21,6 +21,8 @@ MOST_FINDINGS = 500
 #: A key has a few KiB; what is larger is not opened, and said to be one by its name.
 LARGEST_KEY_BYTES = 64 << 10
 MOST_KEYS = 200
+#: Files of a FAT file system that are opened, one child each.
+MOST_ON_BOOT = 200
 #: Folders that one child is asked for.
 _AT_ONCE = 200
 _IS_KEY = re.compile(
@@ -91,7 +93,7 @@ def _look_into(fd: int, part: Part, report: Report, user: int | None, on_tick: T
     try:
         if part.kind == "FAT":
             fat = Fat(fd=fd, start_bytes=part.start_bytes, uid=user, on_tick=on_tick)
-            found = list(_keys_of(fat, part, report))
+            found = list(_findings_on_boot(fat, part, report))
         else:
             ext = Ext(fd=fd, start_bytes=part.start_bytes, uid=user, on_tick=on_tick)
             found = list(_findings_of(ext, part, report))
@@ -107,15 +109,15 @@ def _look_into(fd: int, part: Part, report: Report, user: int | None, on_tick: T
     report.findings += found[:room]
 
 
-def _keys_of(system: Fat, part: Part, report: Report) -> Iterator[Finding]:
-    """Private keys: the rest of what is looked for has its places, and none in such a part."""
-    keys = [path for path in system.files() if is_key_by_name(path)]
-    report.is_cut |= len(keys) > MOST_KEYS
-    for path in keys[:MOST_KEYS]:
+def _findings_on_boot(system: Fat, part: Part, report: Report) -> Iterator[Finding]:
+    """Private keys, and what a system is told where it starts: no other kind has a place there."""
+    named = [(path, kind) for path in system.files() if (kind := kind_on_boot(path))]
+    report.is_cut |= len(named) > MOST_ON_BOOT
+    for path, kind in named[:MOST_ON_BOOT]:
         text = _text_of(system, path)
-        if text is None or _IS_KEY.search(text):
+        if text is None or (_IS_KEY.search(text) if kind.is_key else text):
             yield Finding(
-                kind=KINDS["private_key"].name,
+                kind=kind.name,
                 part=part.number,
                 path=_shown(path),
                 size_bytes=len(text or b""),
