@@ -26,8 +26,8 @@ LISTS = [Path(__file__).with_name(f"debian-packages{kind}.txt") for kind in ("",
 #: Tests that need neither a machine, nor a browser, nor a portal, nor patience.
 FAST = "not qemu and not journeys and not faults and not slow"
 SLOW = "slow and not qemu and not journeys and not faults"
-#: What only a database with real locks can tell.
-LOCKS = f"({FAST}) or at_once"
+#: What only a database with real locks, and other ideas of a text, can tell.
+LOCKS = f"({FAST}) or at_once or both"
 QEMU = "qemu and not journeys and not faults"
 #: Characters of a reason.
 WIDEST = 300

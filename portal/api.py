@@ -1,5 +1,6 @@
 """The HTTP API, assembled: every app's part of it, and how it says no."""
 
+import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
@@ -12,6 +13,7 @@ from django.views.decorators.http import require_safe
 from ninja import NinjaAPI
 from ninja.errors import AuthenticationError, HttpError, ValidationError
 from ninja.operation import Operation
+from ninja.parser import Parser
 
 from core.errors import Refused
 from core.http import UNPROCESSABLE, problem
@@ -30,6 +32,16 @@ UNAUTHORIZED, FORBIDDEN, CONFLICT, TOO_MANY = 401, 403, 409, 429
 STATUS = {"scope": FORBIDDEN, "not_administrator": FORBIDDEN, "too_many_attempts": TOO_MANY}
 
 
+class Json(Parser):
+    """JSON whose texts can be written: half a surrogate pair is no character (RFC 8259, 8.2)."""
+
+    def parse_body(self, request: HttpRequest) -> dict[str, Any]:
+        body = super().parse_body(request)
+        if rb"\u" in request.body:
+            json.dumps(body, ensure_ascii=False).encode()
+        return body
+
+
 class Api(NinjaAPI):
     def get_openapi_operation_id(self, operation: Operation) -> str:
         """The names that generated clients give their functions: ours, without the module's."""
@@ -42,6 +54,7 @@ api = Api(
     description="Send your API token with every request: Authorization: Bearer slp_…. Only what "
     "is public in the Marketplace needs none.",
     urls_namespace="api",
+    parser=Json(),
     docs_url=None,  # its pages come from elsewhere; ours is api_guide
     docs_decorator=require_safe,
     auth=Bearer(),
@@ -107,8 +120,9 @@ def broken() -> HttpResponse:
 
 @api.exception_handler(HttpError)
 def _http_error(request: HttpRequest, exc: HttpError) -> HttpResponse:
-    """Ninja's own: a body that is no JSON."""
-    return problem("unreadable", f"{exc}.", status=exc.status_code)
+    """Ninja's own: a body that is no JSON, and where it stops to be."""
+    why = f": {exc.__cause__}" if isinstance(exc.__cause__, ValueError) else ""
+    return problem("unreadable", f"{exc}{why}.", status=exc.status_code)
 
 
 @api.exception_handler(ValidationError)

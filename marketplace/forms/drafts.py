@@ -177,7 +177,8 @@ class DraftForm(Form):
         found = {}
         for name, field in self.fields.items():
             value = field.widget.value_from_datadict(self.data, self.files, self.add_prefix(name))
-            found[name] = list(value) if isinstance(value, list | tuple) else str(value or "")
+            several = isinstance(value, list | tuple)
+            found[name] = [_kept(one) for one in value] if several else _kept(value or "")
         return {**self.draft.fields, **found}
 
     def clean_valid(self) -> datetime:
@@ -254,6 +255,11 @@ def _where(draft: Draft) -> str:
             f"It is at {own[0]} already. Write further addresses of the same file here, one a line."
         )
     return "Where the file is, or will be before you publish: https addresses, one a line."
+
+
+def _kept(value: object) -> str:
+    """As a database can have it: none has a place for NUL."""
+    return str(value).replace("\0", "")
 
 
 def _must_be_location(location: str) -> None:

@@ -225,6 +225,15 @@ def test_a_body_that_is_no_json_is_refused(program):
     assert answer.json()["code"] == "unreadable"
 
 
+def test_half_a_character_is_no_text(program):
+    answer = program.client.generic(
+        "POST", f"{V1}/keys", r'{"public_key": "\ud800"}', content_type="application/json",
+        headers={"Authorization": f"Bearer {program.text}"},
+    )  # fmt: skip
+    assert answer.status_code == 400
+    assert "surrogates not allowed" in answer.json()["detail"]
+
+
 def test_groups_are_ones_own(program, alice):
     mine = MembershipFactory(user=alice, role="owner").group
     MembershipFactory()

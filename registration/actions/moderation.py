@@ -70,7 +70,7 @@ def reason_for_them(text: str) -> str:
 
     Raises: Refused: ``reason_missing``, ``reason_too_long``.
     """
-    reason = text.replace("\r\n", "\n").strip()
+    reason = text.replace("\r\n", "\n").replace("\0", "").strip()
     if not reason:
         raise Refused(
             "reason_missing", "Write why, in a sentence; the person reads it.", field="reason"

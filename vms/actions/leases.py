@@ -16,6 +16,8 @@ from vms.states import VmState
 _DAY = timedelta(days=1)
 #: Sooner, a machine would end before it is there.
 _SHORTEST = timedelta(minutes=10)
+#: Nobody means a later one, and calendars end.
+FARTHEST = timedelta(days=10 * 365)
 
 
 def longest() -> timedelta | None:
@@ -110,6 +112,13 @@ def _must_fit(by: User, until: datetime, *, created_at: datetime, field: str) ->
     if until < now + _SHORTEST:
         raise Refused(
             "lease_past", "A machine ends in the future: choose a later day.", field=field
+        )
+    if until > now + FARTHEST:
+        raise Refused(
+            "lease_long",
+            f"The end of a machine is {FARTHEST.days // 365} years ahead at most. A machine "
+            "that is to run longer has no end.",
+            field=field,
         )
     if by.is_staff:
         return

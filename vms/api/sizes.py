@@ -50,7 +50,7 @@ def list_sizes(request: ApiRequest) -> Any:
 def save_size(request: ApiRequest, wanted: SizeIn) -> Status[InstanceType]:
     """It is within your quota, and nobody else sees it."""
     own = InstanceType.objects.filter(owner=request.user)
-    known = own.filter(name=wanted.name).first() or InstanceType()
+    known = own.filter(name=wanted.name.replace("\0", "")).first() or InstanceType()
     form = OwnTypeForm(wanted.dict(), instance=known)
     if not form.is_valid():
         field, errors = next(iter(form.errors.items()))

@@ -126,6 +126,8 @@ def _scripts(recipe: Recipe) -> Iterator[tuple[str, str]]:
     if len(recipe.scripts) > MOST_SCRIPTS:
         yield "scripts", f"These are {len(recipe.scripts)} scripts; {MOST_SCRIPTS} at most."
     for script in recipe.scripts:
+        if not script.name.isprintable():
+            yield "scripts", "The name of a script has no control characters."
         if not script.text.strip():
             yield "scripts", f"The script {script.name} is empty."
         if sentence := _text_problem(script.text):

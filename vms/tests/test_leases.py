@@ -1,6 +1,6 @@
 """Leases: told of before they end, shut down and kept at the end, removed after the grace."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 import time_machine
@@ -221,6 +221,17 @@ class TestGiving:
         assert actions.first_lease(user, None)["expires_at"] == NOW + 30 * DAY
         settings.PORTAL_LEASE_MOST_DAYS = 20
         assert actions.first_lease(user, None)["expires_at"] == NOW + 20 * DAY
+
+    def test_an_end_is_ten_years_ahead_at_most_whoever_asks(self):
+        admin = UserFactory(admin=True)
+        vm = VMFactory(running=True)
+        for until in (
+            NOW + 4000 * DAY,
+            datetime.max.replace(tzinfo=timezone.get_fixed_timezone(-14 * 60)),
+        ):
+            with pytest.raises(Refused, match="10 years ahead at most") as refused:
+                actions.set_lease(vm, until=until, by=admin)
+            assert refused.value.code == "lease_long"
 
     def test_a_person_chooses_an_end_within_the_sites_step(self, settings, clock):
         settings.PORTAL_LEASE_DAYS = 30
