@@ -104,18 +104,20 @@ class Inspection(Stateful):
     @property
     def left_to_do(self) -> list[Mapping[str, Any]]:
         """What only somebody inside the machine can remove, in its own file system."""
-        return [one for one in self._only_inside() if one["part"] not in self._fat()]
+        return self._only_inside(on_fat=False)
 
     @property
     def left_on_fat(self) -> list[Mapping[str, Any]]:
         """The same on partitions with FAT: paths there are not paths of the machine."""
-        return [one for one in self._only_inside() if one["part"] in self._fat()]
+        return self._only_inside(on_fat=True)
 
-    def _only_inside(self) -> list[Mapping[str, Any]]:
-        return [one for one in self.findings if not one["is_removable"]]
-
-    def _fat(self) -> set[int]:
-        return {part["number"] for part in self.report.get("parts", []) if part["kind"] == "FAT"}
+    def _only_inside(self, *, on_fat: bool) -> list[Mapping[str, Any]]:
+        fat = {part["number"] for part in self.report.get("parts", []) if part["kind"] == "FAT"}
+        return [
+            one
+            for one in self.findings
+            if not one["is_removable"] and (one["part"] in fat) is on_fat
+        ]
 
     def by_kind(self) -> list[tuple[Kind, list[Mapping[str, Any]]]]:
         """What was found, kind by kind, the worst first."""

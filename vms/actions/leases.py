@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 #: Sooner, a machine would end before it is there.
 _SHORTEST = timedelta(minutes=10)
 #: Nobody means a later one, and calendars end.
-FARTHEST = timedelta(days=10 * 365)
+_FARTHEST = timedelta(days=10 * 365)
 
 
 def longest() -> timedelta | None:
@@ -113,10 +113,10 @@ def _must_fit(by: User, until: datetime, *, created_at: datetime, field: str) ->
         raise Refused(
             "lease_past", "A machine ends in the future: choose a later day.", field=field
         )
-    if until > now + FARTHEST:
+    if until > now + _FARTHEST:
         raise Refused(
             "lease_long",
-            f"The end of a machine is {FARTHEST.days // 365} years ahead at most. A machine "
+            f"The end of a machine is {_FARTHEST.days // 365} years ahead at most. A machine "
             "that is to run longer has no end.",
             field=field,
         )
